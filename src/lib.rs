@@ -1,0 +1,15 @@
+//! tidegate syncs canary plans from a Git repository into Istio, step by step, and reverts by commit.
+//!
+//! ```text
+//!   git ──► plan ──► rollout::decide ──► istio (edits) ──► cluster (compare-and-swap)
+//!                        ▲                                        │
+//!                        └──────────── observation ◄──────────────┘
+//! ```
+//!
+//! Three rooms are pure: they do no I/O and read no clock.
+//! - [`plan`]: text → [`plan::Plan`], valid by construction, or findings with their place.
+//!
+//! The others are the shell.
+#![forbid(unsafe_code)]
+
+pub mod plan;

@@ -1,0 +1,3 @@
+//! Process start of tidegate.
+
+fn main() {}

@@ -1,0 +1,185 @@
+//! The table of all fields of a `CanaryPlan`: the reader, "did you mean" and the JSON Schema follow it.
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    Text,
+    Flag,
+    Whole {
+        min: i64,
+        max: i64,
+    },
+    Duration,
+    Object(&'static [Field]),
+    List(&'static Shape),
+    /// A map whose keys are names that the plan chooses.
+    Named(&'static Shape),
+    /// A map of Istio's.
+    Istio,
+}
+
+/// Whether a field may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Required,
+    Optional,
+    /// Known, but not supported by this version.
+    Later,
+}
+
+/// A field of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) status: Status,
+    pub(super) shape: Shape,
+}
+
+const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field { name, about, status: Status::Required, shape }
+}
+
+const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Field {
+    Field { name, about, status: Status::Optional, shape }
+}
+
+const fn later(name: &'static str, about: &'static str) -> Field {
+    Field { name, about, status: Status::Later, shape: Shape::Istio }
+}
+
+/// The apiVersion of a plan.
+pub(super) const API_VERSION: &str = "tidegate.dev/v1alpha1";
+/// The kind of a plan.
+pub(super) const KIND: &str = "CanaryPlan";
+/// Kinds of tidegate that are not supported by this version.
+pub(super) const LATER_KINDS: [&str; 2] = ["Freeze", "Strategy"];
+
+const TEXTS: Shape = Shape::List(&Shape::Text);
+const LABELS: Shape = Shape::Named(&Shape::Text);
+const MATCHES: Shape = Shape::List(&Shape::Istio);
+const WEIGHTS: Shape = Shape::Named(&Shape::Whole { min: 0, max: 100 });
+
+/// The fields of a whole document.
+pub(super) const PLAN: &[Field] = &[
+    required("apiVersion", Shape::Text, "always `tidegate.dev/v1alpha1`"),
+    required("kind", Shape::Text, "always `CanaryPlan`"),
+    required("metadata", Shape::Object(METADATA), "name and namespace of the plan"),
+    required("spec", Shape::Object(SPEC), "what traffic the plan asks for, and how to get there"),
+];
+
+const METADATA: &[Field] = &[
+    required("name", Shape::Text, "the plan's name, unique in its namespace"),
+    optional("namespace", Shape::Text, "the namespace of the plan and of all it makes; default: `default`"),
+    optional("labels", LABELS, "labels for people and tools; tidegate ignores them"),
+    optional("annotations", LABELS, "annotations for people and tools; tidegate ignores them"),
+];
+
+const SPEC: &[Field] = &[
+    required("service", Shape::Text, "the Kubernetes Service in front of every version"),
+    optional("port", PORT, "the Service's port; needed when it has more than one"),
+    optional("hosts", TEXTS, "hosts of the VirtualService; default: the service"),
+    optional("gateways", TEXTS, "`mesh`, `name` or `namespace/name`; default: mesh"),
+    required("versions", Shape::Named(&Shape::Object(VERSION)), "the versions; become subsets of the same names"),
+    optional("trafficPolicy", Shape::Istio, "Istio TrafficPolicy for the whole DestinationRule"),
+    optional(
+        "routes",
+        Shape::List(&Shape::Object(ROUTE)),
+        "routes, all with the same weights; default: one of all requests",
+    ),
+    optional("match", MATCHES, "Istio HTTPMatchRequests of the only route"),
+    optional("http", Shape::Istio, "other Istio HTTPRoute fields of the only route"),
+    optional("name", Shape::Text, "name of the only route; default: the service's"),
+    optional(
+        "pins",
+        Shape::List(&Shape::Object(PIN)),
+        "requests that go to one version whatever the weights, in order",
+    ),
+    optional("from", WEIGHTS, "what callers get today, where no route is live yet"),
+    required("traffic", WEIGHTS, "the target: percent of all requests per version, 100 in all"),
+    optional(
+        "steps",
+        Shape::List(&Shape::Object(STEP)),
+        "the only weights to pass through on the way up; without: at once",
+    ),
+    optional("settle", Shape::Object(SETTLE), "what the target itself must pass"),
+    optional("objects", Shape::Object(OBJECTS), "names and visibility of the Istio objects"),
+    optional("takeOwnership", Shape::Flag, "take over a VirtualService that nobody labelled"),
+    optional("prune", Shape::Flag, "delete the objects when the settled plan is removed"),
+    optional("pause", Shape::Flag, "nothing rises; going back and drift repair go on"),
+    optional("suspend", Shape::Flag, "write nothing at all, and alarm"),
+    later("clusters", "the clusters of the plan"),
+    later("waves", "the order of clusters"),
+    later("adopt", "change the weights of an object that somebody else owns"),
+    later("router", "split by replicas instead of weights"),
+    later("mirror", "copy requests to a version"),
+    later("checks", "metrics that must hold"),
+    later("windows", "times at which weights may rise"),
+    later("approved", "approvals by people"),
+    later("stickiness", "keep callers on their version"),
+    later("until", "when the plan ends"),
+    later("after", "plans that must have settled before"),
+    later("ready", "endpoints that a version needs before it rises"),
+    later("onFailure", "what happens after a failed step"),
+    later("attempt", "raised to try failed content again"),
+    later("progressDeadline", "how long a step may lack endpoints"),
+    later("wayBack", "the state to go back to"),
+    later("strategy", "steps and gates shared by many plans"),
+    later("versionLabel", "the label that tells versions apart"),
+];
+
+const PORT: Shape = Shape::Whole { min: 1, max: 65_535 };
+
+const VERSION: &[Field] = &[
+    // The reader says more about versions without labels than that a field is missing.
+    optional("labels", LABELS, "pod labels that select the version; required, never empty"),
+    optional("trafficPolicy", Shape::Istio, "Istio TrafficPolicy of the subset"),
+    optional("build", Shape::Text, "what runs behind the labels, for those who re-use them"),
+    later("service", "a Service of the version's own"),
+];
+
+const ROUTE: &[Field] = &[
+    optional("name", Shape::Text, "the route's name; default: the service's"),
+    optional("match", MATCHES, "Istio HTTPMatchRequests; default: every request"),
+    optional("http", Shape::Istio, "other Istio HTTPRoute fields"),
+    optional("hosts", TEXTS, "hosts of this route; default: those of the plan"),
+    optional("gateways", TEXTS, "gateways of this route; default: those of the plan"),
+];
+
+const PIN: &[Field] = &[
+    required("name", Shape::Text, "the pin's name"),
+    required("match", MATCHES, "Istio HTTPMatchRequests, each ANDed with those of the routes"),
+    required("to", Shape::Text, "the version that serves them"),
+];
+
+const STEP: &[Field] = &[
+    optional("name", Shape::Text, "a name for people"),
+    required("weight", Shape::Whole { min: 0, max: 99 }, "percent that the rising versions get together"),
+    optional(
+        "hold",
+        Shape::Duration,
+        "how long the weight must have been converged; required: `0s` says so on purpose",
+    ),
+    later("pins", "pins of the step"),
+    later("http", "HTTPRoute fields of the step"),
+    later("traffic", "traffic of the step"),
+    later("mirror", "mirroring in the step"),
+    later("checks", "metrics that must hold in the step"),
+    later("windows", "times at which the step may be entered"),
+    later("approval", "approval of the step"),
+];
+
+const SETTLE: &[Field] = &[
+    optional("hold", Shape::Duration, "how long the target must have been converged; default: the last step's hold"),
+    later("checks", "metrics that must hold at the target"),
+];
+
+const OBJECTS: &[Field] = &[
+    optional("virtualService", Shape::Object(OBJECT), "the VirtualService"),
+    optional("destinationRule", Shape::Object(OBJECT), "the DestinationRule"),
+];
+
+const OBJECT: &[Field] = &[
+    optional("name", Shape::Text, "the object's name; default: the service's"),
+    optional("exportTo", TEXTS, "namespaces that see the object, as Istio has it"),
+];

@@ -1,0 +1,66 @@
+//! What is wrong with a plan file, where, and what to write instead.
+
+use super::{PlainObject, Plan, PlanKey};
+use std::sync::Arc;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The document is refused.
+    Error,
+    /// The document is accepted.
+    Warning,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file's path in the repository.
+    pub file: String,
+    /// The first byte of the part that is meant.
+    pub start: usize,
+    /// The byte after its last.
+    pub end: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A stable code.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence.
+    pub message: String,
+    /// Where; none where it concerns a whole repository.
+    pub place: Option<Place>,
+    /// What to write instead.
+    pub hints: Vec<String>,
+}
+
+/// One document that is valid.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// A canary plan.
+    Plan(Arc<Plan>),
+    /// A plain Istio object.
+    Object(Arc<PlainObject>),
+}
+
+/// What one file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParsedFile {
+    /// The valid documents, each with the place of its name.
+    pub documents: Vec<(Document, Place)>,
+    /// Everything that is wrong.
+    pub findings: Vec<Finding>,
+    /// The plans whose names could be read, but which have errors.
+    pub broken: Vec<PlanKey>,
+}
+
+impl ParsedFile {
+    /// Whether some document of the file is refused.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}

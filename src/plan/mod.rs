@@ -1,0 +1,32 @@
+//! Turns the text of a plan file into [`Plan`]s that are valid by construction, or into findings with their place.
+
+mod catalog;
+mod codes;
+mod digest;
+mod emit;
+mod fields;
+mod file;
+mod finding;
+mod model;
+mod name;
+mod node;
+mod read;
+mod render;
+mod report;
+mod schema;
+mod span;
+mod traffic;
+mod yaml;
+
+pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
+pub use codes::CODES;
+pub use digest::Digest;
+pub use emit::to_yaml;
+pub use file::{parse_file, refused_file};
+pub use finding::{Document, Finding, ParsedFile, Place, Severity};
+pub use model::{ObjectSpec, Pin, PlainObject, Plan, Route, Routing, Step, Version};
+pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
+pub use render::render;
+pub use schema::schema;
+pub use span::{ParseSpanError, Span};
+pub use traffic::{Traffic, TrafficError};

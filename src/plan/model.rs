@@ -1,0 +1,156 @@
+//! What a plan says, once it is known to be valid.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Digest, Host, ObjectKey, PlanKey, Span, Traffic, VersionName};
+
+/// One accepted `CanaryPlan` document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Namespace and name.
+    pub key: PlanKey,
+    /// Identity of the document as written, before defaults.
+    pub digest: Digest,
+    /// Everything that is rendered, apart from the weights.
+    pub routing: Routing,
+    /// The target T: where this commit wants the traffic.
+    pub traffic: Traffic,
+    /// The only weights to pass through on the way up, ascending; empty: at once.
+    pub steps: Vec<Step>,
+    /// Hold time that the target itself must pass.
+    pub settle: Span,
+    /// What callers get today, where no route is live yet.
+    pub from: Option<Traffic>,
+    /// Whether a VirtualService that nobody labelled may be taken over.
+    pub take_ownership: bool,
+    /// Whether the objects go when the settled plan is removed.
+    pub prune: bool,
+    /// Nothing rises; going back and drift repair go on; holds count.
+    pub pause: bool,
+    /// Nothing at all is written.
+    pub suspend: bool,
+}
+
+impl Plan {
+    /// The VirtualService that carries the weights.
+    pub fn object(&self) -> ObjectKey {
+        ObjectKey { namespace: self.key.namespace.clone(), name: self.routing.virtual_service.name.clone() }
+    }
+}
+
+/// What a plan renders, apart from weights: the same routing with other traffic differs in weights alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Routing {
+    /// Namespace of all objects.
+    pub namespace: String,
+    /// The Service in front of every version.
+    pub service: Host,
+    /// The Service's port, written to every destination if given.
+    pub port: Option<u16>,
+    /// The versions in plan order; never empty, names distinct.
+    pub versions: Vec<Version>,
+    /// Istio `TrafficPolicy` for the whole DestinationRule.
+    pub traffic_policy: Option<Value>,
+    /// At least one route; all carry the same weights.
+    pub routes: Vec<Route>,
+    /// Requests that go to one version whatever the weights, in order, before the routes.
+    pub pins: Vec<Pin>,
+    /// Name and visibility of the VirtualService.
+    pub virtual_service: ObjectSpec,
+    /// Name and visibility of the DestinationRule.
+    pub destination_rule: ObjectSpec,
+}
+
+impl Routing {
+    /// The version of that name.
+    pub fn version(&self, name: &VersionName) -> Option<&Version> {
+        self.versions.iter().find(|version| version.name == *name)
+    }
+
+    /// Identity of the routing.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+/// One version: a DestinationRule subset of the same name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// The subset's name.
+    pub name: VersionName,
+    /// Pod labels that select it; never empty (an empty selector takes every endpoint).
+    pub labels: BTreeMap<String, String>,
+    /// Istio `TrafficPolicy` of the subset.
+    pub traffic_policy: Option<Value>,
+    /// What runs behind the labels, for those who re-use them.
+    pub build: Option<String>,
+}
+
+impl Version {
+    /// Identity of what was proven: labels, policy and build. Another digest is another, unproven version.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::json!({
+            "labels": self.labels, "trafficPolicy": self.traffic_policy, "build": self.build,
+        }))
+    }
+}
+
+/// One `http` route of the VirtualService that carries the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// The route's name, seen in Envoy's dumps and access logs.
+    pub name: String,
+    /// Hosts as written; never empty.
+    pub hosts: Vec<String>,
+    /// Gateways as written (`mesh`, `name` or `namespace/name`); never empty.
+    pub gateways: Vec<String>,
+    /// Istio `HTTPMatchRequest`s; empty: every request.
+    pub matches: Vec<Map<String, Value>>,
+    /// Any other fields of Istio's `HTTPRoute`, carried over as they stand.
+    pub http: Map<String, Value>,
+}
+
+/// Requests that go to one version whatever the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The rule's name.
+    pub name: String,
+    /// Istio `HTTPMatchRequest`s, never empty; each is ANDed with the matches of the route it stands before.
+    pub matches: Vec<Map<String, Value>>,
+    /// The version that serves them.
+    pub to: VersionName,
+}
+
+/// One weight to pass through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// A name for people.
+    pub name: Option<String>,
+    /// Percent of all requests that the rising versions get together, 0 to 99.
+    pub weight: u8,
+    /// How long the weight must have been converged before the next.
+    pub hold: Span,
+}
+
+/// Name and visibility of one Istio object of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSpec {
+    /// The object's name.
+    pub name: String,
+    /// Istio's `exportTo`, where given.
+    pub export_to: Option<Vec<String>>,
+}
+
+/// A plain Istio object that stands beside the plans and is applied as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainObject {
+    /// One of the kinds that are allowed beside plans.
+    pub kind: String,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The whole object as written.
+    pub value: Value,
+}

@@ -1,0 +1,23 @@
+//! Reads documents: their shape by the table of fields, then the rules, so that one look finds all errors.
+
+mod document;
+mod hosts;
+mod http;
+mod matches;
+mod objects;
+mod pins;
+mod plain;
+mod plan;
+mod policy;
+mod routes;
+mod rules;
+mod shape;
+mod steps;
+mod syntax;
+mod traffic;
+mod versions;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use document::document;

@@ -1,0 +1,63 @@
+//! Puts a plan together from its parts.
+
+use super::super::{Digest, Host, Plan, PlanKey, Routing, Span, fields, node::Node, report::Report};
+use super::{document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions};
+
+/// The plan's names, as every part needs them.
+pub(super) struct Names<'n> {
+    /// The plan's namespace.
+    pub(super) namespace: &'n str,
+    /// The service's short name; the plan's name where the service is none.
+    pub(super) short: String,
+}
+
+/// Reads a plan. What is returned is whole only where no error was reported.
+pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
+    shape::check("document", node, shape::place(node), &fields::Shape::Object(fields::PLAN), report);
+    let named = document::names(node, report);
+    let namespace = node.get("metadata").and_then(document::namespace).unwrap_or("default");
+    let name = named.map_or("plan", |(_, name)| name);
+    let spec = node.get("spec").filter(|spec| spec.is_map())?;
+    let service = hosts::service(spec, namespace, report);
+    let short = service.as_ref().and_then(Host::service).map_or(name, |(short, _)| short).to_owned();
+    let names = Names { namespace, short };
+
+    let versions = versions::read(spec, report);
+    let traffic_policy = policy::read(spec, versions.len(), report);
+    let target = traffic::read("traffic", spec, &versions, report);
+    let from = traffic::read("from", spec, &versions, report);
+    let steps = steps::read(spec, report);
+    steps::check_last_jump(spec, target.as_ref(), from.as_ref(), &versions, report);
+    let routes = routes::read(spec, &names, report);
+    let pins = pins::read(spec, &versions, report);
+    rules::check(&routes, &pins, &names, report);
+    let virtual_service = objects::read(spec, "virtualService", &names, report);
+    let destination_rule = objects::read(spec, "destinationRule", &names, report);
+
+    named?;
+    let flag = |field| spec.get(field).and_then(Node::scalar).and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let hold = spec.get("settle").and_then(steps::hold);
+    Some(Plan {
+        key: PlanKey { namespace: namespace.to_owned(), name: name.to_owned() },
+        digest: Digest::of(&node.value()),
+        routing: Routing {
+            namespace: namespace.to_owned(),
+            service: service?,
+            port: spec.get("port").and_then(Node::whole).and_then(|port| u16::try_from(port).ok()),
+            versions,
+            traffic_policy,
+            routes: routes.into_iter().map(|written| written.route).collect(),
+            pins: pins.into_iter().map(|written| written.pin).collect(),
+            virtual_service,
+            destination_rule,
+        },
+        traffic: target?,
+        settle: hold.or_else(|| steps.last().map(|step| step.hold)).unwrap_or(Span::ZERO),
+        steps,
+        from,
+        take_ownership: flag("takeOwnership"),
+        prune: flag("prune"),
+        pause: flag("pause"),
+        suspend: flag("suspend"),
+    })
+}

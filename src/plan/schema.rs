@@ -1,0 +1,67 @@
+//! Writes the JSON Schema of a plan from the table of fields.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{API_VERSION, Field, KIND, PLAN, Shape, Status};
+
+/// The JSON Schema (2020-12) of a `CanaryPlan`, for editors. Fields that this version does not support are left out.
+pub fn schema() -> Value {
+    let mut schema = object(PLAN);
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert("title".to_owned(), json!(KIND));
+    }
+    for (field, value) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{field}")) {
+            *property = json!({"const": value});
+        }
+    }
+    schema
+}
+
+fn object(fields: &[Field]) -> Value {
+    let given = || fields.iter().filter(|field| field.status != Status::Later);
+    let properties: Map<String, Value> = given().map(|field| (field.name.to_owned(), property(field))).collect();
+    let required: Vec<&str> =
+        given().filter(|field| field.status == Status::Required).map(|field| field.name).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn property(field: &Field) -> Value {
+    let mut property = of(&field.shape);
+    if let Some(map) = property.as_object_mut() {
+        map.insert("description".to_owned(), json!(field.about));
+    }
+    property
+}
+
+fn of(shape: &Shape) -> Value {
+    match shape {
+        Shape::Text => json!({"type": "string"}),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Shape::Duration => {
+            json!({"type": "string", "pattern": "^(?=.)([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"})
+        }
+        Shape::Object(fields) => object(fields),
+        Shape::List(item) => json!({"type": "array", "items": of(item)}),
+        Shape::Named(value) => json!({"type": "object", "additionalProperties": of(value)}),
+        Shape::Istio => json!({"type": "object"}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_knows_the_fields_of_this_version_alone() {
+        let schema = schema();
+        assert_eq!(schema["properties"]["kind"]["const"], "CanaryPlan");
+        let spec = &schema["properties"]["spec"];
+        assert_eq!(spec["required"], json!(["service", "versions", "traffic"]));
+        assert_eq!(spec["properties"]["steps"]["items"]["properties"]["weight"]["maximum"], 99);
+        assert!(spec["properties"]["steps"]["description"].is_string());
+        assert!(spec["properties"].get("clusters").is_none());
+    }
+}
