@@ -8,8 +8,10 @@
 //!
 //! Three rooms are pure: they do no I/O and read no clock.
 //! - [`plan`]: text → [`plan::Plan`], valid by construction, or findings with their place.
+//! - [`istio`]: Istio objects as JSON values: lens, desired, diff, patches and their order.
 //!
 //! The others are the shell.
 #![forbid(unsafe_code)]
 
+pub mod istio;
 pub mod plan;

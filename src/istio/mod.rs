@@ -1,0 +1,27 @@
+//! Istio objects as untyped JSON values: lens, desired state, minimal edits and their order.
+//!
+//! ```text
+//!   Routing + Traffic ─► desired ─┐
+//!                                 ├─► diff ─► patch ─► Edit ─► order: the one to write now
+//!   live object ───────► lens ────┘                    └─────► text: the same for people
+//! ```
+
+pub mod desired;
+mod diff;
+mod edit;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod json;
+pub mod lens;
+mod order;
+mod patch;
+mod shares;
+mod text;
+
+pub use desired::{destination_rule, virtual_service};
+pub use diff::{Drift, drift, matches_meant};
+pub use edit::{Change, Edit, ObjectKind};
+pub use order::{Next, OrderView, next};
+pub use patch::{Marks, Owned, delete_edit, destinations_edit, route_edit};
+pub use shares::{LiveShares, live_shares};
+pub use text::unified;

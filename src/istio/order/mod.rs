@@ -1,0 +1,133 @@
+//! Make-before-break: which one edit of a plan's two objects may be written now.
+//!
+//! ```text
+//!   DestinationRule with subsets added ─► proxies have it ─► VirtualService ─► drained ─► subsets removed
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    desired,
+    edit::Edit,
+    json::{items, same},
+    lens::{self, is_host, spec},
+    patch::{Marks, Owned, destinations_edit, route_edit},
+};
+use crate::plan::{Routing, Traffic, Version, VersionName};
+
+/// What is live and what is meant, at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderView<'a> {
+    /// The live VirtualService.
+    pub virtual_service: Option<&'a Value>,
+    /// The live DestinationRule.
+    pub destination_rule: Option<&'a Value>,
+    /// The routing that is meant.
+    pub routing: &'a Routing,
+    /// The traffic that is meant.
+    pub traffic: &'a Traffic,
+    /// The subsets that are meant: the plan's versions and those that a way back needs.
+    pub subsets: &'a [Version],
+    /// What of the DestinationRule tidegate made.
+    pub owned: &'a Owned,
+    /// The VirtualService's own marks.
+    pub route_marks: &'a Marks,
+    /// The DestinationRule's own marks.
+    pub destination_marks: &'a Marks,
+    /// When this process first saw the present DestinationRule spec; `None` counts as now.
+    pub dr_seen_ms: Option<i64>,
+    /// The instant, on the same clock.
+    pub now_ms: i64,
+    /// How long proxies are given to have a new DestinationRule.
+    pub convergence_wait_ms: i64,
+    /// Whether the VirtualService has converged and its old destinations have drained.
+    pub may_remove: bool,
+}
+
+/// What may be done now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Write this, then look again.
+    Write(Edit),
+    /// Write nothing before an instant (law 13).
+    Wait {
+        /// When to look again.
+        until_ms: i64,
+        /// What is waited for.
+        what: &'static str,
+    },
+    /// Both objects are as meant, or as far as `may_remove` allows.
+    Nothing,
+}
+
+/// The next write: subsets are added before routes refer to them and dropped after no route does. A change of the
+/// routes that needs nothing new of the DestinationRule stands first, so that a way back waits for nothing.
+pub fn next(view: &OrderView<'_>) -> Next {
+    let destinations = |owned: &Owned, marks: &Marks| {
+        destinations_edit(view.destination_rule, view.routing, view.subsets, owned, marks)
+    };
+    // Another policy needs no drain; a subset does.
+    let nothing_removed = Owned { subsets: BTreeSet::new(), traffic_policy: view.owned.traffic_policy };
+    let route = route_edit(view.virtual_service, view.routing, view.traffic, view.route_marks).map(|edit| {
+        let meant = desired::virtual_service(view.routing, view.traffic);
+        let needed = lens::referenced(&meant, &view.routing.service, true);
+        (edit, view.obstacle(&needed), view.defines(&needed))
+    });
+    let may_lead = matches!(route, Some((_, None, true)));
+    if !may_lead
+        && destinations(&nothing_removed, &Marks::default()).is_some()
+        && let Some(edit) = destinations(&nothing_removed, view.destination_marks)
+    {
+        return Next::Write(edit);
+    }
+    if let Some((edit, obstacle, _)) = route {
+        return obstacle.unwrap_or(Next::Write(edit));
+    }
+    let removable =
+        if view.may_remove { Owned { subsets: view.removable(), ..nothing_removed } } else { nothing_removed };
+    destinations(&removable, view.destination_marks).map_or(Next::Nothing, Next::Write)
+}
+
+impl OrderView<'_> {
+    /// What stands between routes to these subsets and proxies that can serve them.
+    fn obstacle(&self, needed: &BTreeSet<&str>) -> Option<Next> {
+        let served = self.virtual_service.map(|live| lens::referenced(live, &self.routing.service, true));
+        let served = served.unwrap_or_default();
+        let defined: BTreeSet<&str> =
+            self.destination_rule.map(|live| lens::subsets(live).collect()).unwrap_or_default();
+        let mut added = needed.difference(&served).peekable();
+        added.peek()?;
+        if added.any(|subset| !defined.contains(subset)) {
+            let until_ms = self.now_ms.saturating_add(self.convergence_wait_ms);
+            return Some(Next::Wait { until_ms, what: "a subset that the routes need and no version defines" });
+        }
+        let until_ms = self.dr_seen_ms.unwrap_or(self.now_ms).saturating_add(self.convergence_wait_ms);
+        let what = "the proxies to have the DestinationRule's new subsets";
+        (self.now_ms < until_ms).then_some(Next::Wait { until_ms, what })
+    }
+
+    /// Whether the live DestinationRule already defines these subsets as they are meant.
+    fn defines(&self, needed: &BTreeSet<&str>) -> bool {
+        let Some(live) = self.destination_rule else { return false };
+        let host = spec(live, "host").and_then(Value::as_str);
+        let subsets = items(spec(live, "subsets"));
+        host.is_some_and(|host| is_host(host, lens::namespace(live), &self.routing.service))
+            && needed.iter().all(|name| {
+                let meant = self.subsets.iter().find(|version| version.name.as_str() == *name);
+                let live = subsets.iter().find(|subset| subset.get("name").and_then(Value::as_str) == Some(name));
+                live.is_some_and(|live| meant.is_none_or(|meant| same(live, &desired::subset(meant))))
+            })
+    }
+
+    /// The owned subsets to which no route refers any more.
+    fn removable(&self) -> BTreeSet<VersionName> {
+        let served = self.virtual_service.map(|live| lens::referenced(live, &self.routing.service, false));
+        let served = served.unwrap_or_default();
+        self.owned.subsets.iter().filter(|name| !served.contains(name.as_str())).cloned().collect()
+    }
+}
