@@ -8,6 +8,7 @@
 //!
 //! Three rooms are pure: they do no I/O and read no clock.
 //! - [`plan`]: text → [`plan::Plan`], valid by construction, or findings with their place.
+//! - [`rollout`]: the walk: journal, proof, way back, and the one function that decides.
 //! - [`istio`]: Istio objects as JSON values: lens, desired, diff, patches and their order.
 //!
 //! The others are the shell.
@@ -15,3 +16,4 @@
 
 pub mod istio;
 pub mod plan;
+pub mod rollout;

@@ -1,0 +1,251 @@
+//! The journal's written form: JSON in an annotation, with the plan and all routings in one compressed part.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, VersionName};
+
+use super::{FailedKey, Journal, Owner, Phase, Proof, Settled, State, Transition};
+
+/// The annotation that carries the journal.
+pub const JOURNAL: &str = "tidegate.dev/journal";
+/// The annotation that names the owning plan.
+pub const OWNER: &str = "tidegate.dev/plan";
+/// The annotation with which a person stops a plan.
+pub const STOP: &str = "tidegate.dev/stop";
+/// The label of everything that tidegate made or took over, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tidegate");
+
+/// The largest journal that is written, in bytes: the API server's limit for all annotations is 256 KiB.
+pub const JOURNAL_MAX_BYTES: usize = 96 * 1024;
+/// The largest unpacked part that is read, in bytes.
+const UNPACKED_MAX_BYTES: u64 = 8 * 1024 * 1024;
+const FORMAT: u64 = 1;
+
+/// Why an annotation is no journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// A newer tidegate wrote it.
+    #[error("the journal has version {0}, this tidegate knows up to 1")]
+    Newer(u64),
+    /// It cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Broken(String),
+    /// It would be too large to write.
+    #[error("the journal would be {0} bytes, the limit is 98304; shorten the plan's match and http parts")]
+    TooLarge(usize),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    v: u64,
+    repository: String,
+    plan: PlanKey,
+    revision: Revision,
+    digest: Digest,
+    target: Traffic,
+    traffic: Traffic,
+    routing: usize,
+    phase: Phase,
+    origin: Traffic,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    rising: BTreeSet<VersionName>,
+    entered: Timestamp,
+    hold: Span,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    converged: Option<Timestamp>,
+    #[serde(default)]
+    elapsed_ms: u64,
+    proof: BTreeMap<VersionName, Proof>,
+    settled: Vec<WireSettled>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    way_back: Option<WireSettled>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<FailedKey>,
+    transitions: Vec<Transition>,
+    subsets: BTreeSet<VersionName>,
+    #[serde(default)]
+    owns_traffic_policy: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    convergence_wait_ms: Option<i64>,
+    packed: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSettled {
+    traffic: Traffic,
+    routing: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<Revision>,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    plan: Plan,
+    routings: Vec<Routing>,
+}
+
+/// The distinct routings of a journal, in order of first use.
+#[derive(Default)]
+struct Table<'a>(Vec<&'a Routing>);
+
+impl<'a> Table<'a> {
+    fn place(&mut self, routing: &'a Routing) -> usize {
+        self.0.iter().position(|there| *there == routing).unwrap_or_else(|| {
+            self.0.push(routing);
+            self.0.len() - 1
+        })
+    }
+
+    fn settled(&mut self, settled: &'a Settled) -> WireSettled {
+        WireSettled {
+            traffic: settled.state.traffic.clone(),
+            routing: self.place(&settled.state.routing),
+            revision: settled.revision.clone(),
+            at: settled.at,
+        }
+    }
+}
+
+impl Journal {
+    /// The annotation's text. Where it would be too large, the oldest transitions and settled states are left out.
+    ///
+    /// # Errors
+    /// [`JournalError::TooLarge`] where even the least journal is above [`JOURNAL_MAX_BYTES`].
+    pub fn encode(&self) -> Result<String, JournalError> {
+        let text = self.encode_whole()?;
+        if text.len() <= JOURNAL_MAX_BYTES {
+            return Ok(text);
+        }
+        let mut shorter = self.clone();
+        loop {
+            if shorter.settled.len() > 1 {
+                shorter.settled.remove(0);
+            } else if shorter.transitions.is_empty() {
+                return Err(JournalError::TooLarge(text.len()));
+            } else {
+                shorter.transitions.clear();
+            }
+            let text = shorter.encode_whole()?;
+            if text.len() <= JOURNAL_MAX_BYTES {
+                return Ok(text);
+            }
+        }
+    }
+
+    fn encode_whole(&self) -> Result<String, JournalError> {
+        let mut table = Table::default();
+        let wire = Wire {
+            v: FORMAT,
+            repository: self.owner.repository.clone(),
+            plan: self.owner.plan.clone(),
+            revision: self.revision.clone(),
+            digest: self.plan.digest.clone(),
+            target: self.plan.traffic.clone(),
+            traffic: self.state.traffic.clone(),
+            routing: table.place(&self.state.routing),
+            phase: self.phase.clone(),
+            origin: self.origin.clone(),
+            rising: self.rising.clone(),
+            entered: self.entered,
+            hold: self.hold,
+            converged: self.converged,
+            elapsed_ms: self.elapsed_ms,
+            proof: self.proof.clone(),
+            settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
+            way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
+            failed: self.failed.clone(),
+            transitions: self.transitions.clone(),
+            subsets: self.subsets.clone(),
+            owns_traffic_policy: self.owns_traffic_policy,
+            convergence_wait_ms: self.convergence_wait_ms,
+            packed: String::new(),
+        };
+        let routings = table.0.into_iter().cloned().collect();
+        let packed = pack(&Packed { plan: Plan::clone(&self.plan), routings })?;
+        serde_json::to_string(&Wire { packed, ..wire }).map_err(broken)
+    }
+
+    /// Reads the annotation's text.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] for a later format, [`JournalError::Broken`] for anything else.
+    pub fn decode(text: &str) -> Result<Self, JournalError> {
+        let value: Value = serde_json::from_str(text).map_err(broken)?;
+        match value.get("v").and_then(Value::as_u64) {
+            Some(FORMAT) => {}
+            Some(newer) if newer > FORMAT => return Err(JournalError::Newer(newer)),
+            _ => return Err(JournalError::Broken("it has no version".to_owned())),
+        }
+        let wire: Wire = serde_json::from_value(value).map_err(broken)?;
+        let packed = unpack(&wire.packed)?;
+        let routings: Vec<Arc<Routing>> = packed.routings.into_iter().map(Arc::new).collect();
+        let routing = |place: usize| {
+            routings.get(place).cloned().ok_or_else(|| JournalError::Broken(format!("routing {place} is missing")))
+        };
+        let settled = |wire: WireSettled| {
+            let state = State { traffic: wire.traffic, routing: routing(wire.routing)? };
+            Ok::<_, JournalError>(Settled { state, revision: wire.revision, at: wire.at })
+        };
+        Ok(Self {
+            owner: Owner { repository: wire.repository, plan: wire.plan },
+            plan: Arc::new(packed.plan),
+            revision: wire.revision,
+            state: State { traffic: wire.traffic, routing: routing(wire.routing)? },
+            phase: wire.phase,
+            origin: wire.origin,
+            rising: wire.rising,
+            entered: wire.entered,
+            hold: wire.hold,
+            converged: wire.converged,
+            elapsed_ms: wire.elapsed_ms,
+            proof: wire.proof,
+            settled: wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?,
+            way_back: wire.way_back.map(settled).transpose()?,
+            failed: wire.failed,
+            transitions: wire.transitions,
+            subsets: wire.subsets,
+            owns_traffic_policy: wire.owns_traffic_policy,
+            convergence_wait_ms: wire.convergence_wait_ms,
+        })
+    }
+
+    /// The journal in an object's annotations: none where there is no such annotation.
+    pub fn on(object: &Value) -> Option<Result<Self, JournalError>> {
+        let text = object.get("metadata")?.get("annotations")?.get(JOURNAL)?.as_str()?;
+        Some(Self::decode(text))
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> JournalError {
+    JournalError::Broken(error.to_string())
+}
+
+fn pack(packed: &Packed) -> Result<String, JournalError> {
+    let json = serde_json::to_vec(packed).map_err(broken)?;
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&json).map_err(broken)?;
+    Ok(STANDARD.encode(encoder.finish().map_err(broken)?))
+}
+
+fn unpack(text: &str) -> Result<Packed, JournalError> {
+    let bytes = STANDARD.decode(text).map_err(broken)?;
+    let mut json = Vec::new();
+    let read =
+        DeflateDecoder::new(bytes.as_slice()).take(UNPACKED_MAX_BYTES + 1).read_to_end(&mut json).map_err(broken)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > UNPACKED_MAX_BYTES {
+        return Err(JournalError::Broken(format!("it unpacks to more than {UNPACKED_MAX_BYTES} bytes")));
+    }
+    serde_json::from_slice(&json).map_err(broken)
+}

@@ -1,0 +1,480 @@
+//! The one function that decides: plan, journals, observation and instant in; goals, next instant and reason out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    istio::{self, Marks},
+    plan::{Plan, Revision, Version, VersionName},
+};
+
+use super::{
+    Cause, ClusterName, ClusterView, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What,
+    World, accept, gates, sight, subsets, walk,
+};
+
+/// What to do now, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What each cluster should be made like.
+    pub goals: BTreeMap<ClusterName, Goal>,
+    /// When to decide again, if nothing happens before.
+    pub wake_at: Option<Timestamp>,
+    /// Why it stands where it stands.
+    pub reason: Reason,
+    /// The position after this decision; none where there is none.
+    pub journal: Option<Arc<Journal>>,
+}
+
+/// What one cluster should be made like.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Goal {
+    /// Nothing is written.
+    Keep,
+    /// Both objects are made to carry the journal's state.
+    Apply(Apply),
+    /// The objects of a removed plan are deleted, VirtualService first.
+    Prune,
+}
+
+/// The state to apply, with what goes beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apply {
+    /// The journal to be on the VirtualService, and the state to be rendered.
+    pub journal: Arc<Journal>,
+    /// Whether it differs from the one that is there.
+    pub journal_changed: bool,
+    /// Subsets that must exist.
+    pub subsets: Vec<Version>,
+    /// When subsets that are not needed any more may be removed; none: not yet.
+    pub remove_at: Option<Timestamp>,
+    /// Whether the DestinationRule gets a copy of the journal.
+    pub copy: bool,
+}
+
+/// Decides (law 5: the same arguments give the same decision).
+pub fn decide(world: &World, now: Timestamp) -> Decision {
+    let hold = |reason| Decision {
+        goals: world.clusters.keys().map(|name| (name.clone(), Goal::Keep)).collect(),
+        wake_at: None,
+        reason,
+        journal: None,
+    };
+    let sight = sight::join(world);
+    let wanted = match &world.wanted {
+        Wanted::Plan { plan, revision, owner, .. } => Some((plan, revision, owner)),
+        Wanted::Unknown | Wanted::Removed { .. } => None,
+    };
+    let (found, origin) = match (sight, wanted) {
+        (sight::Sight::Unreadable(reason), _) => return hold(reason),
+        (sight::Sight::Journal(journal, false), _) => (journal, Origin::Live),
+        (sight::Sight::Journal(journal, true), _) => (journal, Origin::Restored),
+        (_, None) if matches!(world.wanted, Wanted::Unknown) => return hold(Reason::GitUnknown),
+        (_, None) => return hold(Reason::Released),
+        (_, Some((plan, ..))) if plan.suspend => return hold(Reason::Suspended),
+        (sight, Some((plan, revision, owner))) => {
+            let live = if let sight::Sight::Unlabelled(live) = &sight { Some(&**live) } else { None };
+            if world.git.last_look.is_none() {
+                return hold(Reason::Blind { last_look: None });
+            }
+            match sight::first(world, plan, revision, owner, live, now) {
+                Ok(journal) => (Arc::new(journal), Origin::First),
+                Err(reason) => return hold(reason),
+            }
+        }
+    };
+    let suspended = wanted.map_or(found.plan.suspend, |(plan, ..)| plan.suspend);
+    if suspended {
+        return Decision { journal: Some(found), ..hold(Reason::Suspended) };
+    }
+    if let Some((_, _, owner)) = wanted
+        && found.owner != *owner
+        && (world.living_owners.contains(&found.owner.to_string()) || found.owner.repository != owner.repository)
+    {
+        return hold(Reason::OtherPlan { owner: found.owner.to_string() });
+    }
+    Draft::new(world, found, origin, now).run(wanted)
+}
+
+/// Where the journal of a decision comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Live,
+    Restored,
+    First,
+}
+
+struct Draft<'a> {
+    origin: Origin,
+    world: &'a World,
+    now: Timestamp,
+    found: Arc<Journal>,
+    journal: Journal,
+    wake_at: Option<Timestamp>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(world: &'a World, found: Arc<Journal>, origin: Origin, now: Timestamp) -> Self {
+        let mut journal = Journal::clone(&found);
+        let gone = world.clusters.values().any(|cluster| cluster.virtual_service.is_none());
+        if origin == Origin::Restored && !matches!(world.wanted, Wanted::Removed { .. }) {
+            let what = if gone { "the VirtualService was gone" } else { "its journal was gone or broken" };
+            accept::note(&mut journal, now, What::Restored, what.to_owned());
+            journal.converged = None;
+        }
+        Self { origin, world, now, found, journal, wake_at: None }
+    }
+
+    fn run(mut self, wanted: Option<(&Arc<Plan>, &Revision, &Owner)>) -> Decision {
+        if matches!(self.world.wanted, Wanted::Removed { .. }) {
+            return self.released();
+        }
+        let stop = self.stop();
+        let mut blocked = self.lowered_by_hand(stop.as_deref());
+        if let Some((plan, revision, owner)) = wanted
+            && self.is_news(plan, owner, stop.is_some())
+        {
+            // What stands in the way of a way back must not stand in the way of a commit that knows another.
+            blocked = self.accept(plan, revision, owner).err().map(|reason| blocked.unwrap_or(reason));
+        }
+        // What keeps a plan out of force keeps nothing that is open from failing.
+        let failed = self.fail();
+        blocked = blocked.or(failed);
+        let reason = self.advance(blocked, stop);
+        self.finish(reason)
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// The text of a stop annotation in any cluster.
+    fn stop(&self) -> Option<String> {
+        let on = |object: &Value| object.get("metadata")?.get("annotations")?.get(STOP)?.as_str().map(str::to_owned);
+        self.world.clusters.values().filter_map(|cluster| cluster.virtual_service.as_deref()).find_map(on)
+    }
+
+    /// Goes back where a person stopped the walk, by annotation or by lowering an unproven version.
+    fn lowered_by_hand(&mut self, stop: Option<&str>) -> Option<Reason> {
+        if self.journal.is_settled() {
+            return None;
+        }
+        let cause = match stop {
+            Some(text) => Cause::Stop(text.to_owned()),
+            None => Cause::LoweredByHand(self.lowered()?),
+        };
+        if matches!(self.journal.phase, Phase::Starting) && matches!(cause, Cause::Stop(_)) {
+            return None;
+        }
+        accept::fail(&mut self.journal, self.world, cause, self.now).err()
+    }
+
+    /// Which unproven version is live below what the journal says it has.
+    fn lowered(&self) -> Option<String> {
+        for (cluster, view) in &self.world.clusters {
+            let Some(live) = view.virtual_service.as_deref().filter(|_| view.away_since.is_none()) else { continue };
+            // What was written there, not what is written elsewhere meanwhile.
+            let own = view.journal.as_ref().and_then(|journal| journal.as_ref().ok());
+            let state = own.map_or(&self.journal.state, |own| &own.state);
+            if !istio::drift(live, &state.routing, &state.traffic).weights_differ {
+                continue;
+            }
+            let shares = istio::live_shares(live, &state.routing);
+            for (name, weight) in state.traffic.iter() {
+                let proven = state.routing.version(name).map_or(0, |version| self.journal.proven(version));
+                let live = shares.per_version_min.get(name).copied().unwrap_or(0);
+                if weight > proven && live < weight {
+                    return Some(format!("version {name} from {weight} to {live} in cluster {cluster}"));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a plan has to be brought into force.
+    fn is_news(&self, plan: &Plan, owner: &Owner, stopped: bool) -> bool {
+        let first = self.origin == Origin::First && matches!(self.journal.phase, Phase::Settled);
+        first
+            || plan.digest != self.journal.plan.digest
+            || *owner != self.journal.owner
+            || match &self.journal.phase {
+                Phase::Released { .. } => true,
+                Phase::WentBack { cause: Cause::Stop(_) } => !stopped,
+                _ => false,
+            }
+    }
+
+    fn accept(&mut self, plan: &Arc<Plan>, revision: &Revision, owner: &Owner) -> Result<(), Reason> {
+        let before = self.journal.clone();
+        accept::accept(&mut self.journal, self.world, plan, revision, owner, self.now)?;
+        // A position that can't be written down would hold up the way back from it.
+        if let Err(JournalError::TooLarge(bytes)) = self.journal.encode() {
+            self.journal = before;
+            return Err(Reason::JournalTooLarge { bytes });
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self) -> Option<Reason> {
+        let refused = || self.world.clusters.values().find_map(|cluster| cluster.rejected.clone());
+        if self.origin == Origin::First
+            && let Some(message) = refused()
+        {
+            // Nothing stands yet from which one could go back.
+            return Some(Reason::Rejected { message });
+        }
+        let (cause, wake) = gates::failure(self.world, &self.journal, self.now);
+        if let Some(wake) = wake {
+            self.wake(wake);
+        }
+        accept::fail(&mut self.journal, self.world, cause?, self.now).err()
+    }
+
+    /// When the live objects were last seen to change their spec, plus the stated wait; none while a write of the
+    /// present state is still to come.
+    fn converges(&self, view: &ClusterView, kept: &[Version]) -> Option<Timestamp> {
+        let state = &self.journal.state;
+        let live = view.virtual_service.as_deref()?;
+        let drift = istio::drift(live, &state.routing, &state.traffic);
+        let rule = view.destination_rule.as_deref();
+        let owned = istio::Owned { traffic_policy: self.journal.owns_traffic_policy, ..istio::Owned::default() };
+        let stands = istio::destinations_edit(rule, &state.routing, kept, &owned, &Marks::default()).is_none();
+        if drift.spec_differs || drift.weights_differ || view.away_since.is_some() || !stands {
+            return None;
+        }
+        let seen = view.spec_seen?;
+        let seen = view.subsets_seen.map_or(seen, |subsets| seen.max(subsets));
+        seen.checked_add(SignedDuration::from_millis(self.world.settings.convergence_wait_ms)).ok()
+    }
+
+    /// When every cluster has the present state.
+    fn all_converge(&self) -> Option<Timestamp> {
+        let kept = self.journal.kept_subsets();
+        let views = self.world.clusters.values();
+        views.map(|view| self.converges(view, &kept)).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    fn advance(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Reason {
+        let reason = match &self.journal.phase {
+            Phase::Released { .. } => Reason::Released,
+            Phase::WentBack { cause } => Reason::WentBack { cause: cause.clone() },
+            Phase::Settled => Reason::Settled,
+            Phase::Starting | Phase::Walking { .. } | Phase::Target => {
+                return match self.walk(blocked, stop) {
+                    Err(reason) if self.follow_routing() => match reason {
+                        Reason::Converging { .. } | Reason::Hold { .. } => Reason::Converging { until: None },
+                        other => other,
+                    },
+                    Err(reason) | Ok(reason) => reason,
+                };
+            }
+        };
+        blocked.or_else(|| stop.map(|text| Reason::Stopped { text })).unwrap_or(reason)
+    }
+
+    /// Goes one position further, or says what it waits for.
+    fn walk(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Result<Reason, Reason> {
+        if self.journal.converged.is_none() {
+            match self.all_converge() {
+                Some(at) if at <= self.now => self.journal.converged = Some(self.now),
+                until => {
+                    if let Some(at) = until {
+                        self.wake(at);
+                    }
+                    return Err(blocked.unwrap_or(Reason::Converging { until }));
+                }
+            }
+        }
+        if let Some(until) = self.journal.hold_opens().filter(|opens| *opens > self.now) {
+            self.wake(until);
+            return Err(blocked.unwrap_or(Reason::Hold { until }));
+        }
+        if let Some(reason) = blocked {
+            return Err(reason);
+        }
+        if matches!(self.journal.phase, Phase::Target) {
+            if self.follow_routing() {
+                return Ok(Reason::Converging { until: None });
+            }
+            if let Some(reason) = gates::pins(self.world, &self.journal, &self.journal.state).1 {
+                return Err(reason);
+            }
+            if let Some(version) = gates::known_gone(self.world, &self.journal.state.traffic) {
+                let deadline = self.wake_at;
+                return Err(Reason::Endpoints { version: version.clone(), ready: Some(0), deadline });
+            }
+            self.journal.settle(self.now);
+            accept::note(&mut self.journal, self.now, What::Settled, String::new());
+            return Ok(stop.map_or(Reason::Settled, |text| Reason::Stopped { text }));
+        }
+        if let Some(text) = stop {
+            return Err(Reason::Stopped { text });
+        }
+        self.raise().map(|()| Reason::Converging { until: None })
+    }
+
+    /// Writes the plan's routing at the present weights where it differs: pins whose version has become ready, other
+    /// matches or `http` fields. A way-back state is left alone until it has converged. Returns whether it changed.
+    fn follow_routing(&mut self) -> bool {
+        let back_first = matches!(self.journal.phase, Phase::Starting) && self.journal.converged.is_none();
+        if back_first || self.journal.is_settled() {
+            return false;
+        }
+        let present = self.journal.state.clone();
+        let (pins, _) = gates::pins(self.world, &self.journal, &present);
+        let routing = accept::routing(&self.journal, pins, &present);
+        let wanted = State { traffic: present.traffic.clone(), routing };
+        let rendered_alike = wanted.differs_in_weights_alone(&present);
+        self.journal.state = wanted;
+        if !rendered_alike {
+            let (phase, hold) = (self.journal.phase.clone(), self.journal.hold);
+            accept::enter(&mut self.journal, self.now, phase, hold);
+        }
+        !rendered_alike
+    }
+
+    /// Enters the next step, or the target.
+    fn raise(&mut self) -> Result<(), Reason> {
+        let journal = &self.journal;
+        let plan = journal.plan.clone();
+        let origin_total = journal.risen(&journal.origin);
+        let present = match journal.phase {
+            Phase::Walking { weight } => Some(weight),
+            _ => None,
+        };
+        let next = walk::next(&plan, origin_total, journal.risen(&plan.traffic), present);
+        let order: Vec<VersionName> =
+            journal.state.routing.versions.iter().map(|version| version.name.clone()).collect();
+        let (traffic, phase, hold, what, label) = match next {
+            Next::Step(step) => (
+                walk::at(step.weight, &journal.origin, &plan.traffic, &journal.rising, &order)
+                    .unwrap_or_else(|| journal.state.traffic.clone()),
+                Phase::Walking { weight: step.weight },
+                step.hold,
+                What::StepEntered,
+                step.name.clone().unwrap_or_default(),
+            ),
+            Next::Target => (plan.traffic.clone(), Phase::Target, plan.settle, What::TargetEntered, String::new()),
+        };
+        if let Err(reason) = gates::entry(self.world, journal, &traffic, self.now) {
+            return self.wait_or_fail(reason);
+        }
+        let (pins, _) = gates::pins(self.world, journal, &State { traffic: traffic.clone(), ..journal.state.clone() });
+        let carried = State { traffic: traffic.clone(), routing: journal.state.routing.clone() };
+        let routing = accept::routing(journal, pins, &carried);
+        self.journal.state = State { traffic, routing };
+        accept::enter(&mut self.journal, self.now, phase, hold);
+        accept::note(&mut self.journal, self.now, what, label);
+        Ok(())
+    }
+
+    fn wait_or_fail(&mut self, reason: Reason) -> Result<(), Reason> {
+        if let Reason::Endpoints { version, deadline: Some(deadline), .. } = &reason {
+            if *deadline <= self.now {
+                return accept::fail(&mut self.journal, self.world, Cause::Deadline(version.to_string()), self.now);
+            }
+            self.wake(*deadline);
+        }
+        Err(reason)
+    }
+
+    /// The plan is gone: in mid-walk that is a way back (law 12); then the objects are let go.
+    fn released(mut self) -> Decision {
+        let live = self.world.clusters.values().any(|cluster| cluster.virtual_service.is_some());
+        let prune = |journal: &Journal| journal.plan.prune && matches!(journal.phase, Phase::Settled);
+        match self.journal.phase {
+            Phase::Released { .. } => {}
+            _ if !live => {
+                self.journal.phase = Phase::Released { prune: prune(&self.journal) };
+            }
+            Phase::Settled | Phase::WentBack { .. } => {
+                self.journal.phase = Phase::Released { prune: prune(&self.journal) };
+                accept::note(&mut self.journal, self.now, What::Released, "the plan was removed".to_owned());
+            }
+            Phase::Starting | Phase::Walking { .. } | Phase::Target => {
+                let Some(refuge) = gates::refuge(self.world, &self.journal).cloned() else {
+                    let cause = "the plan was removed".to_owned();
+                    return self.finish(Reason::NoWayBack { cause });
+                };
+                accept::go_back(&mut self.journal, &refuge, self.now, Phase::Released { prune: false });
+                let note = "the plan was removed in mid-walk".to_owned();
+                accept::note(&mut self.journal, self.now, What::Released, note);
+            }
+        }
+        let Phase::Released { prune } = self.journal.phase else { return self.finish(Reason::Released) };
+        let (world, unchanged) = (self.world, self.journal == *self.found);
+        let mut decision = self.finish(Reason::Released);
+        for (name, goal) in &mut decision.goals {
+            let view = world.clusters.get(name);
+            let live = view.is_some_and(|cluster| cluster.virtual_service.is_some());
+            let has_journal = view.is_some_and(|cluster| matches!(cluster.journal, Some(Ok(_))));
+            // Another cluster may have missed the way back; what a person does to one that has it is theirs.
+            let missed = has_journal && matches!(goal, Goal::Apply(apply) if apply.journal_changed);
+            if prune {
+                *goal = Goal::Prune;
+            } else if !live || (unchanged && !missed) {
+                *goal = Goal::Keep;
+            }
+        }
+        decision
+    }
+
+    fn finish(mut self, reason: Reason) -> Decision {
+        let kept = self.journal.kept_subsets();
+        let names: BTreeSet<VersionName> = kept.iter().map(|version| version.name.clone()).collect();
+        let changed = self.journal != *self.found;
+        if changed || !names.is_subset(&self.journal.subsets) {
+            let live = subsets::live(self.world);
+            self.journal.subsets.retain(|name| live.contains(name));
+            self.journal.subsets.extend(names.iter().cloned());
+            self.journal.owns_traffic_policy |= self.journal.state.routing.traffic_policy.is_some();
+            self.journal.convergence_wait_ms = Some(self.world.settings.convergence_wait_ms);
+        }
+        let mut surplus = self.journal.subsets.difference(&names).peekable();
+        // The journal may name subsets that are gone already: that alone is no reason to write it.
+        let surplus = surplus.peek().is_some() && {
+            let live = subsets::live(self.world);
+            surplus.any(|name| live.contains(name))
+        };
+        let settled = matches!(self.journal.phase, Phase::Settled);
+        let journal = if self.journal == *self.found { self.found.clone() } else { Arc::new(self.journal.clone()) };
+        let wait = SignedDuration::from_millis(self.world.settings.convergence_wait_ms);
+        let mut goals = BTreeMap::new();
+        let mut reason = reason;
+        for (name, view) in &self.world.clusters {
+            let there = view.journal.as_ref().and_then(|journal| journal.as_ref().ok());
+            let journal_changed = there.is_none_or(|there| **there != *journal);
+            let standing = subsets::standing(&kept, &journal.state, view);
+            // Once for the proxies to leave the subset, once for requests in flight.
+            let leaves = surplus || standing.is_some();
+            let subsets = standing.unwrap_or_else(|| kept.clone());
+            let drained = |at: Timestamp| at.checked_add(wait).ok();
+            let converged = if leaves { self.converges(view, &subsets) } else { None };
+            let remove_at = converged.and_then(drained);
+            let copy = settled && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
+            if let Some(at) = remove_at.filter(|at| *at > self.now) {
+                self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+            }
+            let subsets = if remove_at.is_some_and(|at| at <= self.now) { kept.clone() } else { subsets };
+            let goal = Apply { journal: journal.clone(), journal_changed, subsets, remove_at, copy };
+            let gains = gates::gains_gone(view, &journal.state);
+            if let Some(version) = gains.filter(|_| view.away_since.is_none()) {
+                reason = Reason::CannotServe { version };
+                goals.insert(name.clone(), Goal::Keep);
+            } else {
+                goals.insert(name.clone(), if view.away_since.is_some() { Goal::Keep } else { Goal::Apply(goal) });
+            }
+        }
+        if let Some(message) = self.world.clusters.values().find_map(|view| view.rejected.clone())
+            && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. })
+        {
+            reason = Reason::Rejected { message };
+        }
+        Decision { goals, wake_at: self.wake_at, reason, journal: Some(journal) }
+    }
+}

@@ -1,0 +1,188 @@
+//! What must hold before anything rises, and what counts as a failure of a step.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::plan::{Traffic, VersionName};
+
+use super::{Cause, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World};
+
+/// The present instant plus seconds.
+pub(super) fn after(at: Timestamp, seconds: u64) -> Timestamp {
+    let span = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// The least ready endpoints of a version over all clusters: unknown in one is unknown, none ready counts from the
+/// first cluster that saw it.
+pub(super) fn endpoints(world: &World, version: &VersionName) -> Endpoints {
+    let mut least = Endpoints { ready: Some(u32::MAX), none_since: None };
+    for cluster in answering(world) {
+        let here = cluster.endpoints(version);
+        match (least.ready, here.ready) {
+            (_, None) => least.ready = None,
+            (Some(before), Some(now)) if now < before => least = here,
+            _ => {}
+        }
+    }
+    if least.ready == Some(u32::MAX) { Endpoints::UNKNOWN } else { least }
+}
+
+/// The clusters that answer: of the others nothing is known.
+fn answering(world: &World) -> impl Iterator<Item = &ClusterView> {
+    world.clusters.values().filter(|cluster| cluster.away_since.is_none())
+}
+
+/// The first version that the traffic names and that is known to have no ready endpoint (law 3).
+pub(super) fn known_gone<'a>(world: &World, traffic: &'a Traffic) -> Option<&'a VersionName> {
+    traffic
+        .iter()
+        .map(|(name, _)| name)
+        .find(|name| answering(world).any(|cluster| cluster.endpoints(name).known_gone()))
+}
+
+/// A version that is known to be gone in the cluster and that would get more there than is live, though others
+/// serve: putting weights back would be an outage (law 3).
+pub(super) fn gains_gone(view: &ClusterView, state: &State) -> Option<VersionName> {
+    let live = view.virtual_service.as_deref()?;
+    let gone = |name: &&VersionName| view.endpoints(name).known_gone();
+    state.traffic.iter().map(|(name, _)| name).find(gone)?;
+    let shares = crate::istio::live_shares(live, &state.routing);
+    let least = |name: &VersionName| shares.per_version_min.get(name).copied().unwrap_or(0);
+    let more = state.traffic.iter().find(|(name, weight)| *weight > least(name) && gone(name));
+    more.map(|(name, _)| name.clone())
+}
+
+/// Whether every version of the traffic has the ready endpoints that it needs.
+pub(super) fn can_serve(world: &World, traffic: &Traffic) -> Result<(), Reason> {
+    for (name, _) in traffic.iter() {
+        is_ready(world, name, None)?;
+    }
+    Ok(())
+}
+
+/// Whether a version has the ready endpoints that it needs before it gains weight.
+pub(super) fn is_ready(world: &World, name: &VersionName, deadline: Option<Timestamp>) -> Result<(), Reason> {
+    let seen = endpoints(world, name);
+    if seen.ready.is_some_and(|ready| ready >= world.settings.min_endpoints) {
+        return Ok(());
+    }
+    // What is not known is no evidence of a failure; what has just gone gets the whole deadline.
+    let from_gone = seen.none_since.map(|since| after(since, world.settings.progress_deadline_s));
+    let deadline = deadline.filter(|_| seen.ready.is_some()).map(|at| from_gone.map_or(at, |gone| gone.max(at)));
+    Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, deadline })
+}
+
+/// Entry conditions: nothing rises unless Git was seen, no person stands in the way, the clocks agree, every cluster
+/// answers, and both the versions that gain weight and those of the way back can serve.
+pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Timestamp) -> Result<(), Reason> {
+    open(world, journal.plan.pause, now)?;
+    let raised = matches!(journal.phase, Phase::Walking { .. });
+    let deadline = raised.then(|| after(wait_began(journal), world.settings.progress_deadline_s));
+    for (name, weight) in next.iter() {
+        if weight > journal.state.traffic.weight(name) {
+            is_ready(world, name, deadline)?;
+        }
+    }
+    if let Some(way_back) = &journal.way_back {
+        for (name, _) in way_back.state.traffic.iter() {
+            is_ready(world, name, deadline)?;
+        }
+    }
+    Ok(())
+}
+
+/// The conditions that are the same for every raise, the first of all included: everything but endpoints.
+pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Reason> {
+    if pause {
+        return Err(Reason::Paused);
+    }
+    let last_look = world.git.last_look;
+    if matches!(world.wanted, Wanted::Unknown) || last_look.is_none_or(|last| after(last, world.git.max_age_s) < now) {
+        return Err(Reason::Blind { last_look });
+    }
+    if matches!(world.wanted, Wanted::Plan { newer_invalid: true, .. }) {
+        return Err(Reason::NewerInvalid);
+    }
+    for (name, cluster) in &world.clusters {
+        if let Some(since) = cluster.away_since {
+            return Err(Reason::Away { cluster: name.clone(), since });
+        }
+        if let Some(offset_ms) = cluster.clock_offset_ms.filter(|ms| ms.abs() > world.settings.clock_skew_max_ms) {
+            return Err(Reason::ClockSkew { offset_ms });
+        }
+        if let Some(by) = cluster.claims.first() {
+            return Err(Reason::Claimed { by: by.clone() });
+        }
+        if let Some(what) = &cluster.dependency {
+            return Err(Reason::Dependency { what: what.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// When the wait for entry conditions began: once the hold of the present position had opened.
+fn wait_began(journal: &Journal) -> Timestamp {
+    journal.hold_opens().map_or(journal.entered, |opens| opens.max(journal.entered))
+}
+
+/// Why the present step has failed, if it has, and else when the endpoints that are gone now make it fail.
+pub(super) fn failure(world: &World, journal: &Journal, now: Timestamp) -> (Option<Cause>, Option<Timestamp>) {
+    if journal.is_settled() {
+        return (None, None);
+    }
+    let refusing = world.clusters.values().filter(|cluster| !cluster.forbidden);
+    if let Some(message) = refusing.filter_map(|cluster| cluster.rejected.clone()).next() {
+        return (Some(Cause::Rejected(message)), None);
+    }
+    if matches!(journal.phase, Phase::Starting) {
+        return (None, None);
+    }
+    let mut wake: Option<Timestamp> = None;
+    for name in journal.state.reached() {
+        for cluster in answering(world) {
+            let here = cluster.endpoints(name);
+            let Some(since) = here.none_since.filter(|_| here.known_gone()) else { continue };
+            let fails = after(since, world.settings.endpoints_gone_s);
+            if fails <= now {
+                return (Some(Cause::EndpointsGone(name.to_string())), None);
+            }
+            wake = Some(wake.map_or(fails, |before| before.min(fails)));
+        }
+    }
+    (None, wake)
+}
+
+/// The state that a failure goes to: the way back, else the newest settled one, of those that can serve. None also
+/// where the only one is what failed.
+pub(super) fn refuge<'a>(world: &World, journal: &'a Journal) -> Option<&'a Settled> {
+    let serves = |settled: &&Settled| known_gone(world, &settled.state.traffic).is_none();
+    journal.way_back.iter().find(serves).or_else(|| journal.settled.iter().rev().find(serves))
+}
+
+/// The settled state that gives the unproven versions the least weight; among equals the newest.
+pub(super) fn way_back<'a>(
+    journal: &'a Journal,
+    rising: &std::collections::BTreeSet<VersionName>,
+) -> Option<&'a Settled> {
+    let candidates = journal.way_back.iter().chain(journal.settled.iter().rev());
+    // The first of equals wins: an open walk's own way back, then the newest. What a retreat has left is no way back.
+    candidates.min_by_key(|settled| {
+        (!journal.within_proof(&settled.state), super::walk::total(&settled.state.traffic, rising))
+    })
+}
+
+/// Pins of the plan that may be written now: their version is reached already or has ready endpoints. The first
+/// other one is returned as what is waited for.
+pub(super) fn pins(world: &World, journal: &Journal, state: &State) -> (Vec<crate::plan::Pin>, Option<Reason>) {
+    let reached = state.reached();
+    let mut waits = None;
+    let mut open = Vec::new();
+    for pin in &journal.plan.routing.pins {
+        if reached.contains(&pin.to) || is_ready(world, &pin.to, None).is_ok() {
+            open.push(pin.clone());
+        } else if waits.is_none() {
+            waits = Some(Reason::Pin { name: pin.name.clone(), version: pin.to.clone() });
+        }
+    }
+    (open, waits)
+}

@@ -1,0 +1,325 @@
+//! The position of a walk, as it is kept on the VirtualService: what was reached, what was proven, and the way back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
+
+use super::{Transition, walk};
+
+/// Settled states kept for ways back.
+pub const SETTLED_MAX: usize = 10;
+/// Transitions kept for people.
+pub const TRANSITIONS_MAX: usize = 20;
+/// Failed keys kept, so that failed content is not tried again.
+pub const FAILED_MAX: usize = 10;
+
+/// Which plan of which repository owns an object, written `repository/namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Owner {
+    /// The repository's name in tidegate's configuration.
+    pub repository: String,
+    /// The plan.
+    pub plan: PlanKey,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.repository, self.plan)
+    }
+}
+
+/// Everything that is rendered: routing with weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Percent per version.
+    pub traffic: Traffic,
+    /// The rest.
+    pub routing: Arc<Routing>,
+}
+
+impl State {
+    /// The versions that requests can reach: by weight or by pin.
+    pub fn reached(&self) -> BTreeSet<&VersionName> {
+        let pinned = self.routing.pins.iter().map(|pin| &pin.to);
+        self.traffic.iter().map(|(version, _)| version).chain(pinned).collect()
+    }
+
+    /// Whether what callers see differs from `other` in weights alone.
+    pub fn differs_in_weights_alone(&self, other: &Self) -> bool {
+        let (one, two) = (&self.routing, &other.routing);
+        let same_version = |version: &Version| two.version(&version.name).is_none_or(|there| there == version);
+        one.routes == two.routes
+            && one.pins == two.pins
+            && one.port == two.port
+            && one.service == two.service
+            && one.traffic_policy == two.traffic_policy
+            && one.virtual_service == two.virtual_service
+            && one.destination_rule == two.destination_rule
+            && one.versions.iter().all(same_version)
+    }
+}
+
+/// A state that has passed its gates, with the commit that asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// What was settled.
+    pub state: State,
+    /// The commit that asked for it; none where it was found live.
+    pub revision: Option<Revision>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The weight that a version has proven, and what it was when it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Percent.
+    pub weight: u8,
+    /// [`Version::digest`] of what was proven: another digest is another, unproven version.
+    pub digest: Digest,
+}
+
+/// Content that failed and is not tried again: the target with the digests of its rising versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedKey {
+    /// The target T.
+    pub target: Traffic,
+    /// The rising versions.
+    pub versions: BTreeMap<VersionName, Digest>,
+}
+
+/// Where the walk stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "is")]
+pub enum Phase {
+    /// The plan in force wants a version to rise; no step has been entered yet.
+    Starting,
+    /// At an intermediate weight.
+    Walking {
+        /// Percent that the rising versions get together.
+        weight: u8,
+    },
+    /// The target is applied and has not passed its gates.
+    Target,
+    /// The target has passed its gates.
+    Settled,
+    /// The way-back state is applied; the plan in force is not.
+    WentBack {
+        /// Why.
+        cause: Cause,
+    },
+    /// The plan was removed; nothing is corrected any more.
+    Released {
+        /// Whether the objects are to be deleted.
+        prune: bool,
+    },
+}
+
+/// Why traffic went back without a commit that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "why", content = "what")]
+pub enum Cause {
+    /// The stop annotation, with its text.
+    Stop(String),
+    /// Weights were lowered by hand below what the walk gives an unproven version.
+    LoweredByHand(String),
+    /// The API server refused a write.
+    Rejected(String),
+    /// A version that carries traffic had no ready endpoint.
+    EndpointsGone(String),
+    /// The same content has failed before.
+    FailedBefore,
+    /// The progress deadline passed while a version had no ready endpoint.
+    Deadline(String),
+}
+
+/// The journal: the one place where the position of a walk is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    /// The plan that owns the object.
+    pub owner: Owner,
+    /// The plan in force.
+    pub plan: Arc<Plan>,
+    /// The commit that introduced it.
+    pub revision: Revision,
+    /// L: what was last applied.
+    pub state: State,
+    /// Where the walk stands.
+    pub phase: Phase,
+    /// O: L at the start of the walk.
+    pub origin: Traffic,
+    /// The versions that this walk raises.
+    pub rising: BTreeSet<VersionName>,
+    /// When the present position was entered.
+    pub entered: Timestamp,
+    /// Hold time of the present position.
+    pub hold: Span,
+    /// When the proxies had the present weights.
+    pub converged: Option<Timestamp>,
+    /// Converged time carried over from before `converged`, in milliseconds.
+    pub elapsed_ms: u64,
+    /// What each version has proven.
+    pub proof: BTreeMap<VersionName, Proof>,
+    /// The last settled states, oldest first.
+    pub settled: Vec<Settled>,
+    /// Where a failure of this walk, or of a target not settled yet, goes.
+    pub way_back: Option<Settled>,
+    /// Content that failed, oldest first.
+    pub failed: Vec<FailedKey>,
+    /// What happened, oldest first.
+    pub transitions: Vec<Transition>,
+    /// The subsets of the DestinationRule that are tidegate's own.
+    pub subsets: BTreeSet<VersionName>,
+    /// Whether the traffic policy of the DestinationRule is tidegate's own.
+    pub owns_traffic_policy: bool,
+    /// The convergence wait of whoever wrote it last, in milliseconds: `status` has no other way to know it.
+    pub convergence_wait_ms: Option<i64>,
+}
+
+impl Journal {
+    /// Whether nothing of the walk is open: what is applied has passed its gates or is a way back.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Settled | Phase::WentBack { .. } | Phase::Released { .. })
+    }
+
+    /// Whether a walk is open and has been entered, or a target has not passed its gates.
+    pub fn is_raised(&self) -> bool {
+        matches!(self.phase, Phase::Walking { .. } | Phase::Target)
+    }
+
+    /// Whether `other` goes on from here: all that happened here happened there, and more. It asks no clock.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        let (here, there) = (&self.transitions, &other.transitions);
+        let forgot = there.len() >= TRANSITIONS_MAX;
+        let continues = |end: usize| {
+            let length = here.len().min(end);
+            (length == here.len() || forgot) && here.iter().rev().zip(there.iter().take(end).rev()).all(|(a, b)| a == b)
+        };
+        !here.is_empty() && (1..there.len()).any(continues)
+    }
+
+    /// The weight that this very version has proven, 0 for one of another digest.
+    pub fn proven(&self, version: &Version) -> u8 {
+        match self.proof.get(&version.name) {
+            Some(proof) if proof.digest == version.digest() => proof.weight,
+            _ => 0,
+        }
+    }
+
+    /// Whether every weight of the state lies within what its version has proven.
+    pub fn within_proof(&self, state: &State) -> bool {
+        state
+            .traffic
+            .iter()
+            .all(|(name, weight)| state.routing.version(name).is_some_and(|version| weight <= self.proven(version)))
+    }
+
+    /// Converged time at the present position in milliseconds, never negative; none before convergence.
+    pub fn held_ms(&self, now: Timestamp) -> Option<u64> {
+        let since = now.as_millisecond() - self.converged?.as_millisecond();
+        Some(self.elapsed_ms.saturating_add(u64::try_from(since).unwrap_or(0)))
+    }
+
+    /// When the hold of the present position opens; none before convergence.
+    pub fn hold_opens(&self) -> Option<Timestamp> {
+        let remaining_ms = self.hold.seconds().saturating_mul(1000).saturating_sub(self.elapsed_ms);
+        let opens = self.converged?.as_millisecond().saturating_add(i64::try_from(remaining_ms).unwrap_or(i64::MAX));
+        Some(Timestamp::from_millisecond(opens).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Percent that the rising versions get together in `traffic`.
+    pub fn risen(&self, traffic: &Traffic) -> u8 {
+        walk::total(traffic, &self.rising)
+    }
+
+    /// The identity of the present walk's content for [`Journal::failed`].
+    pub fn failed_key(&self) -> FailedKey {
+        FailedKey::of(&self.plan, &self.rising)
+    }
+
+    /// Lowers the proof of every version that `traffic` gives less than it has now, and drops the settled states
+    /// that lie above it (never the last one): what was reverted or retreated from has to walk again.
+    pub fn retreat_to(&mut self, traffic: &Traffic) {
+        for (name, weight) in self.state.traffic.iter() {
+            let lower = traffic.weight(name);
+            let version = self.state.routing.version(name).map(Version::digest);
+            if lower < weight
+                && let Some(proof) = self.proof.get_mut(name)
+                && version.as_ref() == Some(&proof.digest)
+            {
+                proof.weight = proof.weight.min(lower);
+            }
+        }
+        let within: Vec<bool> = self.settled.iter().map(|settled| self.within_proof(&settled.state)).collect();
+        if within.contains(&true) {
+            let mut within = within.into_iter();
+            self.settled.retain(|_| within.next().unwrap_or(true));
+        } else if let Some(last) = self.settled.pop() {
+            self.settled = vec![last];
+        }
+    }
+
+    /// Notes a settled state and raises proof to it.
+    pub fn settle(&mut self, now: Timestamp) {
+        for (name, weight) in self.state.traffic.iter() {
+            let Some(digest) = self.state.routing.version(name).map(Version::digest) else { continue };
+            let proof = self.proof.entry(name.clone()).or_insert_with(|| Proof { weight: 0, digest: digest.clone() });
+            let proven = if proof.digest == digest { proof.weight } else { 0 };
+            *proof = Proof { weight: proven.max(weight), digest };
+        }
+        self.settled.retain(|settled| settled.state != self.state);
+        let revision = Some(self.revision.clone());
+        self.settled.push(Settled { state: self.state.clone(), revision, at: now });
+        let surplus = self.settled.len().saturating_sub(SETTLED_MAX);
+        self.settled.drain(..surplus);
+        self.way_back = None;
+        self.rising.clear();
+        self.phase = Phase::Settled;
+    }
+
+    /// Appends a transition and forgets the oldest ones.
+    pub fn note(&mut self, transition: Transition) {
+        self.transitions.push(transition);
+        let surplus = self.transitions.len().saturating_sub(TRANSITIONS_MAX);
+        self.transitions.drain(..surplus);
+    }
+
+    /// The subsets that must exist: those of the plan in force, of what is applied, and of the way back, each with
+    /// the definition that it has there; so the usual way back never has to write a DestinationRule first.
+    pub fn kept_subsets(&self) -> Vec<Version> {
+        let way_back = self.way_back.as_ref().map(|settled| &settled.state);
+        let mut kept: Vec<Version> = Vec::new();
+        let reached = |state: &State| -> Vec<Version> {
+            let reached = state.reached();
+            state.routing.versions.iter().filter(|version| reached.contains(&version.name)).cloned().collect()
+        };
+        let released = matches!(self.phase, Phase::Released { .. } | Phase::WentBack { .. });
+        let planned = if released { Vec::new() } else { self.plan.routing.versions.clone() };
+        let applied = reached(&self.state);
+        let back = way_back.map(reached).unwrap_or_default();
+        // What is applied decides on the definition: another one would change it under running traffic.
+        for version in applied.into_iter().chain(back).chain(planned).chain(self.state.routing.versions.clone()) {
+            if kept.iter().all(|there| there.name != version.name) {
+                kept.push(version);
+            }
+        }
+        let order = |name: &VersionName| self.plan.routing.versions.iter().position(|version| version.name == *name);
+        kept.sort_by_key(|version| order(&version.name).unwrap_or(usize::MAX));
+        kept
+    }
+}
+
+impl FailedKey {
+    /// The identity of a plan's content with the versions that it would raise.
+    pub fn of(plan: &Plan, rising: &BTreeSet<VersionName>) -> Self {
+        let versions =
+            rising.iter().filter_map(|name| plan.routing.version(name)).map(|v| (v.name.clone(), v.digest())).collect();
+        Self { target: plan.traffic.clone(), versions }
+    }
+}

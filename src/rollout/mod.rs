@@ -1,0 +1,29 @@
+//! The walk from commit to traffic: what was reached, what is proven, and the one function that decides what is next.
+//!
+//! ```text
+//!   World (plan, journals, live objects, endpoints) + instant ──► decide ──► Decision (goal per cluster, wake_at, reason)
+//! ```
+//!
+//! Invariant: the decision depends on its arguments alone (law 5). Git is where people ask; the journal on the
+//! VirtualService holds what was reached.
+
+mod accept;
+mod codec;
+mod decide;
+mod gates;
+mod journal;
+mod reason;
+mod sight;
+mod subsets;
+mod walk;
+mod world;
+
+pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP};
+pub use decide::{Apply, Decision, Goal, decide};
+pub use journal::{
+    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
+};
+pub use reason::{Reason, Transition, What};
+pub use sight::{is_marked, is_ours};
+pub use walk::{Next, at, next, total};
+pub use world::{ClusterName, ClusterView, Endpoints, GitSight, Settings, Wanted, World};

@@ -1,0 +1,390 @@
+//! Why a plan stands where it stands: one sentence each, used by status, events, logs and tests alike.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    istio::ObjectKind,
+    plan::{ObjectKey, VersionName},
+};
+
+use super::{Cause, ClusterName, JOURNAL_MAX_BYTES};
+
+/// What a plan waits for, or why it does not move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The target has passed its gates.
+    Settled,
+    /// Git was not read yet.
+    GitUnknown,
+    /// The hold of the present position.
+    Hold {
+        /// When it opens.
+        until: Timestamp,
+    },
+    /// The proxies need to take the present weights.
+    Converging {
+        /// When they are taken to have them; none: a write comes first.
+        until: Option<Timestamp>,
+    },
+    /// A version needs ready endpoints before it gains weight.
+    Endpoints {
+        /// Which.
+        version: VersionName,
+        /// How many are ready; none: unknown.
+        ready: Option<u32>,
+        /// When the wait becomes a failure; none: it never does, as nothing was raised yet.
+        deadline: Option<Timestamp>,
+    },
+    /// A pin waits for a ready endpoint of its version.
+    Pin {
+        /// The pin.
+        name: String,
+        /// Its version.
+        version: VersionName,
+    },
+    /// The last good look at Git is too old for a raise.
+    Blind {
+        /// When it was.
+        last_look: Option<Timestamp>,
+    },
+    /// The branch holds a newer version of the plan that is not valid.
+    NewerInvalid,
+    /// `pause: true`.
+    Paused,
+    /// `suspend: true`.
+    Suspended,
+    /// The stop annotation stands.
+    Stopped {
+        /// Its text.
+        text: String,
+    },
+    /// The content failed; another content is awaited.
+    WentBack {
+        /// Why.
+        cause: Cause,
+    },
+    /// The walk failed, and there is no state to go back to that can serve.
+    NoWayBack {
+        /// Why it failed.
+        cause: String,
+    },
+    /// An object of that name belongs to somebody else.
+    Foreign {
+        /// Its kind.
+        kind: ObjectKind,
+        /// What it is.
+        object: ObjectKey,
+    },
+    /// It belongs to a plan that still exists.
+    OtherPlan {
+        /// Which.
+        owner: String,
+    },
+    /// Another VirtualService claims a host of the plan.
+    Claimed {
+        /// Which.
+        by: ObjectKey,
+    },
+    /// A plain Istio object that the plan names is not applied.
+    Dependency {
+        /// Which, with what is in the way.
+        what: String,
+    },
+    /// The live route has parts that the plan would not produce.
+    CannotAdopt {
+        /// They, for people.
+        parts: Vec<String>,
+    },
+    /// A version that carries traffic, or that the way back needs, may not get other labels.
+    Relabelled {
+        /// Which.
+        version: VersionName,
+    },
+    /// Nothing is live, and it is not known what callers get today.
+    NoBaseline,
+    /// The journal is missing or broken, and no copy is to be had.
+    JournalLost {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The journal was written by a newer tidegate.
+    JournalNewer {
+        /// Its version.
+        version: u64,
+    },
+    /// The position would not fit into the annotation.
+    JournalTooLarge {
+        /// How large it would be, in bytes.
+        bytes: usize,
+    },
+    /// The clocks differ.
+    ClockSkew {
+        /// Ours minus the API server's, in milliseconds.
+        offset_ms: i64,
+    },
+    /// A cluster does not answer.
+    Away {
+        /// Which.
+        cluster: ClusterName,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The API server refused a write, and there is nothing to go back to.
+    Rejected {
+        /// Its words.
+        message: String,
+    },
+    /// Versions without a ready endpoint keep their weight, as no settled state could serve.
+    CannotServe {
+        /// One of them.
+        version: VersionName,
+    },
+    /// The plan was removed; its objects stay as they are.
+    Released,
+    /// A write comes next.
+    Writing,
+}
+
+impl Reason {
+    /// A stable name for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Settled => "Settled",
+            Self::GitUnknown => "GitUnknown",
+            Self::Hold { .. } => "Hold",
+            Self::Converging { .. } => "Converging",
+            Self::Endpoints { .. } => "EndpointsNotReady",
+            Self::Pin { .. } => "PinNotReady",
+            Self::Blind { .. } => "GitNotSeen",
+            Self::NewerInvalid => "NewerPlanInvalid",
+            Self::Paused => "Paused",
+            Self::Suspended => "Suspended",
+            Self::Stopped { .. } => "Stopped",
+            Self::WentBack { .. } => "WentBack",
+            Self::NoWayBack { .. } => "NoWayBack",
+            Self::Foreign { .. } => "OwnedBySomebodyElse",
+            Self::OtherPlan { .. } => "OwnedByOtherPlan",
+            Self::Claimed { .. } => "HostClaimed",
+            Self::Dependency { .. } => "DependencyNotApplied",
+            Self::CannotAdopt { .. } => "CannotAdopt",
+            Self::Relabelled { .. } => "Relabelled",
+            Self::NoBaseline => "NoBaseline",
+            Self::JournalLost { .. } => "JournalLost",
+            Self::JournalNewer { .. } => "JournalNewer",
+            Self::JournalTooLarge { .. } => "JournalTooLarge",
+            Self::ClockSkew { .. } => "ClockSkew",
+            Self::Away { .. } => "ClusterAway",
+            Self::Rejected { .. } => "Rejected",
+            Self::CannotServe { .. } => "CannotServe",
+            Self::Released => "Released",
+            Self::Writing => "Writing",
+        }
+    }
+
+    /// Whether somebody has to do something before the plan can go on.
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::NewerInvalid
+                | Self::Suspended
+                | Self::Stopped { .. }
+                | Self::WentBack { .. }
+                | Self::NoWayBack { .. }
+                | Self::Foreign { .. }
+                | Self::OtherPlan { .. }
+                | Self::Claimed { .. }
+                | Self::CannotAdopt { .. }
+                | Self::Relabelled { .. }
+                | Self::NoBaseline
+                | Self::JournalLost { .. }
+                | Self::JournalNewer { .. }
+                | Self::JournalTooLarge { .. }
+                | Self::ClockSkew { .. }
+                | Self::Rejected { .. }
+                | Self::CannotServe { .. }
+        )
+    }
+
+    /// Until when, where that is known (law 13).
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Hold { until } => Some(*until),
+            Self::Converging { until } => *until,
+            Self::Endpoints { deadline, .. } => *deadline,
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Settled => write!(f, "the target is settled"),
+            Self::GitUnknown => write!(f, "waits for the first look at the plan repository"),
+            Self::Hold { until } => write!(f, "holds the present weights until {until}"),
+            Self::Converging { until: Some(until) } => {
+                write!(f, "waits until {until} for the proxies to take the weights")
+            }
+            Self::Converging { until: None } => write!(f, "waits for its write to be answered"),
+            Self::Endpoints { version, ready, deadline } => {
+                let ready = ready.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
+                write!(f, "waits for a ready endpoint of version {version} ({ready} ready)")?;
+                match deadline {
+                    Some(deadline) => write!(f, " until {deadline}, then goes back"),
+                    None => write!(f, "; see that its namespace, its Service, and pods with its labels are there"),
+                }
+            }
+            Self::Pin { name, version } => {
+                write!(f, "waits for a ready endpoint of version {version} before it writes pin {name}")
+            }
+            Self::Blind { last_look: Some(last) } => {
+                write!(f, "nothing rises: the plan repository was last read at {last}; going back still works")
+            }
+            Self::Blind { last_look: None } => write!(f, "nothing rises: the plan repository was not read yet"),
+            Self::NewerInvalid => write!(
+                f,
+                "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"
+            ),
+            Self::Paused => write!(f, "nothing rises: the plan says `pause: true`"),
+            Self::Suspended => write!(f, "nothing is written, not even a way back: the plan says `suspend: true`"),
+            Self::Stopped { text } => {
+                write!(f, "stopped: {text}; take the annotation tidegate.dev/stop off to let it rise again")
+            }
+            Self::WentBack { cause } => write!(f, "went back: {cause}; push other content to try again"),
+            Self::NoWayBack { cause } => write!(f, "failed: {cause}; no settled state can serve, so nothing moves"),
+            Self::Foreign { kind, object } => write!(
+                f,
+                "{} {object} was made by somebody else; delete it, name another under `objects`, or say `takeOwnership: true`",
+                kind.kind()
+            ),
+            Self::OtherPlan { owner } => {
+                write!(f, "the VirtualService belongs to plan {owner}, which still exists; remove one of the two plans")
+            }
+            Self::Claimed { by } => write!(
+                f,
+                "VirtualService {by} claims a host of this plan; Istio would use only the older one, so remove one of the two"
+            ),
+            Self::Dependency { what } => write!(f, "nothing rises until what the plan names is applied: {what}"),
+            Self::CannotAdopt { parts } => write!(
+                f,
+                "the live route has parts that this plan would not produce: {}; add them to the plan or remove them",
+                parts.join("; ")
+            ),
+            Self::Relabelled { version } => write!(
+                f,
+                "version {version} carries traffic or is needed for the way back and cannot get other labels; add a version of another name"
+            ),
+            Self::NoBaseline => write!(
+                f,
+                "nothing is live and several versions could be what callers get today; say which under `from`"
+            ),
+            Self::JournalLost { detail } => write!(
+                f,
+                "the journal cannot be read and there is no copy: {detail}; delete the annotation's object label app.kubernetes.io/managed-by and say `takeOwnership: true` to start from what is live"
+            ),
+            Self::JournalNewer { version } => {
+                write!(f, "the journal has version {version}, which a newer tidegate wrote; run that one")
+            }
+            Self::JournalTooLarge { bytes } => write!(
+                f,
+                "the plan does not come into force: its journal would be {bytes} bytes, the limit is {JOURNAL_MAX_BYTES}; shorten its match and http parts"
+            ),
+            Self::ClockSkew { offset_ms } => write!(
+                f,
+                "nothing rises: the clock differs from the API server's by {:.1} s; correct it",
+                Millis(*offset_ms).seconds()
+            ),
+            Self::Away { cluster, since } => write!(f, "cluster {cluster} does not answer since {since}"),
+            Self::Rejected { message } => write!(f, "the API server refused the write: {message}"),
+            Self::CannotServe { version } => {
+                write!(f, "version {version} has no ready endpoint and no settled state can serve, so nothing moves")
+            }
+            Self::Released => write!(f, "the plan was removed; its objects stay as they are"),
+            Self::Writing => write!(f, "writes"),
+        }
+    }
+}
+
+struct Millis(i64);
+
+impl Millis {
+    #[expect(clippy::cast_precision_loss, reason = "shown to people with one digit")]
+    fn seconds(&self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stop(text) => write!(f, "stopped by annotation: {text}"),
+            Self::LoweredByHand(what) => write!(f, "weights were lowered by hand: {what}"),
+            Self::Rejected(message) => write!(f, "the API server refused a write: {message}"),
+            Self::FailedBefore => write!(f, "this content has failed before"),
+            Self::EndpointsGone(version) => write!(f, "version {version} had no ready endpoint"),
+            Self::Deadline(version) => {
+                write!(f, "version {version} got no ready endpoint within the progress deadline")
+            }
+        }
+    }
+}
+
+/// What happened to a plan, for events and history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// A live route was taken over.
+    Adopted,
+    /// The first state was applied where nothing was live.
+    Created,
+    /// The target was applied at once.
+    Applied,
+    /// A step was entered.
+    StepEntered,
+    /// The target was entered at the end of a walk.
+    TargetEntered,
+    /// The target passed its gates.
+    Settled,
+    /// Another plan document came into force.
+    Accepted,
+    /// Traffic went back.
+    WentBack,
+    /// The plan was removed and let go.
+    Released,
+    /// An object or a journal that was lost was restored.
+    Restored,
+}
+
+impl What {
+    /// The reason of the Kubernetes Event.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Adopted => "Adopted",
+            Self::Created => "Created",
+            Self::Applied => "Applied",
+            Self::StepEntered => "StepEntered",
+            Self::TargetEntered => "TargetEntered",
+            Self::Settled => "Settled",
+            Self::Accepted => "Accepted",
+            Self::WentBack => "WentBack",
+            Self::Released => "Released",
+            Self::Restored => "Restored",
+        }
+    }
+}
+
+/// One thing that happened, with the commit it happened for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+    /// The first 10 digits of the commit.
+    pub commit: String,
+    /// Traffic afterwards, as `v1=90 v2=10`.
+    pub traffic: String,
+    /// Details for people; empty where there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}

@@ -1,0 +1,240 @@
+//! What a plan starts from: the journal where there is one, else what is live, else what the plan says callers get.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    istio::{self, ObjectKind},
+    plan::{ObjectKey, Plan, Revision, Routing, Span, Traffic},
+};
+
+use super::{
+    ClusterView, Journal, JournalError, MANAGED_BY, OWNER, Owner, Phase, Proof, Reason, Settled, State, Transition,
+    What, World,
+};
+
+/// What is known of a plan's position.
+pub(super) enum Sight {
+    /// A journal; whether it had to be restored from elsewhere.
+    Journal(Arc<Journal>, bool),
+    /// Nothing is live.
+    Nothing,
+    /// A VirtualService that carries no label of tidegate.
+    Unlabelled(Arc<Value>),
+    /// The position is lost or not readable.
+    Unreadable(Reason),
+}
+
+/// Whether an object carries tidegate's label.
+pub fn is_ours(object: &Value) -> bool {
+    let label =
+        |metadata: &Value| metadata.get("labels")?.get(MANAGED_BY.0)?.as_str().map(|value| value == MANAGED_BY.1);
+    object.get("metadata").and_then(label).unwrap_or(false)
+}
+
+/// Whether an object carries the label, or at least the owner's annotation: a label that somebody took off is put back.
+pub fn is_marked(object: &Value) -> bool {
+    is_ours(object) || owner_on(object).is_some()
+}
+
+/// The owner that an object names, as written.
+pub(super) fn owner_on(object: &Value) -> Option<&str> {
+    object.get("metadata")?.get("annotations")?.get(OWNER)?.as_str()
+}
+
+fn of_cluster(cluster: &ClusterView) -> Sight {
+    let restored = cluster.memory.clone().or_else(|| cluster.copy.clone());
+    let Some(live) = &cluster.virtual_service else {
+        return restored.map_or(Sight::Nothing, |journal| Sight::Journal(journal, true));
+    };
+    let detail = match &cluster.journal {
+        Some(Ok(journal)) => return Sight::Journal(journal.clone(), false),
+        Some(Err(JournalError::Newer(version))) => {
+            return Sight::Unreadable(Reason::JournalNewer { version: *version });
+        }
+        Some(Err(error)) => error.to_string(),
+        // Somebody made it anew: what this process remembers is of another object.
+        None if !is_marked(live) => return Sight::Unlabelled(live.clone()),
+        None => "the annotation tidegate.dev/journal is missing".to_owned(),
+    };
+    restored.map_or(Sight::Unreadable(Reason::JournalLost { detail }), |journal| Sight::Journal(journal, true))
+}
+
+/// Joins what every cluster knows: proof is the least, failed keys the union, convergence the latest, and a cluster
+/// that has lost its journal takes it from the others.
+pub(super) fn join(world: &World) -> Sight {
+    let mut joined: Option<(Arc<Journal>, bool)> = None;
+    let mut other = Sight::Nothing;
+    for sight in world.clusters.values().map(of_cluster) {
+        match sight {
+            Sight::Journal(journal, restored) => {
+                joined = Some(match joined {
+                    None => (journal, restored),
+                    Some((one, before)) if *one == *journal => (one, before || restored),
+                    Some((one, before)) => (Arc::new(merge(&one, &journal)), before || restored),
+                });
+            }
+            Sight::Nothing => {}
+            unreadable => other = unreadable,
+        }
+    }
+    match (joined, other) {
+        (_, Sight::Unreadable(reason @ Reason::JournalNewer { .. })) => Sight::Unreadable(reason),
+        (Some(_), Sight::Unlabelled(live)) => Sight::Unlabelled(live),
+        (Some((journal, restored)), _) => Sight::Journal(journal, restored),
+        (None, other) => other,
+    }
+}
+
+fn merge(one: &Journal, two: &Journal) -> Journal {
+    let behind = one.is_older_than(two) || (!two.is_older_than(one) && one.entered < two.entered);
+    let (newer, older) = if behind { (two, one) } else { (one, two) };
+    let mut merged = newer.clone();
+    merged.converged = newer.converged.and_then(|latest| older.converged.map(|at| at.max(latest)));
+    for key in &older.failed {
+        if !merged.failed.contains(key) {
+            merged.failed.push(key.clone());
+        }
+    }
+    merged.proof.retain(|name, proof| match older.proof.get(name) {
+        Some(there) if there.digest == proof.digest => {
+            proof.weight = proof.weight.min(there.weight);
+            true
+        }
+        _ => false,
+    });
+    merged
+}
+
+/// The journal of a plan that nothing is known of, or why it can't start.
+///
+/// Where nothing is live, a plan without steps starts at its target; one with steps at `from`, else at the only
+/// version with ready endpoints. A live route that may be taken over starts at what is live.
+pub(super) fn first(
+    world: &World,
+    plan: &Arc<Plan>,
+    revision: &Revision,
+    owner: &Owner,
+    live: Option<&Value>,
+    now: Timestamp,
+) -> Result<Journal, Reason> {
+    if let Some(by) = world.clusters.values().flat_map(|cluster| &cluster.claims).next() {
+        return Err(Reason::Claimed { by: by.clone() });
+    }
+    // What is live in a cluster that does not answer may be another position.
+    if let Some((cluster, since)) = world.clusters.iter().find_map(|(name, view)| Some((name, view.away_since?))) {
+        return Err(Reason::Away { cluster: cluster.clone(), since });
+    }
+    destinations(world, plan)?;
+    let (traffic, what) = match live {
+        Some(live) if !plan.take_ownership => {
+            return Err(match owner_on(live) {
+                Some(other) if is_ours(live) => Reason::OtherPlan { owner: other.to_owned() },
+                _ => Reason::Foreign { kind: ObjectKind::VirtualService, object: plan.object() },
+            });
+        }
+        Some(live) => (adopted(plan, live)?, What::Adopted),
+        None => (baseline(world, plan)?, What::Created),
+    };
+    let unproven = live.is_none() && plan.steps.is_empty();
+    if live.is_none() {
+        super::gates::open(world, plan.pause, now)?;
+        super::gates::can_serve(world, &traffic)?;
+    }
+    let routing = Arc::new(Routing { pins: Vec::new(), ..plan.routing.clone() });
+    let state = State { traffic: traffic.clone(), routing };
+    let mut journal = Journal {
+        owner: owner.clone(),
+        plan: plan.clone(),
+        revision: revision.clone(),
+        origin: traffic.clone(),
+        phase: if unproven { Phase::Target } else { Phase::Settled },
+        rising: if unproven { traffic.iter().map(|(name, _)| name.clone()).collect() } else { BTreeSet::new() },
+        entered: now,
+        hold: if unproven { plan.settle } else { Span::ZERO },
+        converged: None,
+        elapsed_ms: 0,
+        proof: BTreeMap::new(),
+        settled: Vec::new(),
+        way_back: None,
+        failed: Vec::new(),
+        transitions: Vec::new(),
+        subsets: BTreeSet::new(),
+        owns_traffic_policy: false,
+        convergence_wait_ms: None,
+        state,
+    };
+    if !unproven {
+        for version in &plan.routing.versions {
+            let weight = traffic.weight(&version.name);
+            // Whoever carries most of the traffic has shown that it can carry all of it.
+            let proven = if weight > 50 { 100 } else { weight };
+            if proven > 0 {
+                journal.proof.insert(version.name.clone(), Proof { weight: proven, digest: version.digest() });
+            }
+        }
+        journal.settled.push(Settled { state: journal.state.clone(), revision: None, at: now });
+    }
+    let commit = revision.short().to_owned();
+    journal.note(Transition { at: now, what, commit, traffic: traffic.to_string(), note: String::new() });
+    Ok(journal)
+}
+
+/// Whether a DestinationRule of the plan's name may be written: one that somebody else made is taken over only where
+/// the plan says so, and never with other labels under what may be running.
+fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
+    for live in world.clusters.values().filter_map(|view| view.destination_rule.as_deref()) {
+        if is_marked(live) {
+            continue;
+        }
+        if !plan.take_ownership {
+            let name = plan.routing.destination_rule.name.clone();
+            let object = ObjectKey { namespace: plan.key.namespace.clone(), name };
+            return Err(Reason::Foreign { kind: ObjectKind::DestinationRule, object });
+        }
+        let subsets = live.get("spec").and_then(|spec| spec.get("subsets")?.as_array());
+        let differs = |subset: &Value| {
+            let name = subset.get("name")?.as_str()?;
+            let version = plan.routing.versions.iter().find(|version| version.name.as_str() == name)?;
+            let same = subset.get("labels") == serde_json::to_value(&version.labels).ok().as_ref();
+            (!same).then(|| format!("subset {name} of the DestinationRule selects other labels"))
+        };
+        let parts: Vec<String> = subsets.into_iter().flatten().filter_map(differs).collect();
+        if !parts.is_empty() {
+            return Err(Reason::CannotAdopt { parts });
+        }
+    }
+    Ok(())
+}
+
+fn adopted(plan: &Plan, live: &Value) -> Result<Traffic, Reason> {
+    let shares = istio::live_shares(live, &plan.routing);
+    match shares.traffic {
+        Some(traffic) if shares.foreign.is_empty() => Ok(traffic),
+        _ if shares.foreign.is_empty() => {
+            Err(Reason::CannotAdopt { parts: vec!["its routes do not all carry the same weights".to_owned()] })
+        }
+        _ => Err(Reason::CannotAdopt { parts: shares.foreign }),
+    }
+}
+
+fn baseline(world: &World, plan: &Plan) -> Result<Traffic, Reason> {
+    if plan.steps.is_empty() {
+        return Ok(plan.traffic.clone());
+    }
+    if let Some(from) = &plan.from {
+        return Ok(from.clone());
+    }
+    let serving =
+        |name| world.clusters.values().any(|cluster| cluster.endpoints(name).ready.is_some_and(|ready| ready > 0));
+    let mut able = plan.routing.versions.iter().map(|version| &version.name).filter(|name| serving(name));
+    match (able.next(), able.next()) {
+        (Some(only), None) => Ok(Traffic::all(only.clone())),
+        _ => Err(Reason::NoBaseline),
+    }
+}

@@ -1,0 +1,41 @@
+//! The subsets of a live DestinationRule: which there are, and which keep their definition while requests drain.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::plan::{Version, VersionName};
+
+use super::{ClusterView, State, World};
+
+/// The names of the subsets that are live in any cluster.
+pub(super) fn live(world: &World) -> BTreeSet<VersionName> {
+    let subsets = |object: &Value| object.get("spec")?.get("subsets")?.as_array().cloned();
+    let name = |subset: &Value| subset.get("name")?.as_str().map(VersionName::new);
+    let views = world.clusters.values().filter_map(|view| view.destination_rule.as_deref());
+    views.filter_map(subsets).flatten().filter_map(|subset| name(&subset)).collect()
+}
+
+/// The subsets with the definitions that still stand where nothing is to reach them any more: under requests on
+/// their way, another definition would be a removal. None where the live ones are as kept.
+pub(super) fn standing(kept: &[Version], state: &State, view: &ClusterView) -> Option<Vec<Version>> {
+    let live = view.destination_rule.as_deref()?.get("spec")?.get("subsets")?.as_array()?;
+    let reached = state.reached();
+    let other = |version: &Version| -> Option<Version> {
+        let is_it = |subset: &&Value| subset.get("name").and_then(Value::as_str) == Some(version.name.as_str());
+        let there = live.iter().find(is_it)?;
+        let labels = there.get("labels")?;
+        let same = labels.as_object().is_some_and(|live| {
+            live.len() == version.labels.len()
+                && version.labels.iter().all(|(key, value)| live.get(key).and_then(Value::as_str) == Some(value))
+        });
+        let labels = if same { None } else { serde_json::from_value(labels.clone()).ok() }?;
+        Some(Version { labels, traffic_policy: there.get("trafficPolicy").cloned(), ..version.clone() })
+    };
+    let drains = |version: &Version| if reached.contains(&version.name) { None } else { other(version) };
+    let changed: Vec<Option<Version>> = kept.iter().map(drains).collect();
+    if changed.iter().all(Option::is_none) {
+        return None;
+    }
+    Some(kept.iter().zip(changed).map(|(version, changed)| changed.unwrap_or_else(|| version.clone())).collect())
+}

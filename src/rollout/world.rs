@@ -1,0 +1,166 @@
+//! What the shell saw: everything that a decision may depend on, as values.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::plan::{ObjectKey, Plan, Revision, VersionName};
+
+use super::{Journal, JournalError, Owner};
+
+/// A cluster's name in tidegate's configuration.
+pub type ClusterName = String;
+
+/// What Git asks of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// No accepted tip was read yet: nothing is known.
+    Unknown,
+    /// A plan in force.
+    Plan {
+        /// The last accepted document.
+        plan: Arc<Plan>,
+        /// The commit that introduced it.
+        revision: Revision,
+        /// Which plan of which repository this is.
+        owner: Owner,
+        /// The accepted tip holds a newer version of this plan that is not valid.
+        newer_invalid: bool,
+    },
+    /// The plan was removed from its repository.
+    Removed {
+        /// The commit at which it was gone.
+        revision: Revision,
+    },
+}
+
+/// How fresh the knowledge of Git is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GitSight {
+    /// The last look that succeeded.
+    pub last_look: Option<Timestamp>,
+    /// How old it may be for a raise.
+    pub max_age_s: u64,
+}
+
+/// Waits and limits that hold for every plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The stated wait where nobody can be asked whether the proxies have a change, in milliseconds.
+    pub convergence_wait_ms: i64,
+    /// How long a raise may wait for a ready endpoint, in seconds.
+    pub progress_deadline_s: u64,
+    /// How long a weighted version may be without a ready endpoint, in seconds.
+    pub endpoints_gone_s: u64,
+    /// Ready endpoints that a version needs before it gains weight.
+    pub min_endpoints: u32,
+    /// Wall clock difference to the API server above which nothing rises, in milliseconds.
+    pub clock_skew_max_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            convergence_wait_ms: 2_000,
+            progress_deadline_s: 600,
+            endpoints_gone_s: 10,
+            min_endpoints: 1,
+            clock_skew_max_ms: 5_000,
+        }
+    }
+}
+
+/// Ready endpoints of one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// How many are ready; none: unknown.
+    pub ready: Option<u32>,
+    /// Since when this process has seen none ready.
+    pub none_since: Option<Timestamp>,
+}
+
+impl Endpoints {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { ready: None, none_since: None };
+
+    /// Whether it is known that no endpoint is ready.
+    pub fn known_gone(self) -> bool {
+        self.ready == Some(0)
+    }
+}
+
+/// One cluster as it was last seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterView {
+    /// Whether the API server answers; none: it does, else since when it does not.
+    pub away_since: Option<Timestamp>,
+    /// The live VirtualService.
+    pub virtual_service: Option<Arc<Value>>,
+    /// The live DestinationRule.
+    pub destination_rule: Option<Arc<Value>>,
+    /// The journal on the VirtualService: none where there is no annotation.
+    pub journal: Option<Result<Arc<Journal>, JournalError>>,
+    /// The copy on the DestinationRule.
+    pub copy: Option<Arc<Journal>>,
+    /// The last journal that this process wrote or read.
+    pub memory: Option<Arc<Journal>>,
+    /// When this process first saw the present spec of the VirtualService and of the DestinationRule.
+    pub spec_seen: Option<Timestamp>,
+    /// When this process first saw the present spec of the DestinationRule.
+    pub subsets_seen: Option<Timestamp>,
+    /// Ready endpoints per version, for every version that any state in question names.
+    pub endpoints: BTreeMap<VersionName, Endpoints>,
+    /// VirtualServices of others that claim one of the plan's hosts on one of its gateways.
+    pub claims: Vec<ObjectKey>,
+    /// A plain object that the plan names and that is not applied, with what is in the way.
+    pub dependency: Option<String>,
+    /// Our wall clock minus the API server's, in milliseconds.
+    pub clock_offset_ms: Option<i64>,
+    /// The API server's words on the last write that it refused for the present object.
+    pub rejected: Option<String>,
+    /// Whether it refused tidegate's rights, which says nothing about the content of the write.
+    pub forbidden: bool,
+}
+
+impl ClusterView {
+    /// A cluster in which nothing is live and nothing is known.
+    pub fn empty() -> Self {
+        Self {
+            away_since: None,
+            virtual_service: None,
+            destination_rule: None,
+            journal: None,
+            copy: None,
+            memory: None,
+            spec_seen: None,
+            subsets_seen: None,
+            endpoints: BTreeMap::new(),
+            claims: Vec::new(),
+            dependency: None,
+            clock_offset_ms: None,
+            rejected: None,
+            forbidden: false,
+        }
+    }
+
+    /// Ready endpoints of a version.
+    pub fn endpoints(&self, version: &VersionName) -> Endpoints {
+        self.endpoints.get(version).copied().unwrap_or(Endpoints::UNKNOWN)
+    }
+}
+
+/// Everything that one decision sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// What Git asks.
+    pub wanted: Wanted,
+    /// Whether the plan that a live object names still exists in its repository, by [`Owner`] as written.
+    pub living_owners: Vec<String>,
+    /// How fresh that is.
+    pub git: GitSight,
+    /// The clusters of the plan.
+    pub clusters: BTreeMap<ClusterName, ClusterView>,
+    /// Waits and limits.
+    pub settings: Settings,
+}
