@@ -12,8 +12,10 @@
 //! - [`istio`]: Istio objects as JSON values: lens, desired, diff, patches and their order.
 //!
 //! The others are the shell.
+//! - [`git`]: a bare mirror of a plan repository, polled and watched.
 #![forbid(unsafe_code)]
 
+pub mod git;
 pub mod istio;
 pub mod plan;
 pub mod rollout;

@@ -1,0 +1,258 @@
+//! Keeps a full bare copy of one branch and compares where it stands with what was last handed over.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use git2::{ErrorCode, Oid, Repository};
+
+use super::upkeep::Keep;
+use super::{Commit, FileEntry, FileVersion, GitError, Source, Tip, Transport, commit, history, transport, tree};
+
+/// How long to wait before the second try when another process may be in the midst of a write.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// How many commits are searched for an allowance to remove plans.
+const ALLOWANCE_COMMITS_MAX: usize = 10_000;
+
+/// A bare mirror of one branch, full and never shallow, in a folder that it alone uses.
+pub struct Mirror {
+    source: Source,
+    keep: Keep,
+    repository: Repository,
+    transport: Box<dyn Transport>,
+    accepted: Option<Oid>,
+    held: BTreeSet<String>,
+    broken: Cell<bool>,
+}
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The branch is where it was when last accepted, at this commit.
+    Unchanged(String),
+    /// The branch is elsewhere.
+    Moved(Moved),
+    /// The branch was there and is not any more; picked up again as soon as it is back.
+    BranchGone,
+    /// The repository has no branch at all.
+    Empty,
+}
+
+/// The difference between what was last accepted and where the branch stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where the branch stands, 40 hex digits.
+    pub tip: String,
+    /// What was last accepted; none at first.
+    pub from: Option<String>,
+    /// Whether `tip` does not descend from `from`: history was rewritten, by a forced push for example.
+    pub rewritten: bool,
+    /// The plan files that differ, by their path from the root; none: gone.
+    pub files: BTreeMap<String, Option<FileEntry>>,
+    /// How many plans the commits in between say may be removed, by the trailer `Tidegate-Allow-Removal: <n>`.
+    pub allow_removal: Option<usize>,
+}
+
+/// Whether the mirror in `dir` holds a commit, that is, whether it was ever part of the branch that is followed there.
+pub fn holds_commit(dir: &Path, commit: &str) -> bool {
+    let held = |repository: Repository| repository.find_commit(Oid::from_str(commit)?).map(|_| ());
+    Repository::open_bare(Keep::mirror_in(dir)).and_then(held).is_ok()
+}
+
+impl Mirror {
+    /// The mirror of `source` in `dir`, without a look at the repository yet.
+    ///
+    /// Errs if the folder cannot be written or another process uses it; a broken mirror starts anew.
+    pub fn open(source: Source, dir: &Path) -> Result<Self, GitError> {
+        let transport = transport::transport(&source);
+        Self::open_with(source, dir, transport)
+    }
+
+    /// The same, reaching the repository through `transport`.
+    pub fn open_with(source: Source, dir: &Path, transport: Box<dyn Transport>) -> Result<Self, GitError> {
+        let mut keep = Keep::take(dir)?;
+        let repository = keep.open()?;
+        let broken = Cell::new(false);
+        Ok(Self { source, keep, repository, transport, accepted: None, held: BTreeSet::new(), broken })
+    }
+
+    /// What is mirrored.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Looks where the branch stands; where it moved, fetches and compares with what was last accepted.
+    ///
+    /// A tip that did not move costs one reference listing. A mirror that cannot be read is set aside and cloned
+    /// anew, once. The difference stays until it is [accepted](Self::accept).
+    pub fn look(&mut self) -> Result<Look, GitError> {
+        if self.broken.take() {
+            self.repository = self.keep.replace()?;
+        }
+        match self.try_look() {
+            Err(error) if error.is_momentary() => {
+                std::thread::sleep(MOMENT);
+                self.try_look()
+            }
+            Err(GitError::Mirror(_)) => {
+                self.repository = self.keep.replace()?;
+                self.try_look()
+            }
+            other => other,
+        }
+    }
+
+    fn try_look(&mut self) -> Result<Look, GitError> {
+        let tip = match self.transport.tip()? {
+            Tip::At(tip) => tip,
+            Tip::Empty => return Ok(Look::Empty),
+            Tip::Gone { branches } => return self.gone(branches),
+        };
+        let tip = if self.stands()? == Some(tip) { tip } else { self.fetch(tip)? };
+        if self.accepted == Some(tip) {
+            return Ok(Look::Unchanged(tip.to_string()));
+        }
+        self.moved(tip).map(Look::Moved)
+    }
+
+    fn gone(&self, branches: Vec<String>) -> Result<Look, GitError> {
+        if self.accepted.is_some() || self.stands()?.is_some() {
+            return Ok(Look::BranchGone);
+        }
+        let (location, branch) = (self.source.location.to_string(), self.source.branch.clone());
+        let alike = |name: &String| strsim::jaro_winkler(name, &branch);
+        let near = branches.into_iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        Err(GitError::BranchUnknown { location, branch, near })
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/tidegate/heads/{}", self.source.branch)
+    }
+
+    /// Where the mirror stands.
+    fn stands(&self) -> Result<Option<Oid>, GitError> {
+        match self.repository.refname_to_id(&self.reference()) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn fetch(&mut self, tip: Oid) -> Result<Oid, GitError> {
+        let tip = self.transport.fetch(&self.repository, tip)?;
+        self.repository
+            .reference(&self.reference(), tip, true, "fetched")
+            .map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })?;
+        Ok(tip)
+    }
+
+    fn moved(&self, tip: Oid) -> Result<Moved, GitError> {
+        let repository = &self.repository;
+        // After a new clone of a rewritten branch, what was accepted may exist nowhere any more.
+        let from = self.accepted.filter(|from| repository.find_commit(*from).is_ok());
+        let rewritten = match (self.accepted, from) {
+            (Some(_), Some(from)) => !repository.graph_descendant_of(tip, from)?,
+            (accepted, _) => accepted.is_some(),
+        };
+        let folder = |commit| tree::folder(repository, commit, &self.source.path);
+        let before = from.map(folder).transpose()?.flatten();
+        let mut files = tree::changes(repository, &self.source.path, before, folder(tip)?)?;
+        if from.is_none() {
+            for path in &self.held {
+                files.entry(path.clone()).or_insert(None);
+            }
+        }
+        let allow_removal = history::allowed_removal(repository, tip, from, ALLOWANCE_COMMITS_MAX)?;
+        let from = self.accepted.map(|from| from.to_string());
+        Ok(Moved { tip: tip.to_string(), from, rewritten, files, allow_removal })
+    }
+
+    /// Remembers that `moved` was handed over: the next look compares with it.
+    pub fn accept(&mut self, moved: &Moved) {
+        self.accepted = Oid::from_str(&moved.tip).ok();
+        for (path, file) in &moved.files {
+            if file.is_some() {
+                self.held.insert(path.clone());
+            } else {
+                self.held.remove(path);
+            }
+        }
+    }
+
+    /// Forgets what was handed over: the next look gives every file.
+    pub fn reset(&mut self) {
+        self.accepted = None;
+        self.held.clear();
+    }
+
+    /// The bytes of a file, or [`GitError::TooLarge`] without loading it.
+    pub fn read(&self, blob: &str, limit: u64) -> Result<Vec<u8>, GitError> {
+        self.watched(|| {
+            let id = Oid::from_str(blob)?;
+            let size = self.repository.odb()?.read_header(id)?.0 as u64;
+            if size > limit {
+                return Err(GitError::TooLarge { blob: blob.to_owned(), size, limit });
+            }
+            Ok(self.repository.find_blob(id)?.content().to_vec())
+        })
+    }
+
+    /// Newest first, the first-parent commits at which `path` changed, from `tip` down to `until` (exclusive), in at
+    /// most `limit` commits; at most 50 of them.
+    pub fn versions_of(
+        &self,
+        path: &str,
+        tip: &str,
+        until: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<FileVersion>, GitError> {
+        let paths = BTreeSet::from([path.to_owned()]);
+        Ok(self.introduced(&paths, tip, until, limit)?.remove(path).unwrap_or_default())
+    }
+
+    /// [`versions_of`](Self::versions_of) for any number of paths in one walk.
+    pub fn introduced(
+        &self,
+        paths: &BTreeSet<String>,
+        tip: &str,
+        until: Option<&str>,
+        limit: usize,
+    ) -> Result<BTreeMap<String, Vec<FileVersion>>, GitError> {
+        let ends = (self.known(tip)?, until.map(|until| self.known(until)).transpose()?);
+        self.watched(|| history::introduced(&self.repository, &self.source.path, paths, ends, limit))
+    }
+
+    /// What a commit says about itself, or [`GitError::Unknown`].
+    pub fn commit(&self, id: &str) -> Result<Commit, GitError> {
+        let id = self.known(id)?;
+        self.watched(|| commit::read(&self.repository, id))
+    }
+
+    /// The id of a commit of the mirror; any other text is the caller's, and no sign of a broken mirror.
+    fn known(&self, id: &str) -> Result<Oid, GitError> {
+        let commit = Oid::from_str(id).and_then(|id| self.repository.find_commit(id));
+        commit.map(|commit| commit.id()).map_err(|_| GitError::Unknown { id: id.to_owned() })
+    }
+
+    /// Makes one pack of many, now and then; for moments when nobody waits.
+    pub fn tidy(&mut self) -> Result<(), GitError> {
+        let is_there = |root: &Oid| self.repository.find_commit(*root).is_ok();
+        let Some(tip) = self.stands()?.filter(is_there) else { return Ok(()) };
+        let accepted = self.accepted.filter(is_there);
+        if let Some(repository) = self.keep.pack(&self.repository, tip, accepted)? {
+            self.repository = repository;
+        }
+        Ok(())
+    }
+
+    /// An object that cannot be read makes the next look clone anew.
+    fn watched<T>(&self, read: impl FnOnce() -> Result<T, GitError>) -> Result<T, GitError> {
+        read().inspect_err(|error| {
+            if matches!(error, GitError::Mirror(_)) {
+                self.broken.set(true);
+            }
+        })
+    }
+}

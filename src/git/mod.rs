@@ -1,0 +1,34 @@
+//! Keeps a bare mirror of a plan repository and tells what changed in its plans folder, and when.
+//!
+//! ```text
+//!   hints (notify) ─┐
+//!   interval ───────┼─► follow: one thread ─► Reader ─► Mirror ─► Transport ─► repository
+//!   back-off ───────┘        │                  └ bytes   └ trees, history
+//!                            └─► Seen { at, outcome } over a channel
+//! ```
+//!
+//! A hint is a reason to look, never evidence of what changed. Only `transport.rs` knows how a repository is reached.
+
+mod blobs;
+mod commit;
+mod error;
+mod history;
+mod mirror;
+mod poll;
+mod snapshot;
+mod source;
+mod transport;
+mod tree;
+mod upkeep;
+mod watch;
+
+pub use commit::Commit;
+pub use error::GitError;
+pub use history::FileVersion;
+pub use mirror::{Look, Mirror, Moved, holds_commit};
+pub use poll::{Seen, follow};
+pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Version};
+pub use source::{Location, Source, SourceError};
+pub use transport::{Local, Tip, Transport};
+pub use tree::{FileEntry, FileKind};
+pub use watch::{Hints, hints};

@@ -1,0 +1,171 @@
+//! Keeps the mirror's folder whole: one writer, no leftovers of a killed process, few packs, broken mirrors set aside.
+//!
+//! ```text
+//!   dir/in-use       locked while a process keeps the mirror
+//!   dir/mirror.git   the mirror
+//!   dir/broken.git   the last mirror that could not be read
+//! ```
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use git2::{Oid, Repository, RepositoryInitOptions};
+
+use super::GitError;
+
+/// Every fetch adds a pack; beyond this many they become one, which stays; beyond this many of those, all become one.
+const PACKS_MAX: usize = 40;
+
+/// How long to wait for the folder's lock.
+const LOCK_MAX: Duration = Duration::from_millis(200);
+
+/// The folder of one mirror, held by this process alone.
+pub(super) struct Keep {
+    dir: PathBuf,
+    _in_use: File,
+    base: Option<Base>,
+}
+
+/// What need not be packed again: upkeep costs what was fetched since, however long the history is.
+struct Base {
+    /// All that is reachable from this commit is in the packs.
+    tip: Oid,
+    /// Their names, without what follows the dot.
+    packs: BTreeSet<OsString>,
+}
+
+impl Keep {
+    /// Takes the folder, which is made if it is not there.
+    pub(super) fn take(dir: &Path) -> Result<Self, GitError> {
+        let failed = |error: io::Error| state(dir, error);
+        fs::create_dir_all(dir).map_err(failed)?;
+        let in_use = File::create(dir.join("in-use")).map_err(failed)?;
+        // A child that this process forked holds a lock that was just let go until its own program starts.
+        let end = Instant::now() + LOCK_MAX;
+        loop {
+            match in_use.try_lock() {
+                Ok(()) => return Ok(Self { dir: dir.to_owned(), _in_use: in_use, base: None }),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(LOCK_MAX / 20),
+                Err(TryLockError::WouldBlock) => return Err(GitError::InUse { dir: dir.to_owned() }),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Where the mirror is.
+    pub(super) fn mirror(&self) -> PathBuf {
+        Self::mirror_in(&self.dir)
+    }
+
+    /// Where the mirror in a folder is.
+    pub(super) fn mirror_in(dir: &Path) -> PathBuf {
+        dir.join("mirror.git")
+    }
+
+    /// Opens the mirror after a sweep; a broken or missing one starts empty.
+    pub(super) fn open(&mut self) -> Result<Repository, GitError> {
+        let path = self.mirror();
+        if !path.exists() {
+            return self.init();
+        }
+        sweep(&path).map_err(|error| state(&self.dir, error))?;
+        Repository::open_bare(&path).or_else(|_| self.replace())
+    }
+
+    /// Sets the mirror aside, in place of the one set aside before, and starts an empty one.
+    pub(super) fn replace(&mut self) -> Result<Repository, GitError> {
+        self.base = None;
+        let aside = self.dir.join("broken.git");
+        let gone = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(state(&self.dir, error)),
+            _ => Ok(()),
+        };
+        gone(fs::remove_dir_all(&aside))?;
+        gone(fs::rename(self.mirror(), &aside))?;
+        self.init()
+    }
+
+    fn init(&self) -> Result<Repository, GitError> {
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).external_template(false);
+        Repository::init_opts(self.mirror(), &options)
+            .map_err(|error| GitError::State { dir: self.dir.clone(), cause: error.message().to_owned() })
+    }
+
+    /// Packs what is reachable from `tip` or `also` and in no lasting pack, once there are too many other packs;
+    /// returns the mirror reopened, so that no deleted pack stays mapped. The first error leaves every pack where it
+    /// was.
+    pub(super) fn pack(
+        &mut self,
+        mirror: &Repository,
+        tip: Oid,
+        also: Option<Oid>,
+    ) -> Result<Option<Repository>, GitError> {
+        let folder = self.mirror().join("objects/pack");
+        let old: Vec<PathBuf> = files(&folder).map_err(|error| state(&self.dir, error))?;
+        let packs = old.iter().filter(|path| ends(path, "pack")).filter_map(|path| path.file_stem());
+        let packs: BTreeSet<OsString> = packs.map(ToOwned::to_owned).collect();
+        if self.base.is_none() && packs.len() == 1 {
+            self.base = Some(Base { tip, packs: packs.clone() });
+        }
+        let base = self.base.as_ref().filter(|base| base.packs.len() <= PACKS_MAX);
+        let lasting = base.map(|base| base.packs.clone()).unwrap_or_default();
+        if packs.difference(&lasting).count() <= PACKS_MAX {
+            return Ok(None);
+        }
+        let mut walk = mirror.revwalk()?;
+        for root in [Some(tip), also].into_iter().flatten() {
+            walk.push(root)?;
+        }
+        if let Some(base) = base {
+            walk.hide(base.tip)?;
+        }
+        let mut pack = mirror.packbuilder()?;
+        pack.set_threads(1);
+        pack.insert_walk(&mut walk)?;
+        pack.write(&folder, 0o644)?;
+        let Some(name) = pack.name()? else { return Ok(None) };
+        let kept: BTreeSet<OsString> = lasting.into_iter().chain([format!("pack-{name}").into()]).collect();
+        for path in old {
+            if path.file_stem().is_none_or(|stem| !kept.contains(stem)) {
+                fs::remove_file(path).map_err(|error| state(&self.dir, error))?;
+            }
+        }
+        self.base = Some(Base { tip, packs: kept });
+        Ok(Some(Repository::open_bare(self.mirror())?))
+    }
+}
+
+fn state(dir: &Path, error: io::Error) -> GitError {
+    GitError::State { dir: dir.to_owned(), cause: error.to_string() }
+}
+
+fn ends(path: &Path, end: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == end)
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+}
+
+/// Removes locks and half-written packs; the folder's lock says that nobody is writing them.
+fn sweep(mirror: &Path) -> io::Result<()> {
+    let mut open = vec![mirror.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            if entry.file_type()?.is_dir() {
+                open.push(path);
+            } else if ends(&path, "lock") || name.starts_with("tmp_") || name.contains("_git2_") {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
+}
