@@ -13,8 +13,10 @@
 //!
 //! The others are the shell.
 //! - [`git`]: a bare mirror of a plan repository, polled and watched.
+//! - [`cluster`]: a client per context, watch caches, writes.
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod git;
 pub mod istio;
 pub mod plan;

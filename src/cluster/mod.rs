@@ -1,0 +1,33 @@
+//! The clusters: a client per context, watch caches, compare-and-swap writes and events.
+//!
+//! ```text
+//!  Access ─► Cluster ─┬─ watch ─► Seen::{Object, Endpoints, Synced, Away, Back}, Endpoints (index)
+//!                     ├─ write(Edit) ─► Outcome, look ─► the live object
+//!                     ├─ apply(plain Istio object) ─► Applied
+//!                     └─ Announcer ─► Kubernetes Events
+//! ```
+//!
+//! A cluster that is away is a state of that cluster, never of the process: nothing here ends because of it.
+
+mod announce;
+mod apply;
+mod capability;
+mod connect;
+mod endpoints;
+mod feed;
+mod kubeconfig;
+mod meter;
+mod observe;
+mod snapshot;
+mod untyped;
+mod write;
+
+pub use announce::{Announcement, Announcer};
+pub use apply::{Applied, apply, look_plain};
+pub use capability::{CapabilityError, IstioVersion, istio_version};
+pub use connect::{Access, Cluster, ConnectError};
+pub use endpoints::Endpoints;
+pub use meter::{Answer, Verb};
+pub use observe::{Seen, watch};
+pub use snapshot::{Snapshot, SnapshotError, snapshot};
+pub use write::{LookError, Outcome, look, write};
