@@ -14,6 +14,7 @@
 //! The others are the shell.
 //! - [`git`]: a bare mirror of a plan repository, polled and watched.
 //! - [`cluster`]: a client per context, watch caches, writes.
+//! - [`sandbox`]: an in-memory API server over HTTP for the demo and the tests.
 #![forbid(unsafe_code)]
 
 pub mod cluster;
@@ -21,3 +22,4 @@ pub mod git;
 pub mod istio;
 pub mod plan;
 pub mod rollout;
+pub mod sandbox;
