@@ -14,6 +14,7 @@
 //! The others are the shell.
 //! - [`git`]: a bare mirror of a plan repository, polled and watched.
 //! - [`cluster`]: a client per context, watch caches, writes.
+//! - [`reconcile`]: a worker per route without I/O, and the loop that performs what it asks for.
 //! - [`sandbox`]: an in-memory API server over HTTP for the demo and the tests.
 #![forbid(unsafe_code)]
 
@@ -21,5 +22,6 @@ pub mod cluster;
 pub mod git;
 pub mod istio;
 pub mod plan;
+pub mod reconcile;
 pub mod rollout;
 pub mod sandbox;

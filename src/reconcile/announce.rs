@@ -1,0 +1,56 @@
+//! Puts what happened into words: a log line and a Kubernetes Event per transition.
+
+use crate::{
+    cluster::{Announcement, Outcome},
+    istio::{Edit, ObjectKind},
+    plan::ObjectKey,
+    rollout::What,
+};
+
+use super::News;
+
+/// The Event for a piece of news; which object it is about is the caller's to fill in.
+pub(super) fn event(cluster: &str, news: &News) -> Announcement {
+    let (warning, reason, action, note) = match news {
+        News::Transition(transition) => {
+            let detail = if transition.note.is_empty() { String::new() } else { format!(" ({})", transition.note) };
+            let note = format!("{} at commit {} in cluster {cluster}{detail}", transition.traffic, transition.commit);
+            (matches!(transition.what, What::WentBack), transition.what.name(), "Write", note)
+        }
+        News::DriftCorrected(kind) => {
+            let note =
+                format!("a change of the {} that no commit asked for was put back in cluster {cluster}", kind.kind());
+            (true, "DriftCorrected", "Correct", note)
+        }
+    };
+    let key = ObjectKey { namespace: String::new(), name: String::new() };
+    Announcement { kind: ObjectKind::VirtualService, key, uid: String::new(), warning, reason, action, note }
+}
+
+/// The log line for a piece of news.
+pub(super) fn log(cluster: &str, route: &ObjectKey, plan: &str, news: &News) {
+    match news {
+        News::Transition(transition) => tracing::info!(
+            plan, %route, cluster, commit = %transition.commit, traffic = %transition.traffic, note = %transition.note,
+            "{}", transition.what.name()
+        ),
+        News::DriftCorrected(kind) => {
+            tracing::warn!(plan, %route, cluster, kind = kind.kind(), "put back a change that no commit asked for");
+        }
+    }
+}
+
+/// The log line for an answer that was not plain success.
+pub(super) fn log_outcome(cluster: &str, edit: &Edit, outcome: &Outcome) {
+    let (kind, object) = (edit.kind.kind(), &edit.key);
+    match outcome {
+        Outcome::Applied(_) => tracing::debug!(cluster, kind, %object, "written"),
+        Outcome::Stale => tracing::debug!(cluster, kind, %object, "the object was another one, looking again"),
+        Outcome::Rejected { message, code } => {
+            tracing::warn!(cluster, kind, %object, code, "the API server refused the write: {message}");
+        }
+        Outcome::Unknown { message } => {
+            tracing::warn!(cluster, kind, %object, "not known whether it was written, looking again: {message}");
+        }
+    }
+}

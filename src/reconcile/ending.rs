@@ -1,0 +1,66 @@
+//! The end of a run: when one round is over, and what it left.
+
+use crate::rollout::Reason;
+
+use super::{
+    Ending, Event, Worker,
+    engine::{Engine, Incoming},
+};
+
+impl Engine {
+    /// Whether Git and every cluster have been read.
+    pub(super) fn is_informed(&self) -> bool {
+        self.tip.is_some() && self.view.places.keys().all(|name| self.synced.contains(name))
+    }
+
+    /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
+    /// know a subset.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_informed() && self.in_flight == 0 && !self.workers.values().any(Worker::is_busy)
+    }
+
+    /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
+    pub(super) fn last(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Written { worker, cluster, edit, outcome } => {
+                self.in_flight -= 1;
+                super::announce::log_outcome(&cluster, &edit, &outcome);
+                let now = self.clock.now();
+                let Some(worker) = self.workers.get_mut(&worker) else { return };
+                // What the answer leads to is the next process's to do.
+                let effects = worker.handle(Event::Written { cluster, kind: edit.kind, outcome }, now, &self.view);
+                for effect in effects {
+                    if let super::Effect::Announce { cluster, news } = effect {
+                        super::announce::log(&cluster, &edit.key, "", &news);
+                    }
+                }
+            }
+            Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Seen(..) | Incoming::RetryPlain => {}
+        }
+    }
+
+    /// What the run leaves.
+    pub(super) fn ending(&self) -> Ending {
+        let mut waiting: Vec<(String, Reason)> = self
+            .workers
+            .iter()
+            .filter_map(|(key, worker)| {
+                let reason = worker.reason().filter(|reason| !matches!(reason, Reason::Settled | Reason::Released))?;
+                let plan = self.catalog.entry(key).map_or_else(|| key.to_string(), |entry| entry.plan.key.to_string());
+                Some((plan, reason.clone()))
+            })
+            .collect();
+        waiting.sort_by(|one, two| one.0.cmp(&two.0));
+        let mut unreached: Vec<String> = self.away.values().cloned().collect();
+        unreached.extend(self.git_error.iter().map(|error| format!("plan repository: {error}")));
+        for name in self.view.places.keys().filter(|name| !self.synced.contains(*name)) {
+            if !self.away.contains_key(name) {
+                unreached.push(format!("cluster {name}: its objects were not read in time"));
+            }
+        }
+        unreached.sort();
+        let files = self.files.clone().unwrap_or_default();
+        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), unreached }
+    }
+}

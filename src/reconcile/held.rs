@@ -1,0 +1,324 @@
+//! What a worker holds of one cluster: the objects as last seen, the write in hand, and when to try again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    cluster::Outcome,
+    istio::{self, Change, Edit, ObjectKind},
+    plan::VersionName,
+    rollout::{ClusterView, Journal, JournalError, Phase, Transition, What},
+};
+
+use super::{
+    marks,
+    worker::{Live, News},
+};
+
+/// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
+const NO_RIGHT: &str = "is forbidden: User ";
+
+/// The first pause before something is tried again, in milliseconds; doubles up to the longest.
+const RETRY_MS: i64 = 500;
+const RETRY_MS_MAX: i64 = 60_000;
+
+/// How often in a row a write that met a newer object is repeated without a pause.
+const STALE_AT_ONCE: u32 = 3;
+
+/// One cluster of one route.
+#[derive(Clone, Default)]
+pub(super) struct Held {
+    pub(super) away_since: Option<Timestamp>,
+    pub(super) memory: Option<Arc<Journal>>,
+    pub(super) look_due: Option<Timestamp>,
+    virtual_service: Option<Live>,
+    destination_rule: Option<Live>,
+    journal: Option<Result<Arc<Journal>, JournalError>>,
+    copy: Option<Arc<Journal>>,
+    spec_seen: Option<Timestamp>,
+    subsets_seen: Option<Timestamp>,
+    gone_at: Option<Timestamp>,
+    none_since: BTreeMap<VersionName, Timestamp>,
+    in_flight: Option<InFlight>,
+    looking: bool,
+    attempts: u32,
+    stale: u32,
+    standing: Option<Arc<Journal>>,
+    refused: Option<Refused>,
+}
+
+#[derive(Clone)]
+struct InFlight {
+    edit: Edit,
+    before: Option<Arc<Journal>>,
+    corrects: bool,
+}
+
+#[derive(Clone)]
+struct Refused {
+    edit: Edit,
+    message: String,
+    forbidden: bool,
+    retry_at: Timestamp,
+}
+
+impl Held {
+    /// Whether both objects were seen, or seen not to be there.
+    pub(super) fn is_known(&self) -> bool {
+        self.virtual_service.is_some() && self.destination_rule.is_some()
+    }
+
+    /// Whether an answer is awaited.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.is_some() || self.looking
+    }
+
+    /// Whether nothing of a removed plan is left to write: its objects are gone, or its journal says that it was let go.
+    pub(super) fn is_let_go(&self) -> bool {
+        let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(marks::is_ours);
+        let kept = matches!(&self.journal, Some(Ok(journal)) if journal.phase == Phase::Released { prune: false });
+        gone || kept
+    }
+
+    pub(super) fn virtual_service(&self) -> Option<&Value> {
+        self.virtual_service.as_ref()?.as_deref()
+    }
+
+    pub(super) fn destination_rule(&self) -> Option<&Value> {
+        self.destination_rule.as_ref()?.as_deref()
+    }
+
+    pub(super) fn subsets_seen(&self) -> Option<Timestamp> {
+        self.subsets_seen
+    }
+
+    /// When the VirtualService was seen to be gone.
+    pub(super) fn gone_at(&self) -> Option<Timestamp> {
+        self.gone_at
+    }
+
+    /// Another content is wanted, or the server is another: what was put off may be tried at once.
+    pub(super) fn forgive(&mut self, now: Timestamp) {
+        self.refused = None;
+        self.attempts = 0;
+        self.look_due = self.look_due.map(|due| due.min(now));
+    }
+
+    /// Nothing is left to write for this journal: what was refused is not wanted any more.
+    pub(super) fn rest(&mut self, journal: Option<Arc<Journal>>) {
+        self.refused = None;
+        self.attempts = 0;
+        self.standing = journal;
+    }
+
+    /// Whether both objects have once stood as this journal means them.
+    pub(super) fn stands(&self, journal: &Journal) -> bool {
+        self.standing.as_deref() == Some(journal)
+    }
+
+    /// Takes in an object as a watch saw it; one older than what is held is ignored.
+    pub(super) fn see(&mut self, kind: ObjectKind, live: Live, now: Timestamp) {
+        let held = match kind {
+            ObjectKind::VirtualService => &self.virtual_service,
+            ObjectKind::DestinationRule => &self.destination_rule,
+        };
+        let outdated = match (held, &live) {
+            (Some(Some(held)), Some(live)) => {
+                same_object(held, live) && version(live).zip(version(held)).is_some_and(|(live, held)| live <= held)
+            }
+            _ => false,
+        };
+        if !outdated {
+            self.set(kind, live, now);
+        }
+    }
+
+    fn set(&mut self, kind: ObjectKind, live: Live, now: Timestamp) {
+        let held = match kind {
+            ObjectKind::VirtualService => &mut self.virtual_service,
+            ObjectKind::DestinationRule => &mut self.destination_rule,
+        };
+        let before = held.take().flatten();
+        let same_spec = match (&before, &live) {
+            (Some(before), Some(live)) => before.get("spec") == live.get("spec"),
+            (None, None) => true,
+            _ => false,
+        };
+        let gone = before.is_some() && live.is_none();
+        let found = live.as_deref().filter(|live| marks::is_marked(live)).and_then(Journal::on);
+        // A saved copy that somebody applied again says where the walk was, not where it is.
+        let outdated = |journal: &Journal| self.memory.as_deref().is_some_and(|memory| journal.is_older_than(memory));
+        let found = match found {
+            Some(Ok(journal)) if kind == ObjectKind::VirtualService && outdated(&journal) => {
+                Some(Err(JournalError::Broken("it is older than what this process has seen".to_owned())))
+            }
+            found => found,
+        };
+        *held = Some(live);
+        let seen = match kind {
+            ObjectKind::VirtualService => {
+                if let Some(Ok(journal)) = &found {
+                    let known = self.memory.as_deref().is_some_and(|memory| memory == journal);
+                    if !known {
+                        self.memory = Some(Arc::new(journal.clone()));
+                    }
+                }
+                self.journal = match found {
+                    Some(Ok(_)) => self.memory.clone().map(Ok),
+                    Some(Err(error)) => Some(Err(error)),
+                    None => None,
+                };
+                &mut self.spec_seen
+            }
+            ObjectKind::DestinationRule => {
+                self.copy = found.and_then(Result::ok).map(Arc::new);
+                &mut self.subsets_seen
+            }
+        };
+        if !same_spec || seen.is_none() {
+            *seen = Some(now);
+        }
+        if gone && kind == ObjectKind::VirtualService {
+            self.gone_at = Some(now);
+        }
+    }
+
+    /// Takes in the answer to a look.
+    pub(super) fn looked(&mut self, found: Result<(Live, Live), String>, now: Timestamp) {
+        self.looking = false;
+        match found {
+            Ok((virtual_service, destination_rule)) => {
+                self.set(ObjectKind::VirtualService, virtual_service, now);
+                self.set(ObjectKind::DestinationRule, destination_rule, now);
+            }
+            Err(_) => self.look_due = Some(self.pause(now)),
+        }
+    }
+
+    /// A look is on its way.
+    pub(super) fn look_sent(&mut self) {
+        self.looking = true;
+        self.look_due = None;
+    }
+
+    /// A write is on its way; `corrects` where it only puts back what somebody changed.
+    pub(super) fn write_sent(&mut self, edit: &Edit, journal: Option<&Arc<Journal>>, corrects: bool) {
+        let before = self.memory.clone();
+        let corrects = corrects && journal.is_some() && matches!(edit.change, Change::Patch { .. });
+        self.in_flight = Some(InFlight { edit: edit.clone(), before, corrects });
+    }
+
+    /// Takes in the answer to a write and returns what people should be told.
+    pub(super) fn written(&mut self, kind: ObjectKind, outcome: Outcome, now: Timestamp) -> Vec<News> {
+        let Some(sent) = self.in_flight.take() else { return Vec::new() };
+        match outcome {
+            Outcome::Applied(answer) => {
+                let live = (!answer.is_null()).then(|| Arc::new(answer));
+                self.refused = None;
+                self.stale = 0;
+                let as_meant = match (&sent.edit.change, &live) {
+                    (Change::Create(meant) | Change::Patch { meant, .. }, Some(live)) => {
+                        istio::matches_meant(live, meant)
+                    }
+                    (Change::Delete { .. }, None) => true,
+                    _ => false,
+                };
+                self.see(kind, live, now);
+                if as_meant {
+                    self.attempts = 0;
+                } else {
+                    self.look_due = Some(self.pause(now));
+                }
+                self.news(&sent, kind)
+            }
+            Outcome::Stale => {
+                // At once, unless it happens again and again.
+                self.look_due = Some(if self.stale < STALE_AT_ONCE { now } else { self.pause(now) });
+                self.stale = self.stale.saturating_add(1);
+                Vec::new()
+            }
+            Outcome::Unknown { .. } => {
+                self.look_due = Some(self.pause(now));
+                Vec::new()
+            }
+            Outcome::Rejected { message, code } => {
+                let retry_at = self.pause(now);
+                let forbidden = code == 403 && message.contains(NO_RIGHT);
+                self.refused = Some(Refused { edit: sent.edit, message, forbidden, retry_at });
+                Vec::new()
+            }
+        }
+    }
+
+    fn news(&self, sent: &InFlight, kind: ObjectKind) -> Vec<News> {
+        if kind == ObjectKind::VirtualService && !sent.corrects {
+            let old = sent.before.as_ref().map(|journal| journal.transitions.as_slice()).unwrap_or_default();
+            let new = self.memory.as_ref().map(|journal| journal.transitions.as_slice()).unwrap_or_default();
+            let fresh: Vec<&Transition> = new.iter().filter(|transition| !old.contains(transition)).collect();
+            // One write is one piece of news: what a plan led to says also that it was accepted.
+            let silent = |what: What| what == What::Accepted && fresh.iter().any(|other| other.what != What::Accepted);
+            let told = fresh.iter().filter(|transition| !silent(transition.what));
+            return told.map(|transition| News::Transition(Transition::clone(transition))).collect();
+        }
+        if sent.corrects { vec![News::DriftCorrected(kind)] } else { Vec::new() }
+    }
+
+    /// Whether a write may be tried now, else when: what was refused is tried again only after a pause.
+    pub(super) fn may_write(&self, edit: &Edit, now: Timestamp) -> Result<(), Timestamp> {
+        match &self.refused {
+            Some(refused) if refused.retry_at > now && (refused.edit == *edit || self.attempts > 3) => {
+                Err(refused.retry_at)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn pause(&mut self, now: Timestamp) -> Timestamp {
+        let pause_ms = RETRY_MS.saturating_mul(1 << self.attempts.min(10)).min(RETRY_MS_MAX);
+        self.attempts = self.attempts.saturating_add(1);
+        now.checked_add(SignedDuration::from_millis(pause_ms)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Since when a version has been seen without a ready endpoint.
+    pub(super) fn none_since(
+        &mut self,
+        version: &VersionName,
+        ready: Option<u32>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if ready == Some(0) {
+            return Some(*self.none_since.entry(version.clone()).or_insert(now));
+        }
+        self.none_since.remove(version);
+        None
+    }
+
+    /// What a decision sees of this cluster, without endpoints, claims and clock.
+    pub(super) fn view(&self) -> ClusterView {
+        ClusterView {
+            away_since: self.away_since,
+            virtual_service: self.virtual_service.clone().flatten(),
+            destination_rule: self.destination_rule.clone().flatten(),
+            journal: self.journal.clone(),
+            copy: self.copy.clone(),
+            memory: self.memory.clone(),
+            spec_seen: self.spec_seen,
+            subsets_seen: self.subsets_seen,
+            rejected: self.refused.as_ref().map(|refused| refused.message.clone()),
+            forbidden: self.refused.as_ref().is_some_and(|refused| refused.forbidden),
+            ..ClusterView::empty()
+        }
+    }
+}
+
+fn same_object(one: &Value, two: &Value) -> bool {
+    let uid = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get("uid")).cloned();
+    uid(one) == uid(two)
+}
+
+/// The resourceVersion as a number: API servers promise since Kubernetes 1.35 that it can be compared so.
+fn version(object: &Value) -> Option<u64> {
+    object.get("metadata")?.get("resourceVersion")?.as_str()?.parse().ok()
+}

@@ -1,0 +1,27 @@
+//! A worker per route, woken by commit, object, endpoint or timer, and the loop that performs what it asks for.
+
+mod announce;
+mod claims;
+mod clock;
+mod ending;
+mod engine;
+mod held;
+mod links;
+mod living;
+mod marks;
+mod objects;
+mod orphans;
+mod outlook;
+mod plain;
+pub mod plans;
+mod run;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod view;
+mod worker;
+
+pub use clock::Clock;
+pub use outlook::Still;
+pub use run::{Ending, Options, run};
+pub use worker::{Effect, Event, Live, News, Sight, Worker};

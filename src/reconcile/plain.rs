@@ -1,0 +1,77 @@
+//! Plain Istio objects beside the plans: applied as they stand, never pruned, tried again where they fail.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{cluster, plan::ObjectKey, rollout::ClusterName};
+
+use super::{
+    engine::{Engine, Incoming},
+    view::Pending,
+};
+
+/// How often plain objects that could not be applied are tried again.
+const PLAIN_RETRY: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Applies an object in every cluster; until it is, plans that name it do not rise.
+    pub(super) fn apply_plain(&mut self, kind: &str, key: &ObjectKey) {
+        let Some(object) = self.catalog.plain_object(kind, key).cloned() else { return };
+        for (name, place) in &self.view.places {
+            let id = (name.clone(), kind.to_owned(), key.clone());
+            self.view.pending.entry(id).or_insert_with(|| Pending::of(&object));
+            let (sender, cluster, object) = (self.sender.clone(), place.cluster.clone(), object.clone());
+            let (name, kind, key) = (name.clone(), kind.to_owned(), key.clone());
+            self.in_flight += 1;
+            tokio::spawn(async move {
+                let failure = match cluster::apply(&cluster, &object.value, false).await {
+                    cluster::Applied::Applied(_) => None,
+                    cluster::Applied::Conflict { managers, message } => {
+                        Some(format!("{} set other values: {message}", managers.join(", ")))
+                    }
+                    cluster::Applied::Rejected { message, .. } | cluster::Applied::Unknown { message } => Some(message),
+                };
+                // The loop has ended where nobody receives.
+                let _ = sender.send(Incoming::Plain { cluster: name, kind, key, failure });
+            });
+        }
+    }
+
+    /// Tries again what could not be applied.
+    pub(super) fn retry_plain(&mut self) {
+        self.plain_retry = false;
+        let failed: BTreeSet<_> = self.view.pending.keys().map(|(_, kind, key)| (kind.clone(), key.clone())).collect();
+        for (kind, key) in failed {
+            self.apply_plain(&kind, &key);
+        }
+    }
+
+    /// Takes in how applying an object went.
+    pub(super) fn plain(&mut self, cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String>) {
+        let id = (cluster, kind, key);
+        let Some(message) = failure else {
+            if self.view.pending.remove(&id).is_some() {
+                tracing::info!(cluster = %id.0, kind = %id.1, object = %id.2, "applied");
+                self.look_all();
+            }
+            return;
+        };
+        if self.catalog.plain_object(&id.1, &id.2).is_none() {
+            self.view.pending.remove(&id);
+            return;
+        }
+        if let Some(pending) = self.view.pending.get_mut(&id)
+            && pending.message != message
+        {
+            tracing::warn!(cluster = %id.0, kind = %id.1, object = %id.2, "cannot apply: {message}");
+            pending.message = message;
+        }
+        if !std::mem::replace(&mut self.plain_retry, true) {
+            let sender = self.sender.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(PLAIN_RETRY).await;
+                // The loop has ended where nobody receives.
+                let _ = sender.send(Incoming::RetryPlain);
+            });
+        }
+    }
+}

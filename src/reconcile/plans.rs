@@ -1,0 +1,129 @@
+//! Takes what Git shows into the catalog: parses what changed, and finds the commit that introduced each plan.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    git::{self, Content},
+    plan::{self, Catalog, Commit, Document, FileAt, ParsedFile, PlanKey, Revision, Touched},
+};
+
+/// A thread costs more than it saves for fewer files.
+const FILES_PER_THREAD_MIN: usize = 32;
+
+/// Takes a snapshot into the catalog and returns what it touched.
+pub fn take(catalog: &mut Catalog, branch: &str, snapshot: &git::Snapshot) -> Touched {
+    let revision = |commit: &str| Revision { branch: branch.to_owned(), commit: commit.to_owned() };
+    let files = snapshot.changes.iter().filter_map(|(path, change)| Some((path.as_str(), change.now.as_ref()?)));
+    let files: Vec<(&str, &Content)> = files.collect();
+    let mut parsed: BTreeMap<&str, ParsedFile> = files.iter().map(|(path, _)| *path).zip(parse_all(&files)).collect();
+    let changed = snapshot.changes.iter().map(|(path, change)| {
+        let file = parsed.remove(path.as_str()).map(|parsed| {
+            let introduced = introduced(path, &parsed, &change.versions);
+            let introduced = introduced.into_iter().map(|(key, commit)| (key, revision(&commit))).collect();
+            FileAt { parsed: Arc::new(parsed), introduced }
+        });
+        (path.clone(), file)
+    });
+    let changed = changed.collect();
+    catalog.commit(Commit { revision: revision(&snapshot.tip), changed, allow_removal: snapshot.allow_removal })
+}
+
+/// [`parse`] for many files, in their order, on all processors.
+pub fn parse_all(files: &[(&str, &Content)]) -> Vec<ParsedFile> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parse_some = |files: &[(&str, &Content)]| -> Vec<ParsedFile> {
+        files.iter().map(|(path, content)| parse(path, content)).collect()
+    };
+    let share = files.len().div_ceil(threads).max(FILES_PER_THREAD_MIN);
+    if files.len() <= share {
+        return parse_some(files);
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = files.chunks(share).map(|files| scope.spawn(move || parse_some(files))).collect();
+        let whole = parts.into_iter().flat_map(|part| match part.join() {
+            Ok(parsed) => parsed,
+            // As it would have been without threads: whoever called is unwound.
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        whole.collect()
+    })
+}
+
+/// The plans of a file as Git holds it; a file that is not read is one finding.
+pub fn parse(path: &str, content: &Content) -> ParsedFile {
+    let refused = |why: &str, hint: &str| ParsedFile {
+        findings: vec![plan::refused_file(path, why, hint)],
+        ..ParsedFile::default()
+    };
+    match content {
+        Content::Bytes(bytes) => plan::parse_file(path, bytes),
+        Content::TooLarge { size } => refused(
+            &format!("has {} KiB, the limit is {} KiB", size.div_ceil(1024), git::FILE_BYTES_MAX >> 10),
+            "split it into several files",
+        ),
+        Content::Symlink => refused("is a symbolic link", "links are not followed: put the file itself there"),
+        Content::Submodule => refused("is a submodule", "other repositories are not read: put the file itself there"),
+        Content::LfsPointer => {
+            refused("is a Git LFS pointer", "plans are read from Git itself: take the file out of LFS")
+        }
+    }
+}
+
+/// For each plan of the file, the newest commit that changed its digest, as far as the versions tell.
+fn introduced(path: &str, now: &ParsedFile, versions: &[git::Version]) -> BTreeMap<PlanKey, String> {
+    let mut introduced = BTreeMap::new();
+    let mut open: Vec<_> = plans(now).collect();
+    let mut newest = versions.first().map(|version| version.commit.clone());
+    for pair in versions.windows(2) {
+        let [version, older] = pair else { break };
+        if open.is_empty() {
+            break;
+        }
+        let before = older.content.as_ref().map(|content| parse(path, content)).unwrap_or_default();
+        open.retain(|(key, digest)| {
+            let same = plans(&before).any(|(there, older)| there == *key && older == *digest);
+            if !same {
+                introduced.insert((*key).clone(), version.commit.clone());
+            }
+            same
+        });
+        newest = Some(older.commit.clone());
+    }
+    for (key, _) in open {
+        if let Some(commit) = &newest {
+            introduced.insert(key.clone(), commit.clone());
+        }
+    }
+    introduced
+}
+
+fn plans(file: &ParsedFile) -> impl Iterator<Item = (&PlanKey, &plan::Digest)> {
+    file.documents.iter().filter_map(|(document, _)| match document {
+        Document::Plan(plan) => Some((&plan.key, &plan.digest)),
+        Document::Object(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_files_are_parsed_as_one_by_one_and_in_their_order() {
+        let files: Vec<(String, Content)> = (0..300)
+            .map(|at| {
+                let text = format!("apiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\nmetadata: {{name: p{at}}}\n");
+                (
+                    format!("p{at}.yaml"),
+                    if at % 7 == 0 { Content::Symlink } else { Content::Bytes(text.as_bytes().into()) },
+                )
+            })
+            .collect();
+        let listed: Vec<(&str, &Content)> = files.iter().map(|(path, content)| (path.as_str(), content)).collect();
+        let places = |parsed: &ParsedFile| format!("{:?}", parsed.findings);
+        let one_by_one: Vec<String> = listed.iter().map(|(path, content)| places(&parse(path, content))).collect();
+        assert_eq!(parse_all(&listed).iter().map(places).collect::<Vec<_>>(), one_by_one);
+        assert!(one_by_one.iter().all(|findings| findings.contains(".yaml")));
+        assert!(parse_all(&[]).is_empty());
+    }
+}

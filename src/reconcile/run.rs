@@ -1,0 +1,113 @@
+//! Starts the loop, feeds it, and ends it in good order.
+
+use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    cluster::{self, Cluster},
+    git::{self, Content},
+    plan::Finding,
+    rollout::{Reason, Settings},
+};
+
+use super::engine::{Engine, Incoming};
+
+/// How long a write that is under way may take after the end was asked for.
+const LAST_WRITE: Duration = Duration::from_secs(12);
+/// How long one round waits for a cluster or a repository that does not answer.
+const ONCE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What to run.
+pub struct Options {
+    /// The plan repository.
+    pub source: git::Source,
+    /// The folder for its mirror.
+    pub mirror: PathBuf,
+    /// The clusters that every plan goes to.
+    pub clusters: Vec<Cluster>,
+    /// Waits and limits.
+    pub settings: Settings,
+    /// How old the last good look at Git may be for a raise, in seconds.
+    pub max_git_age_s: u64,
+    /// What tells several tidegates apart in Events.
+    pub instance: Option<String>,
+    /// Ends after one round: what is due now.
+    pub once: bool,
+}
+
+/// How a run ended.
+pub struct Ending {
+    /// The plans that are not settled, with why.
+    pub waiting: Vec<(String, Reason)>,
+    /// What is wrong with the plans of the repository.
+    pub findings: Vec<Finding>,
+    /// The files that Git showed, where one round was run: what the findings point into.
+    pub files: BTreeMap<String, Content>,
+    /// What could not be reached.
+    pub unreached: Vec<String>,
+}
+
+/// Runs until `shutdown`, or for one round; then finishes the writes that are under way.
+///
+/// # Errors
+/// Where the thread that follows the repository can't be started.
+pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
+    let (sender, mut incoming) = mpsc::unbounded_channel();
+    let mut watched = Vec::new();
+    for cluster in options.clusters {
+        let (mut seen, endpoints) = cluster::watch(&cluster);
+        let (sender, name) = (sender.clone(), cluster.name().to_owned());
+        tokio::spawn(async move {
+            while let Some(seen) = seen.recv().await {
+                if sender.send(Incoming::Seen(name.clone(), seen)).is_err() {
+                    return;
+                }
+            }
+        });
+        watched.push((cluster, endpoints));
+    }
+    let mut engine = Engine::new(
+        &options.source,
+        options.mirror.clone(),
+        watched,
+        options.settings,
+        options.max_git_age_s,
+        options.instance.as_deref(),
+        sender,
+    );
+    engine.files = options.once.then(BTreeMap::new);
+    let (mut git, _thread) = git::follow(options.source, options.mirror)?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let patience = tokio::time::sleep(ONCE_PATIENCE);
+    let mut patience = std::pin::pin!(patience);
+    loop {
+        let wake = engine.timers.next().map(|at| tokio::time::Instant::from_std(engine.clock.instant(at)));
+        let timer = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(seen) = git.recv() => engine.git(seen),
+            Some(event) = incoming.recv() => engine.incoming(event),
+            () = timer => engine.wake(),
+            () = &mut patience, if options.once && !engine.is_informed() => break,
+        }
+        if options.once && engine.is_idle() {
+            break;
+        }
+    }
+    drop(git);
+    let deadline = tokio::time::sleep(LAST_WRITE);
+    let mut deadline = std::pin::pin!(deadline);
+    while engine.in_flight > 0 {
+        tokio::select! {
+            () = &mut deadline => break,
+            Some(event) = incoming.recv() => engine.last(event),
+        }
+    }
+    Ok(engine.ending())
+}

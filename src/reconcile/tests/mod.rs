@@ -1,0 +1,9 @@
+//! The workers against a model world: histories as a table, laws as properties, and an exhaustive model.
+
+mod faults;
+mod histories;
+mod journals;
+mod laws;
+mod model;
+mod pair;
+mod simulation;

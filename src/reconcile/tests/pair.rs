@@ -1,0 +1,229 @@
+//! One plan in two clusters: raises go in step and wait for both, ways back act where they can.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::simulation::{Api, Around, Draft, Sim, new_worker, plan};
+use crate::{
+    istio::ObjectKind,
+    plan::Revision,
+    reconcile::{Effect, Event, Worker},
+    rollout::{Cause, Journal, Owner, Phase, Wanted},
+};
+
+const EAST: &str = "east";
+const WEST: &str = "west";
+const STEPS: &str = "10:5m 25:10m 50:10m";
+
+/// Two API servers; what is sent to one that is away gets no answer until it is back.
+struct Pair {
+    now: Timestamp,
+    apis: BTreeMap<&'static str, Api>,
+    away: Option<&'static str>,
+    around: Around,
+    worker: Worker,
+    queue: Vec<Event>,
+    wake_at: Option<Timestamp>,
+    commits: u64,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let sim = Sim::new();
+        let mut pair = Self {
+            now: sim.now,
+            apis: BTreeMap::from([(EAST, Api::default()), (WEST, Api::default())]),
+            away: None,
+            around: sim.around,
+            worker: new_worker([EAST, WEST]),
+            queue: Vec::new(),
+            wake_at: None,
+            commits: 0,
+        };
+        pair.show(EAST);
+        pair.show(WEST);
+        pair
+    }
+
+    fn show(&mut self, cluster: &'static str) {
+        for kind in [ObjectKind::VirtualService, ObjectKind::DestinationRule] {
+            let live = self.apis[cluster].objects.get(&kind).cloned();
+            self.queue.push(Event::Object { cluster: cluster.into(), kind, live });
+        }
+    }
+
+    fn push(&mut self, draft: Draft) {
+        self.commits += 1;
+        let plan = draft.done();
+        let owner = Owner { repository: "plans".into(), plan: plan.key.clone() };
+        let revision = Revision { branch: "main".into(), commit: format!("{:02x}{}", self.commits, "0".repeat(38)) };
+        self.queue.push(Event::Wanted(Wanted::Plan { plan, revision, owner, newer_invalid: false }));
+        self.turn();
+    }
+
+    fn leave(&mut self, cluster: &'static str) {
+        self.away = Some(cluster);
+        self.queue.push(Event::Reach { cluster: cluster.into(), away_since: Some(self.now) });
+        self.turn();
+    }
+
+    fn come_back(&mut self) {
+        let Some(cluster) = self.away.take() else { return };
+        self.queue.push(Event::Reach { cluster: cluster.into(), away_since: None });
+        self.show(cluster);
+        self.turn();
+    }
+
+    /// The answers of the last cluster come first, so that both orders are seen.
+    fn turn(&mut self) {
+        for _ in 0..200 {
+            let Some(event) = self.queue.pop() else { return };
+            for effect in self.worker.handle(event, self.now, &self.around) {
+                match effect {
+                    Effect::Write { cluster, edit } => {
+                        assert_ne!(self.away, Some(cluster.as_str()), "nothing is sent to a cluster that is away");
+                        let outcome = self.apis.get_mut(cluster.as_str()).unwrap().write(&edit);
+                        self.queue.insert(0, Event::Written { cluster, kind: edit.kind, outcome });
+                    }
+                    Effect::Look { cluster, .. } => {
+                        let object = |kind| self.apis[cluster.as_str()].objects.get(&kind).cloned();
+                        let found = Ok((object(ObjectKind::VirtualService), object(ObjectKind::DestinationRule)));
+                        self.queue.insert(0, Event::Looked { cluster, found });
+                    }
+                    Effect::WakeAt(at) => self.wake_at = at,
+                    Effect::Announce { .. } | Effect::Reason(_) => {}
+                }
+            }
+        }
+        panic!("the worker spins: {:?}", self.worker.reason());
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now += jiff::SignedDuration::from_secs(1);
+            self.around.git.last_look = Some(self.now);
+            if self.wake_at.is_some_and(|at| at <= self.now) {
+                self.wake_at = None;
+                self.queue.push(Event::Look);
+            }
+            self.turn();
+        }
+    }
+
+    fn object(&self, cluster: &str) -> Arc<Value> {
+        self.apis[cluster].objects[&ObjectKind::VirtualService].clone()
+    }
+
+    fn weights(&self) -> [String; 2] {
+        [EAST, WEST].map(|cluster| {
+            let routing = plan("v1=100").0.routing;
+            let shares = crate::istio::live_shares(&self.object(cluster), &routing);
+            shares.traffic.expect("one traffic").to_string()
+        })
+    }
+
+    fn phase(&self, cluster: &str) -> Phase {
+        Journal::on(&self.object(cluster)).unwrap().unwrap().phase
+    }
+
+    fn reason(&self) -> &'static str {
+        self.worker.reason().unwrap().name()
+    }
+}
+
+fn on_v1() -> Draft {
+    plan("v1=100").steps(STEPS).from("v1=100")
+}
+
+fn to_v2() -> Draft {
+    plan("v2=100").steps(STEPS).from("v1=100")
+}
+
+fn both(weights: &str) -> [String; 2] {
+    [weights.to_owned(), weights.to_owned()]
+}
+
+fn settled() -> Pair {
+    let mut pair = Pair::new();
+    pair.push(on_v1());
+    pair.pass(60);
+    assert_eq!(pair.weights(), both("v1=100"));
+    pair
+}
+
+#[test]
+fn two_clusters_walk_in_step() {
+    let mut pair = settled();
+    pair.push(to_v2());
+    for (seconds, weights) in [(0, "v1=90 v2=10"), (303, "v1=75 v2=25"), (603, "v1=50 v2=50"), (603, "v2=100")] {
+        pair.pass(seconds);
+        assert_eq!(pair.weights(), both(weights));
+    }
+    pair.pass(700);
+    assert_eq!([pair.phase(EAST), pair.phase(WEST)], [Phase::Settled, Phase::Settled]);
+}
+
+#[test]
+fn a_cluster_that_is_away_holds_raises_and_no_way_back_and_catches_up() {
+    for gone in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(60);
+        pair.leave(gone);
+        pair.pass(3_600);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"));
+        pair.push(on_v1());
+        let there = pair.weights()[usize::from(gone == EAST)].clone();
+        assert_eq!(there, "v1=100", "a way back acts where it can");
+        pair.pass(60);
+        pair.come_back();
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=100"));
+        pair.push(to_v2());
+        pair.pass(3);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"), "what was reverted walks from its first step in both");
+    }
+}
+
+#[test]
+fn a_removed_plan_is_taken_back_also_where_it_was_missed() {
+    for gone in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(60);
+        pair.leave(gone);
+        let revision = Revision { branch: "main".into(), commit: "f".repeat(40) };
+        pair.queue.push(Event::Wanted(Wanted::Removed { revision }));
+        pair.turn();
+        pair.come_back();
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=100"), "{gone} was away");
+    }
+}
+
+#[test]
+fn a_failure_in_one_cluster_goes_back_in_both_and_stale_endpoints_of_one_that_is_away_gate_nothing() {
+    let mut pair = settled();
+    pair.push(to_v2());
+    pair.pass(60);
+    pair.around.ready.insert("v2".into(), Some(0));
+    pair.queue.push(Event::Look);
+    pair.pass(11);
+    assert_eq!(pair.weights(), both("v1=100"));
+    assert!(matches!(pair.phase(WEST), Phase::WentBack { cause: Cause::EndpointsGone(_) }));
+}
+
+#[test]
+fn a_plan_starts_only_where_every_cluster_is_known() {
+    let mut pair = Pair::new();
+    pair.leave(WEST);
+    pair.push(on_v1());
+    pair.pass(60);
+    assert!(pair.apis[EAST].objects.is_empty());
+    assert_eq!(pair.reason(), "ClusterAway");
+    pair.come_back();
+    pair.pass(5);
+    assert_eq!(pair.weights(), both("v1=100"));
+}

@@ -1,0 +1,500 @@
+//! A model API server, a model Git and a clock of their own, driving one real worker in one thread.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::Outcome,
+    istio::{self, Change, Edit, ObjectKind},
+    plan::{
+        Digest, ObjectKey, ObjectSpec, Pin, Plan, PlanKey, Revision, Route, Routing, Span, Step, Traffic, Version,
+        VersionName,
+    },
+    reconcile::{Effect, Event, News, Sight, Worker},
+    rollout::{GitSight, Journal, Owner, Reason, Settings, Wanted},
+};
+
+pub(super) const CLUSTER: &str = "east";
+
+/// A plan of service `web` in namespace `shop` with versions v1 to v3.
+#[derive(Clone)]
+pub(super) struct Draft(pub(super) Plan);
+
+pub(super) fn traffic(text: &str) -> Traffic {
+    let weights = text.split_whitespace().map(|part| {
+        let (name, weight) = part.split_once('=').unwrap();
+        (VersionName::new(name), weight.parse().unwrap())
+    });
+    Traffic::new(weights).unwrap()
+}
+
+pub(super) fn version(name: &str, label: &str) -> Version {
+    Version {
+        name: VersionName::new(name),
+        labels: BTreeMap::from([("version".to_owned(), label.to_owned())]),
+        traffic_policy: None,
+        build: None,
+    }
+}
+
+pub(super) fn plan(target: &str) -> Draft {
+    let spec = ObjectSpec { name: "web".into(), export_to: None };
+    let route = Route {
+        name: "web".into(),
+        hosts: vec!["web".into()],
+        gateways: vec!["mesh".into()],
+        matches: Vec::new(),
+        http: serde_json::Map::new(),
+    };
+    Draft(Plan {
+        key: PlanKey { namespace: "shop".into(), name: "web".into() },
+        digest: Digest::of(&Value::Null),
+        routing: Routing {
+            namespace: "shop".into(),
+            service: crate::plan::Host::resolve("web", "shop"),
+            port: None,
+            versions: ["v1", "v2", "v3"].map(|name| version(name, name)).to_vec(),
+            traffic_policy: None,
+            routes: vec![route],
+            pins: Vec::new(),
+            virtual_service: spec.clone(),
+            destination_rule: spec,
+        },
+        traffic: traffic(target),
+        steps: Vec::new(),
+        settle: Span::ZERO,
+        from: None,
+        take_ownership: false,
+        prune: false,
+        pause: false,
+        suspend: false,
+    })
+}
+
+impl Draft {
+    /// Steps as `10:5m 25:1h`; the target settles by the last hold.
+    pub(super) fn steps(mut self, text: &str) -> Self {
+        let step = |part: &str| {
+            let (weight, hold) = part.split_once(':').unwrap();
+            Step { name: None, weight: weight.parse().unwrap(), hold: hold.parse().unwrap() }
+        };
+        self.0.steps = text.split_whitespace().map(step).collect();
+        self.0.settle = self.0.steps.last().map_or(Span::ZERO, |step| step.hold);
+        self
+    }
+
+    pub(super) fn from(mut self, text: &str) -> Self {
+        self.0.from = Some(traffic(text));
+        self
+    }
+
+    pub(super) fn name(mut self, name: &str) -> Self {
+        self.0.key.name = name.into();
+        self
+    }
+
+    pub(super) fn versions(mut self, versions: &[Version]) -> Self {
+        self.0.routing.versions = versions.to_vec();
+        self
+    }
+
+    pub(super) fn build(mut self, name: &str, build: &str) -> Self {
+        let version = self.0.routing.versions.iter_mut().find(|version| version.name.as_str() == name).unwrap();
+        version.build = Some(build.into());
+        self
+    }
+
+    pub(super) fn pin(mut self, name: &str, to: &str) -> Self {
+        let matches = json!({"headers": {"qa": {"exact": "yes"}}}).as_object().unwrap().clone();
+        self.0.routing.pins.push(Pin { name: name.into(), matches: vec![matches], to: VersionName::new(to) });
+        self
+    }
+
+    pub(super) fn timeout(mut self, timeout: &str) -> Self {
+        self.0.routing.routes[0].http.insert("timeout".into(), json!(timeout));
+        self
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Plan)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    pub(super) fn done(mut self) -> Arc<Plan> {
+        self.0.digest = Digest::of(&Value::Null);
+        self.0.digest = Digest::of(&serde_json::to_value(&self.0).unwrap());
+        Arc::new(self.0)
+    }
+}
+
+/// What the worker may ask beside its events.
+#[derive(Clone)]
+pub(super) struct Around {
+    /// Ready endpoints by the label `version`; a label that is missing has two.
+    pub(super) ready: BTreeMap<String, Option<u32>>,
+    pub(super) git: GitSight,
+    pub(super) offset_ms: Option<i64>,
+    pub(super) living: Vec<String>,
+    pub(super) claims: Vec<ObjectKey>,
+}
+
+impl Sight for Around {
+    fn ready(&self, _: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
+        self.ready.get(labels.get("version").unwrap()).copied().unwrap_or(Some(2))
+    }
+
+    fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
+        self.claims.clone()
+    }
+
+    fn clock_offset_ms(&self, _: &str) -> Option<i64> {
+        self.offset_ms
+    }
+
+    fn dependency(&self, _: &str, _: &Routing) -> Option<String> {
+        None
+    }
+
+    fn git(&self) -> GitSight {
+        self.git
+    }
+
+    fn lives(&self, owner: &str) -> bool {
+        self.living.iter().any(|living| living == owner)
+    }
+}
+
+/// The objects as an API server holds them.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct Api {
+    pub(super) objects: BTreeMap<ObjectKind, Arc<Value>>,
+    version: u64,
+}
+
+impl Api {
+    pub(super) fn put(&mut self, kind: ObjectKind, mut object: Value) -> Arc<Value> {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if object["metadata"]["uid"].is_null() {
+            object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+        }
+        let object = Arc::new(object);
+        self.objects.insert(kind, object.clone());
+        object
+    }
+
+    pub(super) fn write(&mut self, edit: &Edit) -> Outcome {
+        match (&edit.change, self.objects.get(&edit.kind).cloned()) {
+            (Change::Create(object), None) => applied(self.put(edit.kind, object.clone())),
+            (Change::Patch { patch, .. }, Some(live)) => {
+                let mut object = Value::clone(&live);
+                match json_patch::patch(&mut object, patch) {
+                    Ok(()) if object == *live => applied(live),
+                    Ok(()) => applied(self.put(edit.kind, object)),
+                    Err(_) => Outcome::Stale,
+                }
+            }
+            (Change::Delete { resource_version, .. }, Some(live))
+                if live["metadata"]["resourceVersion"] == json!(resource_version) =>
+            {
+                self.objects.remove(&edit.kind);
+                Outcome::Applied(Value::Null)
+            }
+            _ => Outcome::Stale,
+        }
+    }
+}
+
+/// A write that moved weights, with what could be known then.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub(super) weights: String,
+    pub(super) object: Arc<Value>,
+    pub(super) around: Around,
+}
+
+#[derive(Clone)]
+pub(super) struct Sim {
+    pub(super) now: Timestamp,
+    pub(super) api: Api,
+    pub(super) around: Around,
+    pub(super) wanted: Wanted,
+    pub(super) wake_at: Option<Timestamp>,
+    /// Every write as `kind weights`, without those that change the journal alone.
+    pub(super) writes: Vec<String>,
+    pub(super) patches: usize,
+    pub(super) news: Vec<News>,
+    /// Answers the next writes in this way instead of performing them.
+    pub(super) refuse: VecDeque<Outcome>,
+    /// The next write happens, and its answer is lost.
+    pub(super) lose_answer: bool,
+    /// What was written and what could be known, at each write that moved weights.
+    pub(super) checks: Vec<Written>,
+    worker: Worker,
+    queue: VecDeque<Event>,
+    commits: u64,
+}
+
+impl Sim {
+    pub(super) fn new() -> Self {
+        let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        let git = GitSight { last_look: Some(now), max_age_s: 300 };
+        let around = Around { ready: BTreeMap::new(), git, offset_ms: Some(0), living: Vec::new(), claims: Vec::new() };
+        let mut sim = Self {
+            now,
+            api: Api::default(),
+            around,
+            wanted: Wanted::Unknown,
+            wake_at: None,
+            writes: Vec::new(),
+            patches: 0,
+            news: Vec::new(),
+            refuse: VecDeque::new(),
+            lose_answer: false,
+            checks: Vec::new(),
+            worker: new_worker([CLUSTER]),
+            queue: VecDeque::new(),
+            commits: 0,
+        };
+        sim.look_at_everything();
+        sim
+    }
+
+    fn look_at_everything(&mut self) {
+        for kind in [ObjectKind::VirtualService, ObjectKind::DestinationRule] {
+            let live = self.api.objects.get(&kind).cloned();
+            self.queue.push_back(Event::Object { cluster: CLUSTER.into(), kind, live });
+        }
+        self.queue.push_back(Event::Wanted(self.wanted.clone()));
+    }
+
+    fn revision(&mut self) -> Revision {
+        self.commits += 1;
+        Revision { branch: "main".into(), commit: format!("{:02x}{}", self.commits, "0".repeat(38)) }
+    }
+
+    /// A commit that brings the plan in, without letting anything happen yet.
+    pub(super) fn commit(&mut self, draft: Draft) {
+        let plan = draft.done();
+        let owner = Owner { repository: "plans".into(), plan: plan.key.clone() };
+        let revision = self.revision();
+        self.wanted = Wanted::Plan { plan, revision, owner, newer_invalid: false };
+        self.queue.push_back(Event::Wanted(self.wanted.clone()));
+    }
+
+    /// A commit, and everything that is due at this instant.
+    pub(super) fn push(&mut self, draft: Draft) -> &mut Self {
+        self.commit(draft);
+        self.settle_now();
+        self
+    }
+
+    pub(super) fn remove(&mut self) -> &mut Self {
+        let revision = self.revision();
+        self.wanted = Wanted::Removed { revision };
+        self.queue.push_back(Event::Wanted(self.wanted.clone()));
+        self.settle_now();
+        self
+    }
+
+    /// Kills the process and starts another one that knows only what the API server and Git hold.
+    pub(super) fn crash(&mut self) -> &mut Self {
+        self.worker = new_worker([CLUSTER]);
+        self.queue.clear();
+        self.wake_at = None;
+        self.look_at_everything();
+        self
+    }
+
+    /// A person changes an object by hand.
+    pub(super) fn edit(&mut self, kind: ObjectKind, change: impl FnOnce(&mut Value)) -> &mut Self {
+        let mut object = Value::clone(&self.api.objects[&kind]);
+        change(&mut object);
+        let live = self.api.put(kind, object);
+        self.queue.push_back(Event::Object { cluster: CLUSTER.into(), kind, live: Some(live) });
+        self.settle_now();
+        self
+    }
+
+    /// A person deletes an object by hand.
+    pub(super) fn delete(&mut self, kind: ObjectKind) -> &mut Self {
+        self.api.objects.remove(&kind);
+        self.queue.push_back(Event::Object { cluster: CLUSTER.into(), kind, live: None });
+        self.settle_now();
+        self
+    }
+
+    pub(super) fn set_weights(&mut self, text: &str) -> &mut Self {
+        let routing = self.journal().state.routing.clone();
+        let spec = istio::virtual_service(&routing, &traffic(text))["spec"].clone();
+        self.edit(ObjectKind::VirtualService, |object| object["spec"] = spec)
+    }
+
+    /// Something that is asked for, not told, has changed.
+    pub(super) fn look(&mut self) -> &mut Self {
+        self.queue.push_back(Event::Look);
+        self.settle_now();
+        self
+    }
+
+    pub(super) fn ready(&mut self, label: &str, count: u32) -> &mut Self {
+        self.around.ready.insert(label.into(), Some(count));
+        self.look()
+    }
+
+    /// Lets one event be handled and its effects happen. Returns whether there was one.
+    pub(super) fn turn(&mut self) -> bool {
+        let Some(event) = self.queue.pop_front() else { return false };
+        let effects = self.worker.handle(event, self.now, &self.around);
+        for effect in effects {
+            match effect {
+                Effect::Write { edit, .. } => self.write(&edit),
+                Effect::Look { .. } => {
+                    let object = |kind| self.api.objects.get(&kind).cloned();
+                    let found = Ok((object(ObjectKind::VirtualService), object(ObjectKind::DestinationRule)));
+                    self.queue.push_back(Event::Looked { cluster: CLUSTER.into(), found });
+                }
+                Effect::WakeAt(at) => self.wake_at = at,
+                Effect::Announce { news, .. } => self.news.push(news),
+                Effect::Reason(_) => {}
+            }
+        }
+        true
+    }
+
+    fn write(&mut self, edit: &Edit) {
+        self.patches += 1;
+        let before = self.weights();
+        let mut outcome = self.refuse.pop_front().unwrap_or_else(|| self.api.write(edit));
+        if std::mem::take(&mut self.lose_answer) {
+            outcome = Outcome::Unknown { message: "the answer was lost".into() };
+        }
+        let after = self.weights();
+        match edit.kind {
+            ObjectKind::VirtualService if before != after => {
+                self.writes.push(format!("vs {after}"));
+                if after != "-" {
+                    let object = self.api.objects[&ObjectKind::VirtualService].clone();
+                    self.checks.push(Written { weights: after, object, around: self.around.clone() });
+                }
+            }
+            ObjectKind::VirtualService => {}
+            ObjectKind::DestinationRule => self.writes.push(format!("dr {}", self.subsets())),
+        }
+        self.queue.push_back(Event::Written { cluster: CLUSTER.into(), kind: edit.kind, outcome });
+    }
+
+    /// Everything that is due at this instant; bounded, so that a worker that spins is seen.
+    pub(super) fn settle_now(&mut self) {
+        for _ in 0..200 {
+            if !self.turn() {
+                if self.wake_at.is_some_and(|at| at <= self.now) {
+                    self.wake_at = None;
+                    self.queue.push_back(Event::Look);
+                } else {
+                    return;
+                }
+            }
+        }
+        panic!("the worker spins: {:?} {:?}", self.reason(), self.writes);
+    }
+
+    /// Lets time pass, waking the worker when it asked for it. Git is seen all the while.
+    pub(super) fn pass(&mut self, span: &str) -> &mut Self {
+        let seconds = span.parse::<Span>().unwrap().seconds();
+        self.pass_ms(i64::try_from(seconds).unwrap() * 1000)
+    }
+
+    pub(super) fn pass_ms(&mut self, ms: i64) -> &mut Self {
+        let until = self.now + SignedDuration::from_millis(ms);
+        self.settle_now();
+        while let Some(at) = self.wake_at.filter(|at| *at <= until) {
+            self.now = at.max(self.now);
+            self.see_git();
+            self.settle_now();
+        }
+        self.now = until;
+        self.see_git();
+        self.settle_now();
+        self
+    }
+
+    fn see_git(&mut self) {
+        if self.around.git.last_look.is_some() {
+            self.around.git.last_look = Some(self.now);
+        }
+    }
+
+    /// Live weights of the last route, `-` where nothing is live.
+    pub(super) fn weights(&self) -> String {
+        let Some(object) = self.api.objects.get(&ObjectKind::VirtualService) else { return "-".into() };
+        let routes = object["spec"]["http"].as_array().cloned().unwrap_or_default();
+        let Some(legs) = routes.last().and_then(|route| route["route"].as_array().cloned()) else { return "?".into() };
+        let leg = |leg: &Value| {
+            let weight = leg["weight"].as_u64().unwrap_or(if legs.len() == 1 { 100 } else { 0 });
+            format!("{}={weight}", leg["destination"]["subset"].as_str().unwrap_or("?"))
+        };
+        let mut parts: Vec<String> = legs.iter().map(leg).collect();
+        parts.sort();
+        parts.join(" ")
+    }
+
+    /// Another controller changes something that is not tidegate's, unseen as yet.
+    pub(super) fn touch(&mut self) {
+        let mut object = Value::clone(&self.api.objects[&ObjectKind::VirtualService]);
+        object["metadata"]["labels"]["touched"] = json!(self.now.to_string());
+        self.api.put(ObjectKind::VirtualService, object);
+    }
+
+    /// What tells one state of the world from another.
+    pub(super) fn fingerprint(&self) -> String {
+        let objects: Vec<&Arc<Value>> = self.api.objects.values().collect();
+        let (asked, faults) = ((&self.wanted, &self.around.ready), (&self.refuse, self.lose_answer));
+        format!("{objects:?} {:?} {asked:?} {faults:?} {:?} {:?}", self.queue, self.now, self.wake_at)
+    }
+
+    /// The world as the worker sees it.
+    pub(super) fn world(&mut self) -> crate::rollout::World {
+        self.worker.world(self.now, &self.around)
+    }
+
+    /// Names of the live subsets.
+    pub(super) fn subsets(&self) -> String {
+        let Some(object) = self.api.objects.get(&ObjectKind::DestinationRule) else { return "-".into() };
+        let subsets = object["spec"]["subsets"].as_array().cloned().unwrap_or_default();
+        subsets.iter().filter_map(|subset| subset["name"].as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    pub(super) fn journal(&self) -> Journal {
+        Journal::on(&self.api.objects[&ObjectKind::VirtualService]).expect("a journal").expect("a good one")
+    }
+
+    pub(super) fn reason(&self) -> Reason {
+        self.worker.reason().cloned().expect("a reason")
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.worker.is_done()
+    }
+
+    /// Weights written since the last call.
+    pub(super) fn trace(&mut self) -> Vec<String> {
+        let trace = self.writes.iter().filter_map(|write| write.strip_prefix("vs ")).map(str::to_owned).collect();
+        self.writes.clear();
+        trace
+    }
+}
+
+pub(super) fn new_worker<const N: usize>(clusters: [&str; N]) -> Worker {
+    let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
+    Worker::new(key, Settings::default(), clusters.map(str::to_owned))
+}
+
+fn applied(object: Arc<Value>) -> Outcome {
+    Outcome::Applied(Value::clone(&object))
+}

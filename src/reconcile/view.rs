@@ -1,0 +1,91 @@
+//! What the shell knows beside the events: readiness, claims, clocks, the sight of Git, and plain objects that fail.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    cluster::{Cluster, Endpoints},
+    plan::{Host, MESH, ObjectKey, PlainObject, Routing},
+    rollout::{ClusterName, GitSight},
+};
+
+use super::{Sight, claims::Claims, living::Living};
+
+/// One cluster of the view.
+pub(super) struct Place {
+    pub(super) cluster: Cluster,
+    pub(super) endpoints: Endpoints,
+    pub(super) claims: Claims,
+}
+
+/// Everything that workers may ask.
+pub(super) struct View {
+    pub(super) places: BTreeMap<ClusterName, Place>,
+    pub(super) git: GitSight,
+    pub(super) living: Living,
+    /// Plain objects that are not applied yet, with what is in the way.
+    pub(super) pending: HashMap<(ClusterName, String, ObjectKey), Pending>,
+}
+
+/// A plain object that is not applied.
+pub(super) struct Pending {
+    pub(super) hosts: Vec<Host>,
+    pub(super) message: String,
+}
+
+impl Pending {
+    /// A plain object that is on its way.
+    pub(super) fn of(object: &PlainObject) -> Self {
+        let hosts = object.value.pointer("/spec/hosts").and_then(serde_json::Value::as_array);
+        let hosts = hosts.into_iter().flatten().filter_map(serde_json::Value::as_str);
+        let hosts = hosts.map(|host| Host::resolve(host, &object.key.namespace)).collect();
+        Self { hosts, message: "it is being applied".to_owned() }
+    }
+}
+
+impl Sight for View {
+    fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
+        self.places.get(cluster)?.endpoints.ready(namespace, service, labels)
+    }
+
+    fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {
+        self.places.get(cluster).map(|place| place.claims.others(own, wanted)).unwrap_or_default()
+    }
+
+    fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {
+        Some(-self.places.get(cluster)?.cluster.clock_offset_ms()?)
+    }
+
+    fn git(&self) -> GitSight {
+        self.git
+    }
+
+    fn lives(&self, owner: &str) -> bool {
+        self.living.has(owner)
+    }
+
+    fn dependency(&self, cluster: &str, wanted: &Routing) -> Option<String> {
+        self.pending.iter().find_map(|((place, kind, key), pending)| {
+            let concerns = place == cluster
+                && match kind.as_str() {
+                    "Gateway" => names_gateway(wanted, key),
+                    "ServiceEntry" => pending.hosts.iter().any(|host| names_host(wanted, host)),
+                    _ => false,
+                };
+            concerns.then(|| format!("{kind} {key}: {}", pending.message))
+        })
+    }
+}
+
+fn names_gateway(routing: &Routing, key: &ObjectKey) -> bool {
+    let resolves = |written: &String| match written.split_once('/') {
+        _ if written == MESH => false,
+        Some((".", name)) => routing.namespace == key.namespace && name == key.name,
+        Some((namespace, name)) => namespace == key.namespace && name == key.name,
+        None => routing.namespace == key.namespace && *written == key.name,
+    };
+    routing.routes.iter().flat_map(|route| &route.gateways).any(resolves)
+}
+
+fn names_host(routing: &Routing, host: &Host) -> bool {
+    routing.routes.iter().flat_map(|route| &route.hosts).any(|own| Host::resolve(own, &routing.namespace) == *host)
+}

@@ -1,0 +1,398 @@
+//! One route's worker: events and an instant in, effects out. It does no I/O, so a simulation drives the same code.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    cluster::Outcome,
+    istio::{self, Edit, Next, ObjectKind, OrderView, Owned},
+    plan::{ObjectKey, VersionName},
+    rollout::{
+        Apply, ClusterName, ClusterView, Decision, Endpoints, GitSight, Goal, Journal, JournalError, Reason, Settings,
+        Transition, Wanted, World, decide,
+    },
+};
+
+use super::{held::Held, marks};
+
+/// An object as it was seen; none where there is none.
+pub type Live = Option<Arc<serde_json::Value>>;
+
+/// Something that happened to a route.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Git asks for something else.
+    Wanted(Wanted),
+    /// An object was seen, by watch or by look; none: it is gone.
+    Object {
+        /// Where.
+        cluster: ClusterName,
+        /// Which of the two.
+        kind: ObjectKind,
+        /// As it is.
+        live: Live,
+    },
+    /// A write was answered.
+    Written {
+        /// Where.
+        cluster: ClusterName,
+        /// Which object.
+        kind: ObjectKind,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A look at both objects was answered; `Err` where the server did not.
+    Looked {
+        /// Where.
+        cluster: ClusterName,
+        /// VirtualService and DestinationRule.
+        found: Result<(Live, Live), String>,
+    },
+    /// The API server went away, or answers again.
+    Reach {
+        /// Which.
+        cluster: ClusterName,
+        /// Since when it is away; none: it answers.
+        away_since: Option<Timestamp>,
+    },
+    /// Endpoints, claims or the sight of Git changed, or an instant that the worker asked for has come.
+    Look,
+}
+
+/// Something that the worker wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Write, and answer with [`Event::Written`].
+    Write {
+        /// Where.
+        cluster: ClusterName,
+        /// What.
+        edit: Box<Edit>,
+    },
+    /// Get both objects, and answer with [`Event::Looked`].
+    Look {
+        /// Where.
+        cluster: ClusterName,
+        /// The VirtualService.
+        virtual_service: ObjectKey,
+        /// The DestinationRule.
+        destination_rule: ObjectKey,
+    },
+    /// Send [`Event::Look`] at that instant; replaces the one asked for before.
+    WakeAt(Option<Timestamp>),
+    /// Tell people, as a Kubernetes Event and a log line.
+    Announce {
+        /// Where.
+        cluster: ClusterName,
+        /// What.
+        news: News,
+    },
+    /// The reason why the route stands where it stands is another one.
+    Reason(Reason),
+}
+
+/// What people are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A transition that was written.
+    Transition(Transition),
+    /// Somebody's change was put back.
+    DriftCorrected(ObjectKind),
+}
+
+/// What the shell knows beside the events, asked at each decision.
+pub trait Sight {
+    /// Ready endpoints of the pods of a Service that carry the labels; none: unknown.
+    fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32>;
+    /// VirtualServices other than `own` that claim one of the hosts on one of the gateways.
+    fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &crate::plan::Routing) -> Vec<ObjectKey>;
+    /// Our wall clock minus the API server's, in milliseconds.
+    fn clock_offset_ms(&self, cluster: &str) -> Option<i64>;
+    /// A plain object that the routing names and that is not applied, with what is in the way.
+    fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
+    /// When Git was last seen.
+    fn git(&self) -> GitSight;
+    /// Plans that exist, as `repository/namespace/name`.
+    fn lives(&self, owner: &str) -> bool;
+}
+
+/// The worker of one VirtualService.
+#[derive(Clone)]
+pub struct Worker {
+    key: ObjectKey,
+    wanted: Wanted,
+    settings: Settings,
+    clusters: BTreeMap<ClusterName, Held>,
+    reason: Option<Reason>,
+    wake_at: Option<Timestamp>,
+    waits_for_proxies: bool,
+}
+
+impl Worker {
+    /// A worker that knows nothing yet. It acts once it has seen both objects of a cluster.
+    pub fn new(key: ObjectKey, settings: Settings, clusters: impl IntoIterator<Item = ClusterName>) -> Self {
+        let clusters = clusters.into_iter().map(|name| (name, Held::default())).collect();
+        Self { key, wanted: Wanted::Unknown, settings, clusters, reason: None, wake_at: None, waits_for_proxies: false }
+    }
+
+    /// The DestinationRule that belongs to this route, as far as it is known.
+    pub fn destination_rule(&self) -> ObjectKey {
+        let planned = match &self.wanted {
+            Wanted::Plan { plan, .. } => Some(plan.routing.destination_rule.name.clone()),
+            Wanted::Unknown | Wanted::Removed { .. } => None,
+        };
+        let journaled = || self.journal().map(|journal| journal.state.routing.destination_rule.name.clone());
+        let name = planned.or_else(journaled).unwrap_or_else(|| self.key.name.clone());
+        ObjectKey { namespace: self.key.namespace.clone(), name }
+    }
+
+    /// The Service in front of the route, as far as it is known.
+    pub fn service(&self) -> Option<crate::plan::Host> {
+        match &self.wanted {
+            Wanted::Plan { plan, .. } => Some(plan.routing.service.clone()),
+            Wanted::Unknown | Wanted::Removed { .. } => {
+                self.journal().map(|journal| journal.plan.routing.service.clone())
+            }
+        }
+    }
+
+    /// Why the route stands where it stands, once decided.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
+    /// The last journal seen in any cluster.
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.clusters.values().find_map(|held| held.memory.as_ref())
+    }
+
+    /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
+    pub fn is_busy(&self) -> bool {
+        self.waits_for_proxies || self.clusters.values().any(Held::is_busy)
+    }
+
+    /// Whether nothing is left to do for a removed plan.
+    pub fn is_done(&self) -> bool {
+        matches!(self.wanted, Wanted::Removed { .. })
+            && matches!(self.reason, Some(Reason::Released))
+            && !self.is_busy()
+            && self.clusters.values().all(Held::is_let_go)
+    }
+
+    /// Takes an event in and returns what is to be done.
+    pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Wanted(wanted) => {
+                self.want(wanted);
+                self.clusters.values_mut().for_each(|held| held.forgive(now));
+            }
+            Event::Object { cluster, kind, live } => self.see(&cluster, kind, live, now),
+            Event::Looked { cluster, found } => {
+                if let Some(held) = self.clusters.get_mut(&cluster) {
+                    held.looked(found, now);
+                }
+            }
+            Event::Written { cluster, kind, outcome } => {
+                if let Some(held) = self.clusters.get_mut(&cluster) {
+                    let news = held.written(kind, outcome, now);
+                    effects.extend(news.into_iter().map(|news| Effect::Announce { cluster: cluster.clone(), news }));
+                }
+            }
+            Event::Reach { cluster, away_since } => {
+                if let Some(held) = self.clusters.get_mut(&cluster) {
+                    held.away_since = away_since;
+                    if away_since.is_none() {
+                        held.forgive(now);
+                    }
+                }
+            }
+            Event::Look => {}
+        }
+        self.decide(now, sight, &mut effects);
+        effects
+    }
+
+    /// Takes in what Git asks for, without deciding anything.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+    }
+
+    /// Takes in an object, without deciding anything.
+    pub(super) fn see(&mut self, cluster: &str, kind: ObjectKind, live: Live, now: Timestamp) {
+        if let Some(held) = self.clusters.get_mut(cluster) {
+            held.see(kind, live, now);
+        }
+    }
+
+    fn decide(&mut self, now: Timestamp, sight: &impl Sight, effects: &mut Vec<Effect>) {
+        if self.clusters.values().any(|held| !held.is_known() && held.away_since.is_none()) {
+            return;
+        }
+        let world = self.world(now, sight);
+        let decision = decide(&world, now);
+        let mut wake_at = decision.wake_at;
+        let Decision { goals, mut reason, journal, .. } = decision;
+        let (key, destination_rule) = (self.key.clone(), self.destination_rule());
+        self.waits_for_proxies = false;
+        for (cluster, goal) in goals {
+            let Some(held) = self.clusters.get_mut(&cluster) else { continue };
+            if held.is_busy() || held.away_since.is_some() {
+                continue;
+            }
+            if let Some(due) = held.look_due {
+                if due <= now {
+                    held.look_sent();
+                    let (virtual_service, destination_rule) = (key.clone(), destination_rule.clone());
+                    effects.push(Effect::Look { cluster, virtual_service, destination_rule });
+                } else {
+                    wake_at = earlier(wake_at, due);
+                }
+                continue;
+            }
+            let next = next_edit(held, &goal, &self.settings, now).unwrap_or_else(|error| {
+                if let JournalError::TooLarge(bytes) = error {
+                    reason = Reason::JournalTooLarge { bytes };
+                }
+                Next::Nothing
+            });
+            match next {
+                Next::Write(edit) => match held.may_write(&edit, now) {
+                    Ok(()) => {
+                        let corrects = matches!(&goal, Goal::Apply(apply) if corrects(held, &edit, apply));
+                        held.write_sent(&edit, journal.as_ref(), corrects);
+                        effects.push(Effect::Write { cluster, edit: Box::new(edit) });
+                    }
+                    Err(retry_at) => wake_at = earlier(wake_at, retry_at),
+                },
+                Next::Wait { until_ms, .. } => {
+                    if let Ok(until) = Timestamp::from_millisecond(until_ms) {
+                        wake_at = earlier(wake_at, until);
+                    }
+                    self.waits_for_proxies = true;
+                }
+                Next::Nothing => held.rest(match &goal {
+                    Goal::Apply(apply) => Some(apply.journal.clone()),
+                    Goal::Keep | Goal::Prune => None,
+                }),
+            }
+        }
+        if self.reason.as_ref() != Some(&reason) {
+            effects.push(Effect::Reason(reason.clone()));
+            self.reason = Some(reason);
+        }
+        if self.wake_at != wake_at {
+            self.wake_at = wake_at;
+            effects.push(Effect::WakeAt(wake_at));
+        }
+    }
+
+    /// Everything that a decision at this instant sees.
+    pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
+        let versions = self.versions();
+        let service = self.service();
+        let own = service.as_ref().and_then(|host| host.service());
+        let living_owners =
+            self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
+        let living_owners = living_owners.collect();
+        let mut clusters = BTreeMap::new();
+        for (name, held) in &mut self.clusters {
+            let mut endpoints = BTreeMap::new();
+            for (version, labels) in &versions {
+                let ready = own.and_then(|(service, namespace)| sight.ready(name, namespace, service, labels));
+                let none_since = held.none_since(version, ready, now);
+                endpoints.insert(version.clone(), Endpoints { ready, none_since });
+            }
+            let (claims, dependency) = match &self.wanted {
+                Wanted::Plan { plan, .. } => {
+                    (sight.claims(name, &self.key, &plan.routing), sight.dependency(name, &plan.routing))
+                }
+                Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None),
+            };
+            let clock_offset_ms = sight.clock_offset_ms(name);
+            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, ..held.view() };
+            clusters.insert(name.clone(), view);
+        }
+        World { wanted: self.wanted.clone(), living_owners, git: sight.git(), clusters, settings: self.settings }
+    }
+
+    /// The labels of every version in question: what is applied decides, then the plan, then older states.
+    fn versions(&self) -> BTreeMap<VersionName, BTreeMap<String, String>> {
+        let mut versions = BTreeMap::new();
+        let mut add = |routing: &crate::plan::Routing, only: Option<&BTreeSet<&VersionName>>| {
+            for version in &routing.versions {
+                if only.is_none_or(|only| only.contains(&version.name)) {
+                    versions.entry(version.name.clone()).or_insert_with(|| version.labels.clone());
+                }
+            }
+        };
+        let journal = self.journal();
+        if let Some(journal) = journal {
+            add(&journal.state.routing, Some(&journal.state.reached()));
+        }
+        if let Wanted::Plan { plan, .. } = &self.wanted {
+            add(&plan.routing, None);
+        }
+        if let Some(journal) = journal {
+            let settled = journal.settled.iter().rev().chain(&journal.way_back);
+            settled.for_each(|settled| add(&settled.state.routing, None));
+            add(&journal.plan.routing, None);
+        }
+        versions
+    }
+}
+
+fn earlier(one: Option<Timestamp>, two: Timestamp) -> Option<Timestamp> {
+    Some(one.map_or(two, |one| one.min(two)))
+}
+
+/// Whether the edit only puts back what somebody changed: nothing was decided, and no subset has become surplus.
+fn corrects(held: &Held, edit: &Edit, apply: &Apply) -> bool {
+    let decided = apply.journal_changed || apply.copy;
+    !decided && (edit.kind == ObjectKind::VirtualService || held.stands(&apply.journal) && apply.remove_at.is_none())
+}
+
+/// The next write that leads to the goal, if any.
+fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> Result<Next, JournalError> {
+    Ok(match goal {
+        Goal::Keep => Next::Nothing,
+        Goal::Apply(apply) => {
+            let marks = marks::of(apply, held)?;
+            let Apply { journal, subsets, remove_at, .. } = apply;
+            let owned = Owned { subsets: journal.subsets.clone(), traffic_policy: journal.owns_traffic_policy };
+            istio::next(&OrderView {
+                virtual_service: held.virtual_service(),
+                destination_rule: held.destination_rule(),
+                routing: &journal.state.routing,
+                traffic: &journal.state.traffic,
+                subsets,
+                owned: &owned,
+                route_marks: &marks.virtual_service,
+                destination_marks: &marks.destination_rule,
+                dr_seen_ms: held.subsets_seen().map(Timestamp::as_millisecond),
+                now_ms: now.as_millisecond(),
+                convergence_wait_ms: settings.convergence_wait_ms,
+                may_remove: remove_at.is_some_and(|at| at <= now),
+            })
+        }
+        Goal::Prune => prune(held, settings, now),
+    })
+}
+
+fn prune(held: &Held, settings: &Settings, now: Timestamp) -> Next {
+    if let Some(live) = held.virtual_service() {
+        return istio::delete_edit(ObjectKind::VirtualService, live).map_or(Next::Nothing, Next::Write);
+    }
+    let Some(live) = held.destination_rule().filter(|live| marks::is_ours(live)) else { return Next::Nothing };
+    let wait = SignedDuration::from_millis(settings.convergence_wait_ms);
+    match held.gone_at().and_then(|at| at.checked_add(wait).ok()) {
+        Some(until) if until > now => {
+            Next::Wait { until_ms: until.as_millisecond(), what: "the proxies to leave the subsets" }
+        }
+        _ => istio::delete_edit(ObjectKind::DestinationRule, live).map_or(Next::Nothing, Next::Write),
+    }
+}

@@ -1,0 +1,8 @@
+//! What integration tests share.
+// Each test binary uses its own part, and helpers outside `#[test]` functions may panic as tests do.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod controlplane;
+pub mod kubernetes;
+pub mod repository;
+pub mod world;
