@@ -16,8 +16,10 @@
 //! - [`cluster`]: a client per context, watch caches, writes.
 //! - [`reconcile`]: a worker per route without I/O, and the loop that performs what it asks for.
 //! - [`sandbox`]: an in-memory API server over HTTP for the demo and the tests.
+//! - [`cli`]: one file a command.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod cluster;
 pub mod git;
 pub mod istio;

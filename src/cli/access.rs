@@ -1,0 +1,80 @@
+//! The arguments that say which cluster and which plan repository are meant.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use crate::{
+    cluster::{Access, Cluster, ConnectError},
+    git::Source,
+};
+
+use super::Failure;
+
+/// Which cluster.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ClusterArgs {
+    /// Kubeconfig file; without it, those of KUBECONFIG, then ~/.kube/config, then the pod's service account
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Context in it; without it, the current one
+    #[arg(long)]
+    pub(super) context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// Builds the client; the API server is not asked anything yet.
+    pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
+        let in_cluster = self.kubeconfig.is_none()
+            && self.context.is_none()
+            && std::env::var_os("KUBECONFIG").is_none()
+            && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let access = Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone(), in_cluster };
+        let refused = |error: ConnectError| {
+            let hint = error.hint();
+            Failure::usage(error, hint)
+        };
+        let name = access.context_name().map_err(refused)?;
+        Cluster::connect(&name, &access).await.map_err(refused)
+    }
+}
+
+/// Which plan repository.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RepositoryArgs {
+    /// Plan repository: a path or a file:// URL
+    #[arg(long, value_name = "PATH")]
+    repo: String,
+    /// Branch to follow
+    #[arg(long, default_value = "main")]
+    branch: String,
+    /// Folder of the plans in the repository
+    #[arg(long, default_value = "plans")]
+    path: String,
+    /// The repository's name in the objects' tidegate.dev/plan; default: the last part of --repo
+    #[arg(long, value_name = "NAME")]
+    repo_name: Option<String>,
+}
+
+impl RepositoryArgs {
+    /// The checked source.
+    pub(super) fn source(&self, interval: Duration) -> Result<Source, Failure> {
+        let source = Source::new(&self.repo, &self.branch, &self.path, interval).map_err(|error| {
+            let hint = error.hint();
+            Failure::usage(error, hint)
+        })?;
+        Ok(match &self.repo_name {
+            Some(name) => source.named(name.clone()),
+            None => source,
+        })
+    }
+}
+
+/// A duration of the command line, as plans write them; milliseconds too.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    if let Some(ms) = text.strip_suffix("ms") {
+        return ms.parse().map(Duration::from_millis).map_err(|_| format!("`{text}` is not a number of milliseconds"));
+    }
+    let span: crate::plan::Span = text.parse().map_err(|error: crate::plan::ParseSpanError| error.to_string())?;
+    Ok(Duration::from_secs(span.seconds()))
+}

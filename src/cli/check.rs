@@ -1,0 +1,143 @@
+//! `tidegate check`: validates plan files without a cluster.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+
+use crate::{
+    git::Content,
+    plan::{self, Catalog, Commit, FileAt, Finding, Revision, Severity},
+    reconcile::plans,
+};
+
+use super::{DONE, FINDINGS, Failure, terminal, terminal::say};
+
+/// Validate plan files, without a cluster
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Files and folders with plans
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print findings as JSON
+    #[arg(short, long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
+    output: String,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let mut files = BTreeMap::new();
+        for path in &self.paths {
+            gather(path, true, &mut files)?;
+        }
+        if files.is_empty() {
+            let error = anyhow::anyhow!("no .yaml or .yml file in {}", shown(&self.paths));
+            return Err(Failure::usage(error, "name the folder that holds the plans"));
+        }
+        let listed: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content)).collect();
+        let changed = listed.iter().zip(plans::parse_all(&listed)).map(|((path, _), parsed)| {
+            ((*path).to_owned(), Some(FileAt { parsed: Arc::new(parsed), introduced: BTreeMap::new() }))
+        });
+        let revision = Revision { branch: "work".to_owned(), commit: "0".repeat(40) };
+        let mut catalog = Catalog::new();
+        catalog.commit(Commit { revision, changed: changed.collect(), allow_removal: None });
+        let mut findings: Vec<&Finding> = catalog.findings().collect();
+        findings.sort_by(|one, two| one.place.cmp(&two.place));
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        if self.output == "json" {
+            say!("{:#}", json(&findings, &files));
+        } else {
+            let color = terminal::colored();
+            for finding in &findings {
+                let text = finding.place.as_ref().and_then(|place| text(&files, &place.file));
+                say!("{}\n", plan::render(finding, text, color));
+            }
+            let (plans, warnings) = (catalog.entries().count(), findings.len() - errors);
+            say!(
+                "{} accepted in {}: {}, {}",
+                counted(plans, "plan"),
+                counted(files.len(), "file"),
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            );
+        }
+        Ok(if errors > 0 { FINDINGS } else { DONE })
+    }
+}
+
+/// A number with its noun.
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn shown(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn text<'a>(files: &'a BTreeMap<String, Content>, path: &str) -> Option<&'a str> {
+    files.get(path).and_then(Content::text)
+}
+
+fn json(findings: &[&Finding], files: &BTreeMap<String, Content>) -> serde_json::Value {
+    let of = |finding: &&Finding| {
+        let place = finding.place.as_ref().map(|place| {
+            let (line, column) = text(files, &place.file).map_or((1, 1), |text| position(text, place.start));
+            serde_json::json!({"file": place.file, "line": line, "column": column})
+        });
+        let severity = if finding.severity == Severity::Error { "error" } else { "warning" };
+        serde_json::json!({
+            "code": finding.code, "severity": severity, "message": finding.message,
+            "place": place, "hints": finding.hints,
+        })
+    };
+    serde_json::json!({"findings": findings.iter().map(of).collect::<Vec<_>>()})
+}
+
+/// Line and column of a byte, counted from 1; columns in characters.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before.get(line..).unwrap_or_default().chars().count() + 1)
+}
+
+/// Gathers plan files as the Git room would see them: links are not followed, sizes are limited.
+fn gather(path: &Path, named: bool, files: &mut BTreeMap<String, Content>) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| {
+        let error = anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
+        Failure::usage(error, "name files and folders that exist and can be read")
+    };
+    let metadata = std::fs::symlink_metadata(path).map_err(cannot)?;
+    if metadata.is_dir() {
+        if !named && path.join(".git").exists() {
+            files.insert(path.display().to_string(), Content::Submodule);
+            return Ok(());
+        }
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+            .map_err(cannot)?;
+        entries.sort();
+        for entry in entries {
+            let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if !(hidden && entry.is_dir()) {
+                gather(&entry, false, files)?;
+            }
+        }
+        return Ok(());
+    }
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    if !named && !extension.is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return Ok(());
+    }
+    let content = if metadata.is_symlink() {
+        Content::Symlink
+    } else if metadata.len() > crate::git::FILE_BYTES_MAX {
+        Content::TooLarge { size: metadata.len() }
+    } else {
+        Content::Bytes(std::fs::read(path).map_err(cannot)?.into())
+    };
+    files.insert(path.display().to_string(), content);
+    Ok(())
+}

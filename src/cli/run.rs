@@ -1,0 +1,115 @@
+//! `tidegate run`: the reconciler.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    git::Content,
+    reconcile::{self, Options},
+    rollout::Settings,
+};
+
+use super::{
+    DONE, FINDINGS, Failure, UNREACHED,
+    access::{ClusterArgs, RepositoryArgs, duration},
+    terminal,
+    terminal::say,
+};
+
+/// Follow a plan repository and keep a cluster as its plans say
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// How often to look at the repository when nothing hints at a change
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    interval: Duration,
+    /// Folder for the repository's mirror; without it, a temporary one
+    #[arg(long, value_name = "DIR")]
+    mirror: Option<PathBuf>,
+    /// How long the proxies are given to take a change, as nobody is asked yet whether they have it
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    convergence_wait: Duration,
+    /// Nothing rises once the last good look at the repository is older
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    max_git_age: Duration,
+    /// Look once, do what is due now, wait for the writes, print what is left waiting
+    #[arg(long)]
+    once: bool,
+    /// Log format
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
+    log_format: String,
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Result<u8, Failure> {
+        log(&self.log_format);
+        let source = self.repository.source(self.interval)?;
+        let cluster = self.cluster.connect().await?;
+        // Held until the end: dropping it removes the folder.
+        let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
+        let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
+        let settings = Settings {
+            convergence_wait_ms: i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX),
+            ..Settings::default()
+        };
+        let options = Options {
+            source,
+            mirror,
+            clusters: vec![cluster],
+            settings,
+            max_git_age_s: self.max_git_age.as_secs(),
+            instance: std::env::var("POD_NAME").ok(),
+            once: self.once,
+        };
+        let ending = reconcile::run(options, asked_to_end()).await?;
+        if !self.once {
+            return Ok(DONE);
+        }
+        for finding in &ending.findings {
+            let text = finding.place.as_ref().and_then(|place| ending.files.get(&place.file)).and_then(Content::text);
+            say!("{}\n", crate::plan::render(finding, text, terminal::colored()));
+        }
+        for (plan, reason) in &ending.waiting {
+            say!("{plan}: {}", terminal::plain(&reason.to_string()));
+        }
+        for what in &ending.unreached {
+            eprintln!("error: {what}");
+        }
+        let stuck = ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
+        Ok(match (ending.unreached.is_empty(), ending.findings.is_empty() && !stuck) {
+            (false, _) => UNREACHED,
+            (true, false) => FINDINGS,
+            (true, true) => DONE,
+        })
+    }
+}
+
+/// Ends at SIGTERM or SIGINT.
+async fn asked_to_end() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("asked to end: finishing the writes that are under way");
+}
+
+fn log(format: &str) {
+    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colored = terminal::colored_errors();
+    // A second subscriber is refused: then the first one is in place already.
+    let _ = if format == "json" { builder.json().try_init() } else { builder.with_ansi(colored).try_init() };
+}
