@@ -1,0 +1,25 @@
+//! Runs every command of the real binary as a person does, and looks at what is printed and how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod bad_files;
+mod bad_live;
+mod bed;
+mod branches;
+mod outages;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/proxy.rs"]
+mod proxy;
+#[path = "../support/repository.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod repository;
+mod schema;
+mod standing;
+mod stop;
+mod usage;

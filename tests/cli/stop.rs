@@ -1,0 +1,47 @@
+//! `tidegate stop`: the break glass.
+
+use tidegate::rollout::STOP;
+
+use crate::bed::{Bed, eventually};
+
+const STEPS: &str = "from: {v1: 100}\n  steps: [{weight: 10, hold: 1h}, {weight: 50, hold: 1h}]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_goes_back_and_stays_until_it_is_taken_off() {
+    let bed = Bed::open().await;
+    let process = bed.start();
+    bed.plan("web", &format!("{STEPS}\n  traffic: {{v1: 100}}"));
+    bed.until_settled("web", "v1=100").await;
+    bed.plan("web", &format!("{STEPS}\n  traffic: {{v2: 100}}"));
+    bed.until_weights("web", "v1=90 v2=10").await;
+    let stop = bed.ask(&["stop", "shop/web", "--reason", "ada: errors at checkout"]).await;
+    assert_eq!((stop.code, stop.stderr.as_str()), (0, ""));
+    assert_eq!(
+        stop.stdout,
+        "stopped shop/web: VirtualService shop/web carries tidegate.dev/stop\n\
+         to let it rise again: kubectl -n shop annotate virtualservice web tidegate.dev/stop-\n"
+    );
+    bed.until_weights("web", "v1=100").await;
+    let why = bed.ask(&["why", "web"]).await;
+    assert!(why.stdout.contains("ada: errors at checkout"), "{}", why.stdout);
+    // A commit that asks for the same again is read, and does not make it rise.
+    bed.plan("web", &format!("{STEPS}\n  traffic: {{v1: 50, v2: 50}}"));
+    let tip = bed.repository.tip();
+    eventually("the commit is read", || process.log().contains(&tip)).await;
+    bed.plan("api", "traffic: {v1: 100}");
+    bed.until_settled("api", "v1=100").await;
+    assert_eq!(bed.weights("web"), "v1=100");
+    // As kubectl does it.
+    let mut live = bed.live("web").unwrap();
+    live["metadata"]["annotations"].as_object_mut().unwrap().remove(STOP).unwrap();
+    bed.store().put(live).unwrap();
+    bed.until_weights("web", "v1=90 v2=10").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_cannot_be_stopped() {
+    let bed = Bed::open().await;
+    let stop = bed.ask(&["stop", "web", "--reason", "x"]).await;
+    assert_eq!((stop.code, stop.stdout.as_str()), (2, ""));
+    assert!(stop.stderr.starts_with("error: no plan `web` is applied in this cluster"), "{}", stop.stderr);
+}

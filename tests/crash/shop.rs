@@ -1,0 +1,110 @@
+//! A namespace with a service in three versions, its plan repository, a proxy, and an independent watch.
+
+use std::time::Duration;
+
+use kube::Client;
+use serde_json::{Value, json};
+use tidegate::rollout::{Journal, Phase};
+
+use crate::controlplane::ControlPlane;
+use crate::kubernetes::{self, Endpoint, Recorder, endpoint_slice, eventually, ready_pod, service};
+use crate::process::Process;
+use crate::proxy::{CONTEXT, Proxy};
+use crate::repository::Repository;
+
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub struct Shop {
+    pub client: Client,
+    pub namespace: String,
+    pub repository: Repository,
+    pub proxy: Proxy,
+    pub recorder: Recorder,
+}
+
+impl Shop {
+    /// A shop in a namespace of its own, with these services.
+    pub async fn open(prefix: &str, services: &[&str]) -> Self {
+        let plane = ControlPlane::shared();
+        let client = plane.client().await;
+        let namespace = kubernetes::namespace(&client, prefix).await;
+        for (number, name) in services.iter().enumerate() {
+            service(&client, &namespace, name, 8080).await;
+            let mut pods = Vec::new();
+            for version in 1..=3 {
+                let (pod, ip) = (format!("{name}-v{version}"), format!("10.1.{number}.{version}"));
+                let labels = json!({"app": name, "version": format!("v{version}")});
+                ready_pod(&client, &namespace, &pod, labels, &ip).await;
+                pods.push((pod, ip));
+            }
+            let endpoints: Vec<_> = pods.iter().map(|(pod, ip)| Endpoint::of(pod, ip)).collect();
+            endpoint_slice(&client, &namespace, name, name, &endpoints).await;
+        }
+        let recorder = Recorder::start(&client, &namespace).await;
+        let proxy = Proxy::start(&plane.kubeconfig_text()).await;
+        Self { client, namespace, repository: Repository::empty(), proxy, recorder }
+    }
+
+    /// Starts the binary on this shop.
+    pub fn start(&self) -> Process {
+        let (repository, kubeconfig) = (self.repository.location(), self.proxy.kubeconfig().display().to_string());
+        let arguments = [
+            "run",
+            "--repo",
+            &repository,
+            "--repo-name",
+            &self.namespace,
+            "--kubeconfig",
+            &kubeconfig,
+            "--context",
+            CONTEXT,
+            "--convergence-wait",
+            "100ms",
+        ];
+        Process::start(self.repository.home(), &arguments)
+    }
+
+    /// Commits the plan of a service; `spec` is what stands beside service and labels.
+    pub fn plan(&self, service: &str, spec: &str) {
+        self.repository.commit(spec, &[(format!("plans/{service}.yaml"), plan(&self.namespace, service, spec))]);
+    }
+
+    /// The last state of a VirtualService that the independent watch saw.
+    pub fn live(&self, service: &str) -> Option<Value> {
+        let last = self.recorder.events().into_iter().rev();
+        last.filter(|event| event.kind == "VirtualService" && event.name == service).map(|event| event.object).next()
+    }
+
+    pub fn journal(&self, service: &str) -> Option<Journal> {
+        Journal::on(&self.live(service)?).and_then(Result::ok)
+    }
+
+    /// Waits until the watch has seen these weights as the last ones.
+    pub async fn until_live(&self, service: &str, weights: &[(&str, u64)]) {
+        let wanted: Vec<_> = weights.iter().map(|(version, weight)| ((*version).to_owned(), *weight)).collect();
+        let there = || async { self.live(service).is_some_and(|live| kubernetes::weights(&live) == wanted) };
+        eventually(&format!("{service} at {weights:?}"), SOON * 2, there).await;
+    }
+
+    /// Waits until these weights are settled and the journal's copy is written.
+    pub async fn until_settled(&self, service: &str, weights: &[(&str, u64)]) {
+        self.until_live(service, weights).await;
+        let settled = || async {
+            let copied = self.recorder.events().into_iter().rev().find(|event| event.kind == "DestinationRule");
+            let copied = copied.and_then(|event| Journal::on(&event.object)).and_then(Result::ok);
+            let journal = self.journal(service);
+            let is = |journal: &Journal| journal.phase == Phase::Settled;
+            journal.as_ref().is_some_and(is)
+                && copied.map(|copied| copied.settled) == journal.map(|journal| journal.settled)
+        };
+        eventually(&format!("{service} settled at {weights:?}"), SOON, settled).await;
+    }
+}
+
+/// A plan of three versions.
+pub fn plan(namespace: &str, service: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\nmetadata: {{name: {service}, namespace: {namespace}}}\n\
+         spec:\n  service: {service}\n  from: {{v1: 100}}\n{spec}\n"
+    )
+}
