@@ -1,0 +1,110 @@
+//! Measures what tidegate promises about speed, prints each figure beside its bound, and exits 1 above one.
+//!
+//! `cargo bench --bench speed -- [--report] [--quick] [NAME…]`; the names are those of [`BENCHMARKS`].
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot measure has failed"
+)]
+
+#[path = "speed/command.rs"]
+mod command;
+#[path = "../tests/support/controlplane.rs"]
+mod controlplane;
+#[path = "speed/decision.rs"]
+mod decision;
+#[path = "speed/figures.rs"]
+mod figures;
+#[path = "../tests/support/kubernetes.rs"]
+mod kubernetes;
+#[path = "speed/live.rs"]
+mod live;
+#[path = "speed/mesh.rs"]
+mod mesh;
+#[path = "speed/plans.rs"]
+mod plans;
+#[path = "speed/process.rs"]
+mod process;
+#[path = "speed/route.rs"]
+mod route;
+#[path = "speed/walk.rs"]
+mod walk;
+
+use std::process::ExitCode;
+
+use figures::Board;
+use mesh::Mesh;
+
+/// Everything that can be named on the command line, with what it measures.
+const BENCHMARKS: [(&str, &str); 5] = [
+    ("decision", "one decision for a plan that has not changed"),
+    ("command", "tidegate check of 10,000 plans, tidegate --version"),
+    ("walk", "length of holds and requests per step, on a kube-apiserver"),
+    ("live-100", "commit to live weight with 100 plans, on a kube-apiserver"),
+    ("live-1000", "the same with 1,000 plans, and what they cost at rest"),
+];
+
+/// What the command line asks for.
+struct Wanted {
+    report: bool,
+    quick: bool,
+    names: Vec<String>,
+}
+
+impl Wanted {
+    fn read() -> Result<Self, String> {
+        let mut wanted = Self { report: false, quick: false, names: Vec::new() };
+        for argument in std::env::args().skip(1) {
+            match argument.as_str() {
+                "--report" => wanted.report = true,
+                "--quick" => wanted.quick = true,
+                // Cargo's own.
+                "--bench" => {}
+                name if BENCHMARKS.iter().any(|(known, _)| *known == name) => wanted.names.push(name.to_owned()),
+                other => return Err(format!("there is no benchmark or option `{other}`")),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+
+    /// `full` samples, or fewer where time matters more.
+    fn samples(&self, full: usize, quick: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+}
+
+fn main() -> ExitCode {
+    let wanted = match Wanted::read() {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            eprintln!("error: {error}\nbenchmarks:");
+            BENCHMARKS.iter().for_each(|(name, what)| eprintln!("  {name:10} {what}"));
+            return ExitCode::from(2);
+        }
+    };
+    rustls::crypto::ring::default_provider().install_default().unwrap();
+    let mut board = Board::new();
+    if wanted.has("decision") {
+        decision::measure(&wanted, &mut board);
+    }
+    if wanted.has("command") {
+        command::measure(&wanted, &mut board);
+    }
+    if ["walk", "live-100", "live-1000"].iter().any(|name| wanted.has(name)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mesh = Mesh::start().await;
+            if wanted.has("walk") {
+                walk::measure(&wanted, &mesh, &mut board).await;
+            }
+            live::measure(&wanted, &mesh, &mut board).await;
+        });
+    }
+    if board.is_within() || wanted.report { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,39 @@
+//! What people wait for at a prompt: `tidegate check` of many plans, and the start of the process.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::Wanted;
+use crate::figures::{Board, Bound, Samples, Unit};
+use crate::plans::plan;
+use crate::process::BINARY;
+
+const PLANS: usize = 10_000;
+const CHECK_MS: f64 = 2_000.0;
+const VERSION_MS: f64 = 20.0;
+
+pub fn measure(wanted: &Wanted, board: &mut Board) {
+    let dir = tempfile::tempdir().unwrap();
+    for at in 0..PLANS {
+        let (namespace, name) = (format!("shop-{:02}", at % 50), format!("p{at:05}"));
+        let text = plan(&namespace, &name, 50, &["{weight: 1, hold: 10m}", "{weight: 10, hold: 1h}"]);
+        std::fs::write(dir.path().join(format!("{name}.yaml")), text).unwrap();
+    }
+    let check = timed(wanted.samples(10, 3), &["check", dir.path().to_str().unwrap()]);
+    board.show("tidegate check, 10,000 plans", &check, &[Bound::Median(CHECK_MS)]);
+    let version = timed(wanted.samples(200, 30), &["--version"]);
+    board.show("tidegate --version", &version, &[Bound::Median(VERSION_MS)]);
+}
+
+fn timed(samples: usize, arguments: &[&str]) -> Samples {
+    let mut times = Samples::new(Unit::Milliseconds);
+    for _ in 0..samples {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        let begin = Instant::now();
+        let status = command.status().unwrap();
+        times.push_time(begin.elapsed());
+        assert!(status.success(), "tidegate {arguments:?}: {status}");
+    }
+    times
+}
