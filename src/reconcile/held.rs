@@ -9,7 +9,7 @@ use crate::{
     cluster::Outcome,
     istio::{self, Change, Edit, ObjectKind},
     plan::VersionName,
-    rollout::{ClusterView, Journal, JournalError, Phase, Transition, What},
+    rollout::{ClusterView, Journal, JournalError, Phase, Transition, What, is_ours},
 };
 
 use super::{
@@ -77,7 +77,7 @@ impl Held {
 
     /// Whether nothing of a removed plan is left to write: its objects are gone, or its journal says that it was let go.
     pub(super) fn is_let_go(&self) -> bool {
-        let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(marks::is_ours);
+        let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(is_ours);
         let kept = matches!(&self.journal, Some(Ok(journal)) if journal.phase == Phase::Released { prune: false });
         gone || kept
     }

@@ -46,8 +46,3 @@ fn marks(journal: &Journal, text: Option<String>) -> Marks {
 pub(super) fn is_marked(object: &Value) -> bool {
     crate::rollout::is_marked(object)
 }
-
-/// Whether an object carries tidegate's label.
-pub(super) fn is_ours(object: &Value) -> bool {
-    crate::rollout::is_ours(object)
-}

@@ -13,7 +13,7 @@ use crate::{
     plan::{ObjectKey, VersionName},
     rollout::{
         Apply, ClusterName, ClusterView, Decision, Endpoints, GitSight, Goal, Journal, JournalError, Reason, Settings,
-        Transition, Wanted, World, decide,
+        Transition, Wanted, World, decide, is_ours,
     },
 };
 
@@ -387,7 +387,7 @@ fn prune(held: &Held, settings: &Settings, now: Timestamp) -> Next {
     if let Some(live) = held.virtual_service() {
         return istio::delete_edit(ObjectKind::VirtualService, live).map_or(Next::Nothing, Next::Write);
     }
-    let Some(live) = held.destination_rule().filter(|live| marks::is_ours(live)) else { return Next::Nothing };
+    let Some(live) = held.destination_rule().filter(|live| is_ours(live)) else { return Next::Nothing };
     let wait = SignedDuration::from_millis(settings.convergence_wait_ms);
     match held.gone_at().and_then(|at| at.checked_add(wait).ok()) {
         Some(until) if until > now => {

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::simulation::{Draft, Sim, plan, version};
+use super::{
+    draft::{STEPS, on_v1, plan, settled_on_v1, to_v2, version},
+    simulation::Sim,
+};
 use crate::{
     cluster::Outcome,
     istio::ObjectKind,
@@ -10,23 +13,6 @@ use crate::{
     reconcile::News,
     rollout::{Cause, Phase, Reason, What},
 };
-
-const STEPS: &str = "10:5m 25:10m 50:10m";
-
-fn on_v1() -> Draft {
-    plan("v1=100").steps(STEPS).from("v1=100")
-}
-
-fn to_v2() -> Draft {
-    plan("v2=100").steps(STEPS).from("v1=100")
-}
-
-fn settled_on_v1() -> Sim {
-    let mut sim = Sim::new();
-    sim.push(on_v1()).pass("1h");
-    sim.trace();
-    sim
-}
 
 /// At 25, on the way to v2.
 fn at_25() -> Sim {
@@ -135,7 +121,7 @@ fn a_destination_rule_of_somebody_else_is_a_finding_and_is_not_touched() {
 fn a_virtual_service_that_somebody_made_anew_is_theirs() {
     let mut sim = settled_on_v1();
     sim.api.objects.remove(&ObjectKind::VirtualService);
-    let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &super::simulation::traffic("v3=100"));
+    let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &super::draft::traffic("v3=100"));
     sim.api.put(ObjectKind::VirtualService, theirs.clone());
     let patches = sim.patches;
     sim.edit(ObjectKind::VirtualService, |_| ()).pass("1m");
@@ -315,7 +301,7 @@ fn a_commit_that_knows_a_way_out_is_taken_though_the_way_back_cannot_serve() {
     });
     assert_eq!(sim.reason().name(), "NoWayBack");
     sim.push(plan("v1=75 v2=25").steps(STEPS));
-    assert_eq!(sim.journal().plan.traffic, super::simulation::traffic("v1=75 v2=25"));
+    assert_eq!(sim.journal().plan.traffic, super::draft::traffic("v1=75 v2=25"));
 }
 
 #[test]

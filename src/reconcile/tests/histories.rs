@@ -2,32 +2,15 @@
 
 use serde_json::json;
 
-use super::simulation::{Draft, Sim, plan, version};
+use super::{
+    draft::{STEPS, on_v1, plan, settled_on_v1, to_v2, version},
+    simulation::Sim,
+};
 use crate::{
     istio::ObjectKind,
     plan::VersionName,
     rollout::{Cause, Phase, Reason},
 };
-
-const STEPS: &str = "10:5m 25:10m 50:10m";
-
-fn on_v1() -> Draft {
-    plan("v1=100").steps(STEPS).from("v1=100")
-}
-
-fn to_v2() -> Draft {
-    plan("v2=100").steps(STEPS).from("v1=100")
-}
-
-/// A world in which v1 has all traffic, settled.
-fn settled_on_v1() -> Sim {
-    let mut sim = Sim::new();
-    sim.push(on_v1()).pass("1h");
-    assert_eq!(sim.weights(), "v1=100");
-    assert_eq!(sim.journal().phase, Phase::Settled);
-    sim.trace();
-    sim
-}
 
 fn proven(sim: &Sim, name: &str) -> u8 {
     sim.journal().proof.get(&VersionName::new(name)).map_or(0, |proof| proof.weight)
@@ -101,7 +84,7 @@ fn eleven_small_advances_by_hand_go_back_to_the_start_at_once() {
 #[test]
 fn an_adopted_split_is_proven_and_its_way_back_is_at_once() {
     let mut sim = Sim::new();
-    let live = crate::istio::virtual_service(&plan("v1=100").0.routing, &super::simulation::traffic("v1=95 v2=5"));
+    let live = crate::istio::virtual_service(&plan("v1=100").0.routing, &super::draft::traffic("v1=95 v2=5"));
     sim.api.put(ObjectKind::VirtualService, live);
     sim.crash();
     sim.push(plan("v1=95 v2=5").steps(STEPS));

@@ -7,7 +7,7 @@ use flate2::{Compression, write::DeflateEncoder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::simulation::{Sim, plan};
+use super::{draft::plan, simulation::Sim};
 use crate::{
     istio::ObjectKind,
     rollout::{JOURNAL, Journal, JournalError, decide},

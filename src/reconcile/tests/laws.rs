@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use super::simulation::{Draft, Sim, Written, plan, traffic};
+use super::{
+    draft::{Draft, plan, traffic},
+    simulation::{Sim, Written},
+};
 use crate::{
     cluster::Outcome,
     istio::ObjectKind,

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::simulation::{Draft, Sim, plan};
+use super::{
+    draft::{Draft, plan},
+    simulation::Sim,
+};
 use crate::{cluster::Outcome, istio::ObjectKind, rollout::Phase};
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::simulation::{Api, Around, Draft, Sim, new_worker, plan};
+use super::{
+    draft::{Draft, plan},
+    simulation::{Api, Around, Sim, new_worker},
+};
 use crate::{
     istio::ObjectKind,
     plan::Revision,
