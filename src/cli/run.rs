@@ -65,6 +65,7 @@ impl Run {
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
+            asks: None,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;
         if !self.once {

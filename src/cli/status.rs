@@ -95,7 +95,7 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> 
         let routing = journal.as_ref().map(|journal| journal.state.routing.clone());
         let traffic = routing.and_then(|routing| live_shares(live, &routing).traffic);
         // What this decision would do has not happened: the journal on the object is what was reached.
-        let phase = journal.as_ref().map_or("Unknown", |journal| phase_name(&journal.phase));
+        let phase = journal.as_ref().map_or("Unknown", |journal| journal.phase.name());
         PlanStatus {
             key: key.clone(),
             owner: owner.to_owned(),
@@ -109,17 +109,6 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> 
         }
     };
     Ok(still.routes().map(|(key, live, owner)| of(key, live, owner)).collect())
-}
-
-const fn phase_name(phase: &Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "Starting",
-        Phase::Walking { .. } => "Walking",
-        Phase::Target => "Target",
-        Phase::Settled => "Settled",
-        Phase::WentBack { .. } => "WentBack",
-        Phase::Released { .. } => "Released",
-    }
 }
 
 impl PlanStatus {

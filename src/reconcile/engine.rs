@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    cluster::{self, Announcement, Announcer, Outcome, Seen},
+    cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
     istio::{Edit, ObjectKind},
     plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Clock, Effect, Event, Live, News, Worker, announce,
+    Clock, Event, Live, Worker, announce,
     claims::Claims,
     links::Links,
     objects::Objects,
@@ -61,8 +61,8 @@ pub(super) struct Engine {
     pub(super) allow_removal: Option<usize>,
     /// The folder of the repository's mirror.
     pub(super) mirror: PathBuf,
-    announcers: HashMap<ClusterName, Announcer>,
-    writes: HashMap<ClusterName, Arc<Semaphore>>,
+    pub(super) announcers: HashMap<ClusterName, Announcer>,
+    pub(super) writes: HashMap<ClusterName, Arc<Semaphore>>,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) plain_retry: bool,
 }
@@ -191,7 +191,7 @@ impl Engine {
         }
     }
 
-    fn owner(&self, plan: &PlanKey) -> Owner {
+    pub(super) fn owner(&self, plan: &PlanKey) -> Owner {
         Owner { repository: self.repository.clone(), plan: plan.clone() }
     }
 
@@ -222,8 +222,7 @@ impl Engine {
                 self.in_flight -= 1;
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    let live = (!answer.is_null()).then(|| Arc::new(answer.clone()));
-                    self.objects.put(&cluster, edit.kind, &edit.key, live);
+                    self.objects.put(&cluster, edit.kind, &edit.key, answer.clone());
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
@@ -364,61 +363,5 @@ impl Engine {
         self.workers.remove(key);
         self.links.forget(key);
         self.timers.set(key, None);
-    }
-
-    fn perform(&mut self, key: &ObjectKey, effect: Effect) {
-        match effect {
-            Effect::Write { cluster, edit } => {
-                let (Some(place), Some(writes)) = (self.view.places.get(&cluster), self.writes.get(&cluster)) else {
-                    return;
-                };
-                let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
-                let worker = key.clone();
-                self.in_flight += 1;
-                tokio::spawn(async move {
-                    let _permit = writes.acquire_owned().await;
-                    let outcome = cluster::write(&client, &edit, false).await;
-                    // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome });
-                });
-            }
-            Effect::Look { cluster, virtual_service, destination_rule } => {
-                let Some(place) = self.view.places.get(&cluster) else { return };
-                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
-                self.in_flight += 1;
-                tokio::spawn(async move {
-                    let (route, rule) = tokio::join!(
-                        cluster::look(&client, ObjectKind::VirtualService, &virtual_service),
-                        cluster::look(&client, ObjectKind::DestinationRule, &destination_rule),
-                    );
-                    let found = match (route, rule) {
-                        (Ok(route), Ok(rule)) => Ok((route.map(Arc::new), rule.map(Arc::new))),
-                        (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
-                    };
-                    // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Looked { worker, cluster, found });
-                });
-            }
-            Effect::WakeAt(at) => self.timers.set(key, at),
-            Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
-            Effect::Reason(reason) => {
-                if reason.needs_a_person() {
-                    tracing::warn!(route = %key, reason = reason.name(), "{reason}");
-                } else {
-                    tracing::debug!(route = %key, reason = reason.name(), "{reason}");
-                }
-            }
-        }
-    }
-
-    fn announce(&self, key: &ObjectKey, cluster: &str, news: &News) {
-        let owner = self.workers.get(key).and_then(Worker::journal).map(|journal| journal.owner.to_string());
-        announce::log(cluster, key, owner.as_deref().unwrap_or_default(), news);
-        let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
-        if let (Some(announcer), Some(uid)) = (self.announcers.get(cluster), uid) {
-            let Announcement { warning, reason, action, note, .. } = announce::event(cluster, news);
-            let kind = ObjectKind::VirtualService;
-            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
-        }
     }
 }

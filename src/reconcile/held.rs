@@ -214,8 +214,7 @@ impl Held {
     pub(super) fn written(&mut self, kind: ObjectKind, outcome: Outcome, now: Timestamp) -> Vec<News> {
         let Some(sent) = self.in_flight.take() else { return Vec::new() };
         match outcome {
-            Outcome::Applied(answer) => {
-                let live = (!answer.is_null()).then(|| Arc::new(answer));
+            Outcome::Applied(live) => {
                 self.refused = None;
                 self.stale = 0;
                 let as_meant = match (&sent.edit.change, &live) {

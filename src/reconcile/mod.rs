@@ -12,8 +12,10 @@ mod marks;
 mod objects;
 mod orphans;
 mod outlook;
+mod perform;
 mod plain;
 pub mod plans;
+mod report;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -23,5 +25,6 @@ mod worker;
 
 pub use clock::Clock;
 pub use outlook::Still;
+pub use report::{Ask, ClusterReport, PlanReport, Reached, Report, RepositoryReport};
 pub use run::{Ending, Options, run};
 pub use worker::{Effect, Event, Live, News, Sight, Worker};

@@ -11,7 +11,10 @@ use crate::{
     rollout::{Reason, Settings},
 };
 
-use super::engine::{Engine, Incoming};
+use super::{
+    Ask,
+    engine::{Engine, Incoming},
+};
 
 /// How long a write that is under way may take after the end was asked for.
 const LAST_WRITE: Duration = Duration::from_secs(12);
@@ -34,6 +37,8 @@ pub struct Options {
     pub instance: Option<String>,
     /// Ends after one round: what is due now.
     pub once: bool,
+    /// Questions for the present report; none where nobody may ask.
+    pub asks: Option<mpsc::Receiver<Ask>>,
 }
 
 /// How a run ended.
@@ -52,7 +57,7 @@ pub struct Ending {
 ///
 /// # Errors
 /// Where the thread that follows the repository can't be started.
-pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
+pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
     let (sender, mut incoming) = mpsc::unbounded_channel();
     let mut watched = Vec::new();
     for cluster in options.clusters {
@@ -94,6 +99,10 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
             () = timer => engine.wake(),
+            Some(ask) = asked(&mut options.asks) => {
+                // Whoever asked may have gone.
+                let _ = ask.send(engine.report());
+            }
             () = &mut patience, if options.once && !engine.is_informed() => break,
         }
         if options.once && engine.is_idle() {
@@ -110,4 +119,11 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
         }
     }
     Ok(engine.ending())
+}
+
+async fn asked(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+    match asks {
+        Some(asks) => asks.recv().await,
+        None => std::future::pending().await,
+    }
 }

@@ -170,6 +170,16 @@ impl Worker {
         self.clusters.values().find_map(|held| held.memory.as_ref())
     }
 
+    /// When it looks again by itself.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.wake_at
+    }
+
+    /// What each cluster's VirtualService is, with the journal that it was last seen with.
+    pub fn seen(&self) -> impl Iterator<Item = (&ClusterName, Option<&Arc<Journal>>, Option<&serde_json::Value>)> {
+        self.clusters.iter().map(|(name, held)| (name, held.memory.as_ref(), held.virtual_service()))
+    }
+
     /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
     pub fn is_busy(&self) -> bool {
         self.waits_for_proxies || self.clusters.values().any(Held::is_busy)

@@ -140,6 +140,7 @@ impl World {
             max_git_age_s: 300,
             instance: None,
             once: false,
+            asks: None,
         };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(reconcile::run(options, async {

@@ -90,7 +90,7 @@ impl Api {
                 if live["metadata"]["resourceVersion"] == json!(resource_version) =>
             {
                 self.objects.remove(&edit.kind);
-                Outcome::Applied(Value::Null)
+                Outcome::Applied(None)
             }
             _ => Outcome::Stale,
         }
@@ -383,5 +383,5 @@ pub(super) fn new_worker<const N: usize>(clusters: [&str; N]) -> Worker {
 }
 
 fn applied(object: Arc<Value>) -> Outcome {
-    Outcome::Applied(Value::clone(&object))
+    Outcome::Applied(Some(object))
 }

@@ -1,0 +1,72 @@
+//! Performs what workers ask for: writes, looks, timers, news.
+
+use std::sync::Arc;
+
+use crate::{
+    cluster::{self, Announcement},
+    istio::ObjectKind,
+    plan::ObjectKey,
+};
+
+use super::{
+    Effect, News, Worker, announce,
+    engine::{Engine, Incoming},
+};
+
+impl Engine {
+    pub(super) fn perform(&mut self, key: &ObjectKey, effect: Effect) {
+        match effect {
+            Effect::Write { cluster, edit } => {
+                let (Some(place), Some(writes)) = (self.view.places.get(&cluster), self.writes.get(&cluster)) else {
+                    return;
+                };
+                let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
+                let worker = key.clone();
+                self.in_flight += 1;
+                tokio::spawn(async move {
+                    let _permit = writes.acquire_owned().await;
+                    let outcome = cluster::write(&client, &edit, false).await;
+                    // The loop has ended where nobody receives.
+                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome });
+                });
+            }
+            Effect::Look { cluster, virtual_service, destination_rule } => {
+                let Some(place) = self.view.places.get(&cluster) else { return };
+                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
+                self.in_flight += 1;
+                tokio::spawn(async move {
+                    let (route, rule) = tokio::join!(
+                        cluster::look(&client, ObjectKind::VirtualService, &virtual_service),
+                        cluster::look(&client, ObjectKind::DestinationRule, &destination_rule),
+                    );
+                    let found = match (route, rule) {
+                        (Ok(route), Ok(rule)) => Ok((route.map(Arc::new), rule.map(Arc::new))),
+                        (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
+                    };
+                    // The loop has ended where nobody receives.
+                    let _ = sender.send(Incoming::Looked { worker, cluster, found });
+                });
+            }
+            Effect::WakeAt(at) => self.timers.set(key, at),
+            Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
+            Effect::Reason(reason) => {
+                if reason.needs_a_person() {
+                    tracing::warn!(route = %key, reason = reason.name(), "{reason}");
+                } else {
+                    tracing::debug!(route = %key, reason = reason.name(), "{reason}");
+                }
+            }
+        }
+    }
+
+    fn announce(&self, key: &ObjectKey, cluster: &str, news: &News) {
+        let owner = self.workers.get(key).and_then(Worker::journal).map(|journal| journal.owner.to_string());
+        announce::log(cluster, key, owner.as_deref().unwrap_or_default(), news);
+        let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
+        if let (Some(announcer), Some(uid)) = (self.announcers.get(cluster), uid) {
+            let Announcement { warning, reason, action, note, .. } = announce::event(cluster, news);
+            let kind = ObjectKind::VirtualService;
+            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
+        }
+    }
+}
