@@ -10,6 +10,7 @@ mod demo;
 mod diff;
 mod run;
 mod schema;
+mod serving;
 mod status;
 mod stop;
 mod terminal;
