@@ -24,7 +24,8 @@ pub(super) fn event(cluster: &str, news: &News) -> Announcement {
         }
     };
     let key = ObjectKey { namespace: String::new(), name: String::new() };
-    Announcement { kind: ObjectKind::VirtualService, key, uid: String::new(), warning, reason, action, note }
+    let folds = matches!(news, News::DriftCorrected(_));
+    Announcement { kind: ObjectKind::VirtualService, key, uid: String::new(), warning, reason, action, note, folds }
 }
 
 /// The log line for a piece of news.

@@ -72,9 +72,7 @@ impl Engine {
         }
         let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
         if let (Some(announcer), Some(uid)) = (self.announcers.get(cluster), uid) {
-            let Announcement { warning, reason, action, note, .. } = announce::event(cluster, news);
-            let kind = ObjectKind::VirtualService;
-            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
+            announcer.announce(Announcement { key: key.clone(), uid, ..announce::event(cluster, news) });
         }
     }
 }
