@@ -222,7 +222,7 @@ impl Engine {
                 self.in_flight -= 1;
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    self.objects.put(&cluster, edit.kind, &edit.key, answer.clone());
+                    self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
@@ -281,8 +281,8 @@ impl Engine {
         {
             shared = place.claims.see(&key, live.as_deref());
         }
-        self.objects.put(&cluster, kind, &key, live.clone());
-        if !self.synced.contains(&cluster) {
+        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
+        if !news || !self.synced.contains(&cluster) {
             return;
         }
         let concerned: Vec<ObjectKey> = match kind {
@@ -317,8 +317,10 @@ impl Engine {
         }
     }
 
+    /// Wakes all that wait for something; what is settled waits for neither Git nor a plain object.
     pub(super) fn look_all(&mut self) {
-        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+        let waiting = self.workers.iter().filter(|(_, worker)| !worker.is_at_rest());
+        for key in waiting.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.hand(&key, Event::Look);
         }
     }
@@ -355,6 +357,8 @@ impl Engine {
             for cluster in self.synced.clone() {
                 self.show(key, &cluster);
             }
+        } else if let Some(worker) = self.workers.get_mut(key) {
+            worker.lie_down(|cluster, kind, object| self.objects.packed(cluster, kind, object));
         }
     }
 

@@ -12,10 +12,12 @@ mod marks;
 mod objects;
 mod orphans;
 mod outlook;
+mod packed;
 mod perform;
 mod plain;
 pub mod plans;
 mod report;
+mod rest;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,6 @@ mod worker;
 
 pub use clock::Clock;
 pub use outlook::Still;
-pub use report::{Ask, ClusterReport, PlanReport, Reached, Report, RepositoryReport};
+pub use report::{Ask, ClusterReport, PlanReport, Position, Reached, Report, RepositoryReport};
 pub use run::{Ending, Options, run};
 pub use worker::{Effect, Event, Live, News, Sight, Worker};
