@@ -14,7 +14,7 @@ pub(super) struct Schema {
 
 impl Schema {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let schema = if self.status { super::status::schema() } else { crate::plan::schema() };
+        let schema = if self.status { crate::reconcile::status_schema() } else { crate::plan::schema() };
         say!("{schema:#}");
         Ok(DONE)
     }

@@ -19,6 +19,7 @@ pub mod plans;
 mod report;
 mod rest;
 mod run;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -29,4 +30,5 @@ pub use clock::Clock;
 pub use outlook::Still;
 pub use report::{Ask, ClusterReport, PlanReport, Position, Reached, Report, RepositoryReport};
 pub use run::{Ending, Options, run};
+pub use standing::{Standing, severity, status_list, status_schema};
 pub use worker::{Effect, Event, Live, News, Sight, Worker};
