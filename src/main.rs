@@ -2,6 +2,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
+/// The system's allocator keeps what a burst of commits once needed: short-lived large pieces, such as the state of a
+/// compressor, leave holes that small lasting ones break up. This one gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // SAFETY: these are unsynchronised C globals of libgit2; no other thread exists yet.
     #[allow(unsafe_code)]
