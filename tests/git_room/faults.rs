@@ -78,7 +78,7 @@ fn stale_locks_and_half_written_packs_are_swept() {
 struct Flickering(Local, u32);
 
 impl Transport for Flickering {
-    fn tip(&mut self) -> Result<Tip, GitError> {
+    fn tip(&mut self, mirror: &Repository, stands: Option<Oid>) -> Result<Tip, GitError> {
         self.1 += 1;
         if self.1 % 2 == 1 {
             let cause = git2::Error::from_str("corrupted loose reference file");
@@ -96,7 +96,7 @@ impl Transport for Flickering {
 fn a_reference_in_the_midst_of_a_write_is_looked_at_again_at_once() {
     let repository = Repository::with(&[("a.yaml", "1")]);
     let source = source(&repository.location(), "");
-    let transport = Box::new(Flickering(Local::new(&source), 0));
+    let transport = Box::new(Flickering(Local::new(&source, repository.path()), 0));
     let mut mirror = Mirror::open_with(source, &state(&repository), transport).unwrap();
     assert_eq!(paths(&accepted(&mut mirror)), [("a.yaml", true)]);
     assert_eq!(mirror.look().unwrap(), Look::Unchanged(repository.tip()));
