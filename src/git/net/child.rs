@@ -14,8 +14,9 @@ use super::wire::{self, Answer, Look, Request};
 /// The argument that makes a process this one.
 pub(super) const ARGUMENT: &str = "git-child";
 
-/// The most memory of its own, in bytes; files that are mapped do not count.
-const MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// The most memory of its own, in bytes; files that are mapped do not count. Less than a container's usual limit, above which
+/// the parent would be ended, too.
+const MEMORY_BYTES_MAX: u64 = 384 << 20;
 
 /// How much larger a file may be than a fetch: the index beside a pack grows with the objects.
 const FILE_BYTES_MORE: u64 = 64 << 20;
