@@ -10,7 +10,7 @@ use crate::{
     cluster::{self, Cluster},
     istio::live_shares,
     plan::{ObjectKey, Traffic},
-    reconcile::{Standing, Still, status_list},
+    reconcile::{Position, Standing, Still, status_list},
     rollout::{Journal, Reason},
 };
 
@@ -73,7 +73,7 @@ pub(super) struct PlanStatus {
     pub(super) owner: String,
     /// Why it stands there.
     pub(super) reason: Reason,
-    journal: Option<Journal>,
+    position: Option<Position>,
     live: Option<Traffic>,
     next: Option<Timestamp>,
 }
@@ -93,7 +93,7 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> 
             cluster: cluster.name().to_owned(),
             key: key.clone(),
             owner: owner.to_owned(),
-            journal,
+            position: journal.as_ref().map(Position::of),
             live: traffic,
             next: decision.reason.until().or(decision.wake_at),
             reason: decision.reason,
@@ -105,20 +105,20 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> 
 impl PlanStatus {
     /// The plan's namespace and name as the journal has them, else the object's.
     pub(super) fn plan(&self) -> (String, String) {
-        match &self.journal {
-            Some(journal) => (journal.owner.plan.namespace.clone(), journal.owner.plan.name.clone()),
+        match &self.position {
+            Some(position) => (position.owner.plan.namespace.clone(), position.owner.plan.name.clone()),
             None => (self.key.namespace.clone(), self.key.name.clone()),
         }
     }
 
     fn standing(&self) -> Standing<'_> {
-        let journal = self.journal.as_ref();
+        let position = self.position.as_ref();
         Standing {
             cluster: &self.cluster,
-            owner: journal.map(|journal| &journal.owner),
+            owner: position.map(|position| &position.owner),
             route: &self.key,
             plan: None,
-            journal,
+            position,
             live: self.live.as_ref(),
             reason: Some(&self.reason),
             next: self.next,
@@ -138,7 +138,7 @@ fn table(plans: &[PlanStatus], wide: bool) -> String {
     head.extend(if wide { vec!["REVISION", "REASON"] } else { vec!["REASON"] });
     let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
     for plan in plans {
-        let journal = plan.journal.as_ref();
+        let position = plan.position.as_ref();
         let text = |traffic: Option<&Traffic>| traffic.map_or_else(|| "?".to_owned(), Traffic::to_string);
         let standing = plan.standing();
         let step = match standing.step() {
@@ -152,12 +152,12 @@ fn table(plans: &[PlanStatus], wide: bool) -> String {
             name,
             standing.phase().to_owned(),
             step,
-            text(journal.map(|journal| &journal.plan.traffic)),
+            text(position.map(|position| &position.target)),
             text(plan.live.as_ref()),
             plan.next.map_or_else(|| "-".to_owned(), |at| at.strftime("%H:%M:%SZ").to_string()),
         ];
         if wide {
-            row.push(journal.map_or_else(|| "?".to_owned(), |journal| journal.revision.to_string()));
+            row.push(position.map_or_else(|| "?".to_owned(), |position| position.revision.to_string()));
             row.push(plan.reason.to_string());
         } else {
             row.push(plan.reason.name().to_owned());

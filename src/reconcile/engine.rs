@@ -45,6 +45,7 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) repository: String,
     pub(super) branch: String,
+    pub(super) git_meter: git::GitMeter,
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
@@ -96,6 +97,7 @@ impl Engine {
             clock: Clock::start(),
             repository: source.name.clone(),
             branch: source.branch.clone(),
+            git_meter: source.meter.clone(),
             catalog: Catalog::new(),
             view: View {
                 places,
@@ -165,9 +167,9 @@ impl Engine {
                     self.find_orphans();
                 }
             }
-            Ok(GitLook::BranchGone) => self.lost_git("the branch is gone".to_owned()),
-            Ok(GitLook::Empty) => self.lost_git("the repository has no branch".to_owned()),
-            Err(error) => self.lost_git(format!("{error}; {}", error.hint())),
+            Ok(GitLook::BranchGone) => self.lost_git("not_found", "the branch is gone".to_owned()),
+            Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
+            Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
     }
 
@@ -186,8 +188,8 @@ impl Engine {
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
-    fn lost_git(&mut self, error: String) {
-        self.tally.error("git");
+    fn lost_git(&mut self, category: &str, error: String) {
+        self.tally.error(format!("git_{category}"));
         if self.git_error.as_ref() != Some(&error) {
             tracing::warn!(branch = %self.branch, "cannot read the plan repository: {error}; the last good plans stay in force");
         }
@@ -241,7 +243,7 @@ impl Engine {
                 self.tally.written(&outcome, began.elapsed());
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    self.objects.put(&cluster, edit.kind, &edit.key, answer.clone());
+                    self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
@@ -304,8 +306,8 @@ impl Engine {
         {
             shared = place.claims.see(&key, live.as_deref());
         }
-        self.objects.put(&cluster, kind, &key, live.clone());
-        if !self.synced.contains(&cluster) {
+        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
+        if !news || !self.synced.contains(&cluster) {
             return;
         }
         let concerned: Vec<ObjectKey> = match kind {
@@ -340,8 +342,10 @@ impl Engine {
         }
     }
 
+    /// Wakes all that wait for something; what is settled waits for neither Git nor a plain object.
     pub(super) fn look_all(&mut self) {
-        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+        let waiting = self.workers.iter().filter(|(_, worker)| !worker.is_at_rest());
+        for key in waiting.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.hand(&key, Event::Look);
         }
     }
@@ -383,6 +387,8 @@ impl Engine {
             for cluster in self.synced.clone() {
                 self.show(key, &cluster);
             }
+        } else if let Some(worker) = self.workers.get_mut(key) {
+            worker.lie_down(|cluster, kind, object| self.objects.packed(cluster, kind, object));
         }
     }
 

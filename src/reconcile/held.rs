@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     marks,
+    rest::Rest,
     worker::{Live, News},
 };
 
@@ -33,10 +34,12 @@ pub(super) struct Held {
     pub(super) away_since: Option<Timestamp>,
     pub(super) memory: Option<Arc<Journal>>,
     pub(super) look_due: Option<Timestamp>,
-    virtual_service: Option<Live>,
-    destination_rule: Option<Live>,
-    journal: Option<Result<Arc<Journal>, JournalError>>,
-    copy: Option<Arc<Journal>>,
+    pub(super) virtual_service: Option<Live>,
+    pub(super) destination_rule: Option<Live>,
+    pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
+    pub(super) copy: Option<Arc<Journal>>,
+    /// What the objects and all that was read off them became, while nothing is to be done.
+    pub(super) resting: Option<Box<Rest>>,
     spec_seen: Option<Timestamp>,
     subsets_seen: Option<Timestamp>,
     gone_at: Option<Timestamp>,
@@ -45,7 +48,7 @@ pub(super) struct Held {
     looking: bool,
     attempts: u32,
     stale: u32,
-    standing: Option<Arc<Journal>>,
+    pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
 }
 
@@ -68,6 +71,11 @@ impl Held {
     /// Whether both objects were seen, or seen not to be there.
     pub(super) fn is_known(&self) -> bool {
         self.virtual_service.is_some() && self.destination_rule.is_some()
+    }
+
+    /// Whether nothing is put off, refused or missing.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.look_due.is_none() && self.refused.is_none() && self.attempts == 0 && self.none_since.is_empty()
     }
 
     /// Whether an answer is awaited.

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::{held::Held, marks};
+use super::{Reached, held::Held, marks};
 
 /// An object as it was seen; none where there is none.
 pub type Live = Option<Arc<serde_json::Value>>;
@@ -123,12 +123,12 @@ pub trait Sight {
 /// The worker of one VirtualService.
 #[derive(Clone)]
 pub struct Worker {
-    key: ObjectKey,
-    wanted: Wanted,
+    pub(super) key: ObjectKey,
+    pub(super) wanted: Wanted,
     settings: Settings,
-    clusters: BTreeMap<ClusterName, Held>,
-    reason: Option<Reason>,
-    wake_at: Option<Timestamp>,
+    pub(super) clusters: BTreeMap<ClusterName, Held>,
+    pub(super) reason: Option<Reason>,
+    pub(super) wake_at: Option<Timestamp>,
     waits_for_proxies: bool,
 }
 
@@ -175,9 +175,12 @@ impl Worker {
         self.wake_at
     }
 
-    /// What each cluster's VirtualService is, with the journal that it was last seen with.
-    pub fn seen(&self) -> impl Iterator<Item = (&ClusterName, Option<&Arc<Journal>>, Option<&serde_json::Value>)> {
-        self.clusters.iter().map(|(name, held)| (name, held.memory.as_ref(), held.virtual_service()))
+    /// What each cluster reached.
+    pub fn reached(&self) -> impl Iterator<Item = (&ClusterName, Reached)> {
+        self.clusters.iter().map(|(name, held)| match &held.resting {
+            Some(rest) => (name, rest.reached.clone()),
+            None => (name, Reached::of(held.memory.as_ref(), held.virtual_service())),
+        })
     }
 
     /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
@@ -195,6 +198,7 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        self.get_up();
         let mut effects = Vec::new();
         match event {
             Event::Wanted(wanted) => {
@@ -303,6 +307,7 @@ impl Worker {
 
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
+        self.get_up();
         let versions = self.versions();
         let service = self.service();
         let own = service.as_ref().and_then(|host| host.service());

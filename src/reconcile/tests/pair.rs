@@ -12,7 +12,7 @@ use super::{
 use crate::{
     istio::ObjectKind,
     plan::Revision,
-    reconcile::{Effect, Event, Worker},
+    reconcile::{Effect, Event, Worker, packed::Packed},
     rollout::{Cause, Journal, Owner, Phase, Wanted},
 };
 
@@ -99,6 +99,8 @@ impl Pair {
                     Effect::Announce { .. } | Effect::Reason(_) => {}
                 }
             }
+            let apis = &self.apis;
+            self.worker.lie_down(|cluster, kind, _| apis.get(cluster)?.objects.get(&kind).map(|live| Packed::of(live)));
         }
         panic!("the worker spins: {:?}", self.worker.reason());
     }

@@ -13,7 +13,7 @@ use crate::{
     cluster::Outcome,
     istio::{self, Change, Edit, ObjectKind},
     plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{Effect, Event, News, Sight, Worker},
+    reconcile::{Effect, Event, News, Sight, Worker, packed::Packed},
     rollout::{GitSight, Journal, Owner, Reason, Settings, Wanted},
 };
 
@@ -251,7 +251,15 @@ impl Sim {
                 Effect::Reason(_) => {}
             }
         }
+        // As in the loop: what is settled rests between events.
+        let objects = &self.api.objects;
+        self.worker.lie_down(|_, kind, _| objects.get(&kind).map(|object| Packed::of(object)));
         true
+    }
+
+    /// Whether the worker has put its objects away.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.worker.is_at_rest()
     }
 
     fn write(&mut self, edit: &Edit) {
