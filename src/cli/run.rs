@@ -52,6 +52,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         log::start(&self.log_format);
+        #[cfg(feature = "otlp")]
+        let exporting = super::otlp::start()?;
         let source = self.repository.source(self.interval)?;
         let served = if self.once { None } else { self.serve.start(&source.branch).await? };
         let (server, ends) = served.unzip();
@@ -81,6 +83,10 @@ impl Run {
         let ending = reconcile::run(options, asked_to_end()).await?;
         if let Some(server) = server {
             server.stop().await;
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(exporting) = exporting {
+            exporting.stop().await;
         }
         if !self.once {
             return Ok(DONE);

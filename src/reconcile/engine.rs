@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Display,
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -25,6 +26,7 @@ use super::{
     plans,
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
+    trace,
     view::{Place, View},
 };
 
@@ -131,13 +133,15 @@ impl Engine {
     pub(super) fn git(&mut self, seen: git::Seen) {
         let at = self.clock.at(seen.at);
         self.tally.took(Stage::Look, seen.at.elapsed());
-        self.tally.look(match &seen.outcome {
+        let outcome = match &seen.outcome {
             Ok(GitLook::Unchanged { .. }) => "unchanged",
             Ok(GitLook::Moved(_)) => "moved",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
             Err(_) => "error",
-        });
+        };
+        self.tally.look(outcome);
+        trace::span(Stage::Look, seen.at, &[("repository", &self.repository), ("outcome", &outcome)]);
         match seen.outcome {
             Ok(GitLook::Unchanged { .. }) => self.saw_git(at),
             Ok(GitLook::Moved(snapshot)) => {
@@ -241,6 +245,9 @@ impl Engine {
             Incoming::Written { worker, cluster, edit, outcome, began } => {
                 self.in_flight -= 1;
                 self.tally.written(&outcome, began.elapsed());
+                let about: [(_, &dyn Display); 3] =
+                    [("cluster", &cluster), ("kind", &edit.kind.kind()), ("object", &edit.key)];
+                trace::span(Stage::Write, began, &about);
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
                     self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());

@@ -24,6 +24,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trace;
 mod view;
 mod worker;
 
