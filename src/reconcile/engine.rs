@@ -14,7 +14,7 @@ use crate::{
     cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
     istio::{Edit, ObjectKind},
-    plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
+    plan::{Catalog, Finding, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
 
@@ -149,6 +149,7 @@ impl Engine {
                     tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; the new tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
+                let told = self.findings();
                 let began = Instant::now();
                 let touched = plans::take(&mut self.catalog, &self.branch, &snapshot);
                 self.tally.took(Stage::Read, began.elapsed());
@@ -161,9 +162,8 @@ impl Engine {
                 let first = self.tip.is_none();
                 self.tip = Some(Revision { branch: self.branch.clone(), commit: snapshot.tip.clone() });
                 tracing::info!(revision = %snapshot.tip, files = snapshot.changes.len(), plans = touched.objects.len(), "read the plan repository");
-                for finding in self.catalog.findings() {
-                    let place = finding.place.as_ref().map_or("", |place| place.file.as_str());
-                    tracing::warn!(code = finding.code, file = place, "{}", finding.message);
+                for (code, file, message) in self.findings().difference(&told) {
+                    tracing::warn!(code, file, "{message}");
                 }
                 self.saw_git(at);
                 self.touched(touched, seen.at);
@@ -175,6 +175,12 @@ impl Engine {
             Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
             Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
+    }
+
+    /// What is wrong with the plans, without the places: those move with each edit.
+    fn findings(&self) -> BTreeSet<(&'static str, String, String)> {
+        let file = |finding: &Finding| finding.place.as_ref().map(|place| place.file.clone()).unwrap_or_default();
+        self.catalog.findings().map(|finding| (finding.code, file(finding), finding.message.clone())).collect()
     }
 
     fn saw_git(&mut self, at: jiff::Timestamp) {

@@ -47,6 +47,11 @@ async fn each_transition_is_one_event_and_one_line_and_nothing_is_said_twice() {
     }
     commit(shop, "traffic: {v3: 100}\n  steps: [{weight: 10, hold: 1h}]");
     shop.until_live("web", &[("v2", 90), ("v3", 10)]).await;
+    // A finding that stands is told once, not at each commit.
+    commit(shop, "traffic: {v3: 100}\n  steps: [{weight: 10, hold: 1h}]  # as before");
+    let tip = shop.repository.tip();
+    let read = || async { running.get("/status").await.body.contains(&tip) };
+    eventually("the commit is read", SOON, read).await;
     let stop = "Ann\n{\"level\": \"ERROR\"}\u{1b}[31m\u{7}";
     let patch = Patch::Merge(json!({"metadata": {"annotations": {"tidegate.dev/stop": stop}}}));
     let routes = api(&shop.client, &shop.namespace, "networking.istio.io/v1", "VirtualService");
