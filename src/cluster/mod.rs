@@ -11,6 +11,7 @@
 
 mod announce;
 mod apply;
+mod canaryplan;
 mod capability;
 mod connect;
 mod endpoints;
@@ -24,6 +25,7 @@ mod write;
 
 pub use announce::{Announcement, Announcer};
 pub use apply::{Applied, apply, look_plain};
+pub use canaryplan::canaryplan_definition;
 pub use capability::{CapabilityError, IstioVersion, istio_version};
 pub use connect::{Access, Cluster, ConnectError};
 pub use endpoints::Endpoints;

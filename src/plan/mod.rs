@@ -27,6 +27,6 @@ pub use finding::{Document, Finding, ParsedFile, Place, Severity};
 pub use model::{ObjectSpec, Pin, PlainObject, Plan, Route, Routing, Step, Version};
 pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
 pub use render::render;
-pub use schema::schema;
+pub use schema::{schema, structural_spec};
 pub use span::{ParseSpanError, Span};
 pub use traffic::{Traffic, TrafficError};
