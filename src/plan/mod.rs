@@ -16,6 +16,7 @@ mod report;
 mod schema;
 mod span;
 mod traffic;
+mod written;
 mod yaml;
 
 pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
