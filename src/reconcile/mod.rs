@@ -17,6 +17,7 @@ mod plain;
 pub mod plans;
 mod report;
 mod run;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -27,4 +28,5 @@ pub use clock::Clock;
 pub use outlook::Still;
 pub use report::{Ask, ClusterReport, PlanReport, Reached, Report, RepositoryReport};
 pub use run::{Ending, Options, run};
+pub use standing::{Standing, severity, status_list, status_schema};
 pub use worker::{Effect, Event, Live, News, Sight, Worker};
