@@ -9,13 +9,16 @@ mod held;
 mod links;
 mod living;
 mod marks;
+mod mirror;
 mod objects;
 mod orphans;
+mod outbox;
 mod outlook;
 mod perform;
 mod plain;
 pub mod plans;
 mod report;
+mod resource;
 mod run;
 mod standing;
 #[cfg(test)]
