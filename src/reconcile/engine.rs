@@ -37,6 +37,7 @@ pub(super) enum Incoming {
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
+    Namespace { cluster: ClusterName, namespace: String, missing: bool },
     Mirrored(ClusterName, Mirrored),
 }
 
@@ -102,6 +103,7 @@ impl Engine {
                 git: GitSight { last_look: None, max_age_s: max_git_age_s },
                 living: Default::default(),
                 pending: HashMap::new(),
+                namespaces: HashMap::new(),
             },
             workers: HashMap::new(),
             links: Links::default(),
@@ -241,6 +243,7 @@ impl Engine {
                 self.plain(cluster, kind, key, failure);
             }
             Incoming::RetryPlain => self.retry_plain(),
+            Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
     }

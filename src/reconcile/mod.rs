@@ -10,6 +10,7 @@ mod links;
 mod living;
 mod marks;
 mod mirror;
+mod namespaces;
 mod objects;
 mod orphans;
 mod outbox;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cluster::{CanaryPlan, Condition},
     plan::{Finding, PlanKey, Severity, Traffic, shown},
-    rollout::{Owner, Reason},
+    rollout::{Owner, Phase, Reason},
 };
 
 use super::{PlanReport, Standing, severity};
@@ -40,7 +40,8 @@ pub(super) fn of<'a>(
     let way_back = standing.journal.and_then(|journal| journal.way_back.as_ref());
     put(&mut status, "wayBack", json!(way_back.map(|settled| &settled.state.traffic)));
     let live = report.reached.iter().filter_map(|(name, reached)| Some((name.clone(), json!(reached.live.as_ref()?))));
-    put(&mut status, "live", Value::Object(live.collect()));
+    let live: Map<String, Value> = live.collect();
+    put(&mut status, "live", if live.is_empty() { Value::Null } else { Value::Object(live) });
     put(&mut status, "shown", columns(report, &standing));
     about(&mut status, owner, branch, findings);
     Some(CanaryPlan {
@@ -67,12 +68,29 @@ pub(super) fn refused(repository: &str, key: &PlanKey, branch: &str, findings: &
 
 /// Ready, Reconciling and Stalled: always exactly one of them holds, so that kstatus reads Current, InProgress or Failed.
 fn conditions(report: &PlanReport, reason: &Reason) -> [Condition; 3] {
-    // What is in force may well be settled: what the branch asks for is not.
-    let reason = if report.newer_invalid && !reason.needs_a_person() { &Reason::NewerInvalid } else { reason };
+    let reason = match reason {
+        // What is in force may well be settled: what the branch asks for is not.
+        reason if report.newer_invalid && !reason.needs_a_person() => &Reason::NewerInvalid,
+        // A decision is ahead of its writes: they are on their way.
+        Reason::Settled if !is_reached(report) => &Reason::Writing,
+        reason => reason,
+    };
     let (ready, stalled) = (matches!(reason, Reason::Settled), reason.needs_a_person());
     let message = shown(&reason.to_string());
     let condition = |holds| Condition { holds, reason: reason.name(), message: message.clone() };
     [condition(ready), condition(!ready && !stalled), condition(stalled)]
+}
+
+/// Whether every cluster has what the plan asks for, settled.
+fn is_reached(report: &PlanReport) -> bool {
+    let digest = report.plan.as_ref().map(|(plan, _)| &plan.digest);
+    report.reached.values().all(|reached| {
+        reached.journal.as_ref().is_some_and(|journal| {
+            journal.phase == Phase::Settled
+                && digest.is_none_or(|digest| journal.plan.digest == *digest)
+                && reached.live.as_ref() == Some(&journal.state.traffic)
+        })
+    })
 }
 
 fn columns(report: &PlanReport, standing: &Standing<'_>) -> Value {
