@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod demo;
 mod diff;
+mod picture;
 mod run;
 mod schema;
 mod status;

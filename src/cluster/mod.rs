@@ -28,7 +28,7 @@ mod write;
 pub use announce::{Announcement, Announcer};
 pub use apply::{Applied, apply, look_plain};
 pub use canaryplan::{
-    CanaryPlan, Condition, Published, Written, canaryplan_definition, list_canaryplans, remove_canaryplan,
+    CanaryPlan, Condition, Published, Written, canaryplan_definition, canaryplans, list_canaryplans, remove_canaryplan,
     write_canaryplan,
 };
 pub use capability::{CapabilityError, IstioVersion, istio_version};

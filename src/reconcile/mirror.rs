@@ -122,6 +122,9 @@ impl Engine {
     pub(super) fn mirrored(&mut self, name: &ClusterName, mirrored: Mirrored) {
         let now = self.clock.now();
         let Some(outbox) = self.resources.as_mut().and_then(|mirror| mirror.outboxes.get_mut(name)) else { return };
+        if let Mirrored::Listed(Published::Unknown(why)) | Mirrored::Done(_, Published::Unknown(why)) = &mirrored {
+            tracing::debug!(cluster = %name, "CanaryPlan resources are tried again: {why}");
+        }
         let (plan, said) = match mirrored {
             Mirrored::Listed(found) => (String::new(), outbox.listed(found, now)),
             Mirrored::Done(key, answer) => (key.to_string(), outbox.done(key, answer, now)),
@@ -148,12 +151,9 @@ impl Engine {
         mirror.outboxes.values_mut().for_each(|outbox| outbox.hurry(now));
     }
 
-    /// Whether nothing is under way and nothing is due.
+    /// Whether every resource says what it should, as far as the clusters take them.
     pub(super) fn mirror_rests(&self) -> bool {
-        let now = self.clock.now();
-        self.resources.as_ref().is_none_or(|mirror| {
-            mirror.outboxes.values().all(|outbox| !outbox.is_busy() && outbox.wake_at().is_none_or(|at| at > now))
-        })
+        self.resources.as_ref().is_none_or(|mirror| mirror.outboxes.values().all(Outbox::rests))
     }
 
     fn list_resources(&self, cluster: ClusterName) {

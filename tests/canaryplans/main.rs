@@ -7,13 +7,16 @@
     reason = "tests fail by panicking"
 )]
 
+mod absent;
 mod bed;
 #[path = "../support/controlplane.rs"]
 mod controlplane;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;
+mod many;
 #[path = "../support/process.rs"]
 mod process;
+mod refused;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
