@@ -11,6 +11,7 @@ mod diff;
 mod picture;
 mod run;
 mod schema;
+mod serving;
 mod status;
 mod stop;
 mod terminal;
