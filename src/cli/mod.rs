@@ -9,6 +9,7 @@ mod completions;
 mod demo;
 mod diff;
 mod git_access;
+mod picture;
 mod run;
 mod schema;
 mod serving;

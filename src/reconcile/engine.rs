@@ -21,6 +21,7 @@ use super::{
     Clock, Event, Live, Worker, announce,
     claims::Claims,
     links::Links,
+    mirror::{Mirror, Mirrored},
     objects::Objects,
     plans,
     tally::{OnTheirWay, Stage, Tally},
@@ -38,6 +39,8 @@ pub(super) enum Incoming {
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
+    Namespace { cluster: ClusterName, namespace: String, missing: bool },
+    Mirrored(ClusterName, Mirrored),
 }
 
 /// All workers, and what they share.
@@ -49,7 +52,7 @@ pub(super) struct Engine {
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
     links: Links,
-    pub(super) timers: Timers,
+    pub(super) timers: Timers<ObjectKey>,
     pub(super) objects: Objects,
     /// Whether an accepted tip was read.
     pub(super) tip: Option<Revision>,
@@ -67,6 +70,8 @@ pub(super) struct Engine {
     pub(super) writes: HashMap<ClusterName, Arc<Semaphore>>,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) plain_retry: bool,
+    /// The CanaryPlan resources; none where they are not wanted.
+    pub(super) resources: Option<Mirror>,
     pub(super) tally: Tally,
     pub(super) on_their_way: OnTheirWay,
 }
@@ -102,6 +107,7 @@ impl Engine {
                 git: GitSight { last_look: None, max_age_s: max_git_age_s },
                 living: Default::default(),
                 pending: HashMap::new(),
+                namespaces: HashMap::new(),
             },
             workers: HashMap::new(),
             links: Links::default(),
@@ -120,6 +126,7 @@ impl Engine {
             writes,
             sender,
             plain_retry: false,
+            resources: None,
             tally: Tally::default(),
             on_their_way: OnTheirWay::default(),
         }
@@ -207,6 +214,7 @@ impl Engine {
             self.on_their_way.seen(&object, looked);
             self.want(&object);
         }
+        self.mirror_commit(touched.plans.iter());
     }
 
     pub(super) fn owner(&self, plan: &PlanKey) -> Owner {
@@ -257,6 +265,8 @@ impl Engine {
                 self.plain(cluster, kind, key, failure);
             }
             Incoming::RetryPlain => self.retry_plain(),
+            Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
     }
 
@@ -367,9 +377,13 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
-        let began = Instant::now();
+        let (began, shows) = (Instant::now(), !matches!(event, Event::Look));
         let effects = worker.handle(event, now, &self.view);
         self.tally.took(Stage::Decide, began.elapsed());
+        if shows || !effects.is_empty() {
+            self.mirror_route(key);
+        }
+        let Some(worker) = self.workers.get(key) else { return };
         let (done, busy) = (worker.is_done(), worker.is_busy());
         let renamed = self.links.set(key, worker.destination_rule(), worker.service());
         for effect in effects {

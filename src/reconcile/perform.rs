@@ -52,6 +52,7 @@ impl Engine {
             Effect::WakeAt(at) => self.timers.set(key, at),
             Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
             Effect::Reason(reason) => {
+                self.ask_namespace(key, &reason);
                 if reason.needs_a_person() {
                     tracing::warn!(route = %key, reason = reason.name(), "{reason}");
                 } else {

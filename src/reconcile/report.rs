@@ -109,7 +109,9 @@ pub struct Reached {
 pub struct Position {
     /// Whose it is.
     pub owner: Owner,
-    /// The commit that gave the plan in force its digest.
+    /// The plan in force.
+    pub plan: Arc<Plan>,
+    /// The commit that gave it its digest.
     pub revision: Revision,
     /// Where the walk stands.
     pub phase: Phase,
@@ -117,8 +119,6 @@ pub struct Position {
     pub step: Option<(Option<String>, u8)>,
     /// The versions of what was reached and of the plan in force.
     pub versions: Box<[VersionName]>,
-    /// Where the plan in force wants the traffic.
-    pub target: Traffic,
     /// What was reached.
     pub desired: Traffic,
     /// Where a failure would lead; none where there is nothing to go back from.
@@ -145,10 +145,10 @@ impl Position {
         Self {
             versions: versions.into_iter().cloned().collect(),
             owner: journal.owner.clone(),
+            plan: journal.plan.clone(),
             revision: journal.revision.clone(),
             phase: journal.phase.clone(),
             step,
-            target: journal.plan.traffic.clone(),
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
             entered: journal.entered,

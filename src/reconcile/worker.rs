@@ -116,6 +116,10 @@ pub trait Sight {
     fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
     /// When Git was last seen.
     fn git(&self) -> GitSight;
+    /// Whether the cluster is known to have no such namespace.
+    fn lacks_namespace(&self, _cluster: &str, _namespace: &str) -> bool {
+        false
+    }
     /// Plans that exist, as `repository/namespace/name`.
     fn lives(&self, owner: &str) -> bool;
 }
@@ -294,6 +298,11 @@ impl Worker {
                     Goal::Keep | Goal::Prune => None,
                 }),
             }
+        }
+        if matches!(reason, Reason::Endpoints { .. })
+            && let Some(cluster) = self.clusters.keys().find(|name| sight.lacks_namespace(name, &self.key.namespace))
+        {
+            reason = Reason::NoNamespace { namespace: self.key.namespace.clone(), cluster: cluster.clone() };
         }
         if self.reason.as_ref() != Some(&reason) {
             effects.push(Effect::Reason(reason.clone()));

@@ -36,6 +36,13 @@ pub enum Reason {
         /// When the wait becomes a failure; none: it never does, as nothing was raised yet.
         deadline: Option<Timestamp>,
     },
+    /// Nothing of the plan can be there: its namespace is not.
+    NoNamespace {
+        /// Which.
+        namespace: String,
+        /// Where.
+        cluster: ClusterName,
+    },
     /// A pin waits for a ready endpoint of its version.
     Pin {
         /// The pin.
@@ -155,6 +162,7 @@ impl Reason {
             Self::Hold { .. } => "Hold",
             Self::Converging { .. } => "Converging",
             Self::Endpoints { .. } => "EndpointsNotReady",
+            Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
             Self::NewerInvalid => "NewerPlanInvalid",
@@ -187,6 +195,7 @@ impl Reason {
         matches!(
             self,
             Self::NewerInvalid
+                | Self::NoNamespace { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
@@ -234,6 +243,12 @@ impl std::fmt::Display for Reason {
                     Some(deadline) => write!(f, " until {deadline}, then goes back"),
                     None => write!(f, "; see that its namespace, its Service, and pods with its labels are there"),
                 }
+            }
+            Self::NoNamespace { namespace, cluster } => {
+                write!(
+                    f,
+                    "cluster {cluster} has no namespace {namespace}; create it, or correct the plan's metadata.namespace"
+                )
             }
             Self::Pin { name, version } => {
                 write!(f, "waits for a ready endpoint of version {version} before it writes pin {name}")

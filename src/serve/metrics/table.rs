@@ -165,7 +165,7 @@ fn target_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
                 return weights(sink, id, cluster, &plan.traffic, versions);
             }
             let Some(position) = &reached.position else { return Ok(()) };
-            weights(sink, id, cluster, &position.target, position.versions.iter())
+            weights(sink, id, cluster, &position.plan.traffic, position.versions.iter())
         })
     })
 }
