@@ -21,6 +21,7 @@ mod observe;
 mod snapshot;
 mod untyped;
 mod write;
+mod writer;
 
 pub use announce::{Announcement, Announcer};
 pub use apply::{Applied, apply, look_plain};
@@ -31,3 +32,4 @@ pub use meter::{Answer, Verb};
 pub use observe::{Seen, watch};
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
 pub use write::{LookError, Outcome, look, write};
+pub use writer::other_writer;

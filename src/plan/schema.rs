@@ -38,6 +38,7 @@ fn property(field: &Field) -> Value {
 fn of(shape: &Shape) -> Value {
     match shape {
         Shape::Text => json!({"type": "string"}),
+        Shape::Choice(words) => json!({"type": "string", "enum": words}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Shape::Duration => {

@@ -35,7 +35,7 @@ impl Engine {
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
             Incoming::Seen(..) | Incoming::RetryPlain => {}
         }
     }

@@ -95,6 +95,9 @@ impl Pair {
                         let found = Ok((object(ObjectKind::VirtualService), object(ObjectKind::DestinationRule)));
                         self.queue.insert(0, Event::Looked { cluster, found });
                     }
+                    Effect::AskWriter { cluster, kind, .. } => {
+                        self.queue.insert(0, Event::Writer { cluster, kind, by: None });
+                    }
                     Effect::WakeAt(at) => self.wake_at = at,
                     Effect::Announce { .. } | Effect::Reason(_) => {}
                 }

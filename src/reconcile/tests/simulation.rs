@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::draft::{Draft, traffic};
 use crate::{
     cluster::Outcome,
-    istio::{self, Change, Edit, ObjectKind},
+    istio::{self, Change, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
     reconcile::{Effect, Event, News, Sight, Worker},
     rollout::{GitSight, Journal, Owner, Reason, Settings, Wanted},
@@ -120,6 +120,10 @@ pub(super) struct Sim {
     pub(super) refuse: VecDeque<Outcome>,
     /// The next write happens, and its answer is lost.
     pub(super) lose_answer: bool,
+    /// Who is filed as the other writer.
+    pub(super) writer: Option<Writer>,
+    /// What was live when it was asked who made it so.
+    pub(super) asked: Vec<String>,
     /// What was written and what could be known, at each write that moved weights.
     pub(super) checks: Vec<Written>,
     worker: Worker,
@@ -143,6 +147,8 @@ impl Sim {
             news: Vec::new(),
             refuse: VecDeque::new(),
             lose_answer: false,
+            writer: None,
+            asked: Vec::new(),
             checks: Vec::new(),
             worker: new_worker([CLUSTER]),
             queue: VecDeque::new(),
@@ -245,6 +251,10 @@ impl Sim {
                     let object = |kind| self.api.objects.get(&kind).cloned();
                     let found = Ok((object(ObjectKind::VirtualService), object(ObjectKind::DestinationRule)));
                     self.queue.push_back(Event::Looked { cluster: CLUSTER.into(), found });
+                }
+                Effect::AskWriter { cluster, kind, .. } => {
+                    self.asked.push(self.weights());
+                    self.queue.push_back(Event::Writer { cluster, kind, by: self.writer.clone() });
                 }
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Announce { news, .. } => self.news.push(news),
