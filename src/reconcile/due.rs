@@ -16,7 +16,7 @@ use super::{held::Held, marks};
 pub(super) fn corrects(held: &Held, edit: &Edit, apply: &Apply) -> bool {
     match edit.kind {
         ObjectKind::VirtualService => !apply.journal_changed || held.lost(&apply.journal),
-        ObjectKind::DestinationRule => held.stood(&apply.journal) && apply.remove_at.is_none(),
+        ObjectKind::DestinationRule => held.stood(&apply.journal, apply.copy) && apply.remove_at.is_none(),
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) struct Held {
     destination_rule: Option<Live>,
     journal: Option<Result<Arc<Journal>, JournalError>>,
     copy: Option<Arc<Journal>>,
+    was_ours: bool,
     spec_seen: Option<Timestamp>,
     subsets_seen: Option<Timestamp>,
     gone_at: Option<Timestamp>,
@@ -127,10 +128,10 @@ impl Held {
         self.standing = journal;
     }
 
-    /// Whether both objects have once stood with this content and position.
-    pub(super) fn stood(&self, journal: &Journal) -> bool {
+    /// Whether both objects have once stood with this content; with its copy only where all of the journal is the same.
+    pub(super) fn stood(&self, journal: &Journal, copied: bool) -> bool {
         let same = |stood: &Journal| stood.state == journal.state && stood.plan.digest == journal.plan.digest;
-        self.standing.as_deref().is_some_and(same)
+        self.standing.as_deref().is_some_and(|stood| if copied { stood == journal } else { same(stood) })
     }
 
     /// Whether this position was there, and its journal is not there any more.
@@ -178,6 +179,10 @@ impl Held {
             (None, None) => true,
             _ => false,
         };
+        if kind == ObjectKind::VirtualService {
+            let same = before.as_deref().zip(live.as_deref()).is_some_and(|(before, live)| same_object(before, live));
+            self.was_ours = live.as_deref().is_some_and(marks::is_marked) || (same && self.was_ours);
+        }
         let gone = before.is_some() && live.is_none();
         let found = live.as_deref().filter(|live| marks::is_marked(live)).and_then(Journal::on);
         // A saved copy that somebody applied again says where the walk was, not where it is.
@@ -362,6 +367,7 @@ impl Held {
             journal: self.journal.clone(),
             copy: self.copy.clone(),
             memory: self.memory.clone(),
+            was_ours: self.was_ours,
             spec_seen: self.spec_seen,
             subsets_seen: self.subsets_seen,
             rejected: self.refused.as_ref().map(|refused| refused.message.clone()),

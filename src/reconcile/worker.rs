@@ -5,15 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     cluster::Outcome,
     istio::{Edit, Next, ObjectKind, Writer},
     plan::{ObjectKey, VersionName},
     rollout::{
-        Altered, Apply, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError,
-        Reason, Settings, Transition, Wanted, World, decide, exposes, is_ours,
+        Altered, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError, Reason,
+        Settings, Transition, Wanted, World, decide,
     },
 };
 

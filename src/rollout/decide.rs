@@ -8,14 +8,11 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::{
-    istio,
-    plan::{Plan, Revision, Version, VersionName},
-};
+use crate::plan::{Plan, Revision, Version, VersionName};
 
 use super::{
-    Cause, ClusterName, FIGHT_WINDOW_S, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Transition,
-    Wanted, What, World, accept, converge, drift, gates, sight, subsets, walk,
+    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What,
+    World, accept, converge, drift, gates, sight, subsets, walk,
 };
 
 /// What to do now, and why.
@@ -131,10 +128,8 @@ impl<'a> Draft<'a> {
         let gone = world.clusters.values().any(|cluster| cluster.virtual_service.is_none());
         if origin == Origin::Restored && !matches!(world.wanted, Wanted::Removed { .. }) {
             let what = if gone { "the VirtualService was gone" } else { "its journal was gone or broken" };
-            let ago = |last: &Transition| now.as_second().saturating_sub(last.at.as_second());
-            let again = |last: &&Transition| last.what == What::Restored && ago(last) < FIGHT_WINDOW_S;
             // A fight over the journal must not push what happened out of it.
-            if journal.transitions.last().filter(again).is_none() {
+            if journal.transitions.last().is_none_or(|last| last.what != What::Restored) {
                 accept::note(&mut journal, now, What::Restored, what.to_owned());
             }
             journal.converged = None;
@@ -163,7 +158,11 @@ impl<'a> Draft<'a> {
     }
 
     fn decided(&self) -> bool {
-        self.origin == Origin::First || self.journal != *self.restored.as_ref().unwrap_or(&self.found)
+        let Some(restored) = &self.restored else {
+            return self.origin == Origin::First || self.journal != *self.found;
+        };
+        // That it has converged again follows from putting it back.
+        Journal { converged: restored.converged, ..self.journal.clone() } != *restored
     }
 
     /// What keeps a walk from going on, though it was written: a fight, or drift that the plan leaves as it stands.

@@ -108,6 +108,8 @@ pub struct ClusterView {
     pub copy: Option<Arc<Journal>>,
     /// The last journal that this process wrote or read.
     pub memory: Option<Arc<Journal>>,
+    /// Whether this process has seen tidegate's marks on this very VirtualService.
+    pub was_ours: bool,
     /// When this process first saw the present spec of the VirtualService and of the DestinationRule.
     pub spec_seen: Option<Timestamp>,
     /// When this process first saw the present spec of the DestinationRule.
@@ -151,6 +153,7 @@ impl ClusterView {
             journal: None,
             copy: None,
             memory: None,
+            was_ours: false,
             spec_seen: None,
             subsets_seen: None,
             endpoints: BTreeMap::new(),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     istio::ObjectKind,
     plan::Revision,
-    reconcile::{Effect, Event, Worker},
+    reconcile::{Effect, Event, News, Worker},
     rollout::{Cause, Journal, Owner, Phase, Wanted},
 };
 
@@ -99,7 +99,10 @@ impl Pair {
                         self.queue.insert(0, Event::Writer { cluster, kind, by: None });
                     }
                     Effect::WakeAt(at) => self.wake_at = at,
-                    Effect::Announce { .. } | Effect::Reason(_) => {}
+                    Effect::Announce { news, .. } => {
+                        assert!(!matches!(news, News::DriftCorrected(_)), "nobody changed anything by hand");
+                    }
+                    Effect::Reason(_) => {}
                 }
             }
         }
