@@ -102,6 +102,8 @@ impl Diff {
                 let route = route.and_then(|live| istio::delete_edit(ObjectKind::VirtualService, &live));
                 return route.into_iter().collect();
             }
+            // Somebody's change that stands is not put back.
+            Goal::Apply(apply) if apply.leave && !self.target => return Vec::new(),
             Goal::Apply(apply) => apply,
         };
         let Apply { journal, subsets, .. } = apply;

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
-    istio::{Edit, ObjectKind},
+    istio::{Edit, ObjectKind, Writer},
     plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
@@ -37,6 +37,7 @@ pub(super) enum Incoming {
     Seen(ClusterName, Seen),
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
+    Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
     Namespace { cluster: ClusterName, namespace: String, missing: bool },
@@ -259,6 +260,10 @@ impl Engine {
                     self.tally.error("look");
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
+            }
+            Incoming::Writer { worker, cluster, kind, by } => {
+                self.in_flight -= 1;
+                self.hand(&worker, Event::Writer { cluster, kind, by });
             }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;

@@ -3,8 +3,10 @@
 mod announce;
 mod claims;
 mod clock;
+mod due;
 mod ending;
 mod engine;
+mod fights;
 mod held;
 mod links;
 mod living;

@@ -30,7 +30,8 @@ impl Held {
             _ => false,
         };
         let whole = same(self.virtual_service(), &virtual_service) && same(self.destination_rule(), &destination_rule);
-        if !told || !whole || !self.is_quiet() {
+        let stands = self.standing.is_some();
+        if !told || !whole || !self.is_quiet() || (stands && self.standing != self.memory) {
             return;
         }
         let mut reached = Reached::of(self.memory.as_ref(), self.virtual_service());
@@ -38,7 +39,6 @@ impl Held {
         if let Some(position) = reached.position.as_mut().and_then(Arc::get_mut).filter(|one| one.plan == *plan) {
             position.plan = plan.clone();
         }
-        let stands = self.memory.as_deref().is_some_and(|journal| self.stands(journal));
         self.resting = Some(Box::new(Rest { virtual_service, destination_rule, stands, reached }));
         (self.virtual_service, self.destination_rule) = (None, None);
         (self.journal, self.memory, self.copy, self.standing) = (None, None, None, None);

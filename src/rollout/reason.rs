@@ -8,7 +8,7 @@ use crate::{
     plan::{ObjectKey, VersionName},
 };
 
-use super::{Cause, ClusterName, JOURNAL_MAX_BYTES};
+use super::{Cause, ClusterName, Fight, JOURNAL_MAX_BYTES};
 
 /// What a plan waits for, or why it does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +147,31 @@ pub enum Reason {
         /// One of them.
         version: VersionName,
     },
+    /// Somebody's change stands, as the plan says `driftPolicy: warn`.
+    Drift {
+        /// Where.
+        cluster: ClusterName,
+        /// Which object.
+        kind: ObjectKind,
+    },
+    /// Somebody else sets an object back after each correction.
+    DriftFight {
+        /// Where.
+        cluster: ClusterName,
+        /// Over what, with whom, and until when.
+        fight: Fight,
+    },
+    /// The API server stores something else than was written, again and again.
+    WriteAltered {
+        /// Where.
+        cluster: ClusterName,
+        /// Which object.
+        kind: ObjectKind,
+        /// The first place that differs, as a JSON pointer.
+        at: String,
+        /// When it is written again.
+        until: Timestamp,
+    },
     /// The plan was removed; its objects stay as they are.
     Released,
     /// A write comes next.
@@ -185,6 +210,9 @@ impl Reason {
             Self::Away { .. } => "ClusterAway",
             Self::Rejected { .. } => "Rejected",
             Self::CannotServe { .. } => "CannotServe",
+            Self::Drift { .. } => "Drift",
+            Self::DriftFight { .. } => "DriftFight",
+            Self::WriteAltered { .. } => "WriteAltered",
             Self::Released => "Released",
             Self::Writing => "Writing",
         }
@@ -212,13 +240,17 @@ impl Reason {
                 | Self::ClockSkew { .. }
                 | Self::Rejected { .. }
                 | Self::CannotServe { .. }
+                | Self::Drift { .. }
+                | Self::DriftFight { .. }
+                | Self::WriteAltered { .. }
         )
     }
 
     /// Until when, where that is known (law 13).
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Hold { until } => Some(*until),
+            Self::Hold { until } | Self::WriteAltered { until, .. } => Some(*until),
+            Self::DriftFight { fight, .. } => Some(fight.until),
             Self::Converging { until } => *until,
             Self::Endpoints { deadline, .. } => *deadline,
             _ => None,
@@ -315,6 +347,17 @@ impl std::fmt::Display for Reason {
             Self::CannotServe { version } => {
                 write!(f, "version {version} has no ready endpoint and no settled state can serve, so nothing moves")
             }
+            Self::Drift { cluster, kind } => write!(
+                f,
+                "a change of the {} in cluster {cluster} that no commit asked for stands, as the plan says `driftPolicy: warn`; nothing rises until it is committed or undone, `tidegate diff --target` shows it",
+                kind.kind()
+            ),
+            Self::DriftFight { cluster, fight } => write!(f, "in cluster {cluster} {fight}"),
+            Self::WriteAltered { cluster, kind, at, until } => write!(
+                f,
+                "cluster {cluster} stores another {at} of the {} than is written, as a mutating admission webhook or policy does; it is written again at {until}; exempt objects with the label app.kubernetes.io/managed-by=tidegate there",
+                kind.kind()
+            ),
             Self::Released => write!(f, "the plan was removed; its objects stay as they are"),
             Self::Writing => write!(f, "writes"),
         }
