@@ -13,13 +13,16 @@ mod blobs;
 mod commit;
 mod error;
 mod history;
+mod judge;
 mod mirror;
 mod poll;
 mod snapshot;
 mod source;
 mod transport;
 mod tree;
+mod trust;
 mod upkeep;
+mod verify;
 mod watch;
 
 pub use commit::Commit;
@@ -31,4 +34,6 @@ pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Ver
 pub use source::{Location, Source, SourceError};
 pub use transport::{Local, Tip, Transport};
 pub use tree::{FileEntry, FileKind};
+pub use trust::{Fault, HistoryPolicy, Refused, Trust, Verify, VerifyMode};
+pub use verify::{KeysError, Why, check_keys};
 pub use watch::{Hints, hints};

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::Trust;
+
 /// One plan repository to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -19,6 +21,8 @@ pub struct Source {
     pub path: String,
     /// How often to look when nothing hints at a change.
     pub interval: Duration,
+    /// Which of its tips count.
+    pub trust: Trust,
 }
 
 /// How a repository is reached.
@@ -96,12 +100,17 @@ impl Source {
         if interval.is_zero() {
             return Err(SourceError::Interval);
         }
-        Ok(Self { name, location, branch: branch.into(), path: folder(path)?, interval })
+        Ok(Self { name, location, branch: branch.into(), path: folder(path)?, interval, trust: Trust::default() })
     }
 
     /// The same source under another name in plan ids.
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same source, of which only such tips count.
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 }
 

@@ -5,4 +5,5 @@
 pub mod controlplane;
 pub mod kubernetes;
 pub mod repository;
+pub mod signing;
 pub mod world;
