@@ -9,7 +9,7 @@ use crate::{
     git::{Source, Trust, Verify, VerifyMode, check_keys},
 };
 
-use super::Failure;
+use super::{Failure, git_access::GitArgs};
 
 /// Which cluster.
 #[derive(Clone, Debug, Args)]
@@ -42,8 +42,8 @@ impl ClusterArgs {
 /// Which plan repository.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RepositoryArgs {
-    /// Plan repository: a path or a file:// URL
-    #[arg(long, value_name = "PATH")]
+    /// Plan repository: a path, a file://, https:// or ssh:// URL, or user@host:path
+    #[arg(long, value_name = "PATH|URL")]
     repo: String,
     /// Branch to follow
     #[arg(long, default_value = "main")]
@@ -60,12 +60,15 @@ pub(super) struct RepositoryArgs {
     /// Public keys whose signatures count: lines of allowed_signers or armored OpenPGP keys; may be given repeatedly
     #[arg(long, value_name = "FILE", requires = "verify")]
     verify_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    git: GitArgs,
 }
 
 impl RepositoryArgs {
     /// The checked source.
     pub(super) fn source(&self, interval: Duration) -> Result<Source, Failure> {
-        let source = Source::new(&self.repo, &self.branch, &self.path, interval).map_err(|error| {
+        let access = self.git.access();
+        let source = Source::with_access(&self.repo, &self.branch, &self.path, interval, access).map_err(|error| {
             let hint = error.hint();
             Failure::usage(error, hint)
         })?;

@@ -3,7 +3,7 @@
 use git2::{Oid, Repository};
 use jiff::Timestamp;
 
-use super::trust::{Fault, HistoryPolicy, Refused, Trust, VerifyMode};
+use super::trust::{HistoryPolicy, Objection, Refused, Trust, VerifyMode};
 use super::verify::{self, Keys};
 use super::{GitError, commit};
 
@@ -29,11 +29,11 @@ impl Judge {
         tip: Oid,
         accepted: Option<Oid>,
     ) -> Result<Option<Refused>, GitError> {
-        let fault = match self.unverified(repository, tip, accepted)? {
+        let objection = match self.unverified(repository, tip, accepted)? {
             None => self.unforeseen(repository, tip, accepted)?,
-            fault => fault,
+            objection => objection,
         };
-        Ok(fault.map(|fault| Refused { tip: tip.to_string(), fault }))
+        Ok(objection.map(|objection| Refused { tip: tip.to_string(), objection }))
     }
 
     fn unverified(
@@ -41,11 +41,11 @@ impl Judge {
         repository: &Repository,
         tip: Oid,
         accepted: Option<Oid>,
-    ) -> Result<Option<Fault>, GitError> {
+    ) -> Result<Option<Objection>, GitError> {
         let Some((mode, keys)) = &mut self.verify else { return Ok(None) };
         let ring = match keys.ring() {
             Ok(ring) => ring,
-            Err(error) => return Ok(Some(Fault::Keys(error))),
+            Err(error) => return Ok(Some(Objection::Keys(error))),
         };
         let now = Timestamp::now();
         let mut ids = vec![tip];
@@ -54,13 +54,18 @@ impl Judge {
         }
         for id in ids.iter().take(COMMITS_MAX) {
             if let Err(why) = verify::commit(repository, *id, ring, now)? {
-                return Ok(Some(Fault::Commit { id: id.to_string(), why }));
+                return Ok(Some(Objection::Commit { id: id.to_string(), why }));
             }
         }
-        Ok((ids.len() > COMMITS_MAX).then_some(Fault::TooMany { limit: COMMITS_MAX }))
+        Ok((ids.len() > COMMITS_MAX).then_some(Objection::TooMany { limit: COMMITS_MAX }))
     }
 
-    fn unforeseen(&self, repository: &Repository, tip: Oid, accepted: Option<Oid>) -> Result<Option<Fault>, GitError> {
+    fn unforeseen(
+        &self,
+        repository: &Repository,
+        tip: Oid,
+        accepted: Option<Oid>,
+    ) -> Result<Option<Objection>, GitError> {
         let Some(from) = accepted.filter(|_| self.history != HistoryPolicy::Accept) else { return Ok(None) };
         if !rewritten(repository, tip, from)? {
             return Ok(None);
@@ -72,7 +77,7 @@ impl Judge {
                 }
             }
         }
-        Ok(Some(Fault::Rewritten { from: from.to_string(), policy: self.history }))
+        Ok(Some(Objection::Rewritten { from: from.to_string(), policy: self.history }))
     }
 }
 

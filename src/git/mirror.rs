@@ -10,7 +10,8 @@ use git2::{ErrorCode, Oid, Repository};
 use super::judge::{self, Judge};
 use super::upkeep::Keep;
 use super::{
-    Commit, FileEntry, FileVersion, GitError, Refused, Source, Tip, Transport, commit, history, transport, tree,
+    Commit, FileEntry, FileVersion, GitError, Operation, Refused, Source, Tip, Transport, commit, history, transport,
+    tree,
 };
 
 /// How long to wait before the second try when another process may be in the midst of a write.
@@ -67,6 +68,11 @@ pub struct Moved {
     pub refused: Option<Refused>,
 }
 
+/// The reference of a mirror that says where a branch was when it was fetched last.
+pub(super) fn reference(branch: &str) -> String {
+    format!("refs/tidegate/heads/{branch}")
+}
+
 /// Whether the mirror in `dir` holds a commit, that is, whether it was ever part of the branch that is followed there.
 pub fn holds_commit(dir: &Path, commit: &str) -> bool {
     let held = |repository: Repository| repository.find_commit(Oid::from_str(commit)?).map(|_| ());
@@ -119,12 +125,15 @@ impl Mirror {
     }
 
     fn try_look(&mut self) -> Result<Look, GitError> {
-        let tip = match self.transport.tip()? {
+        let stands = self.stands()?;
+        let tip = self.transport.tip(&self.repository, stands);
+        self.source.meter.count(Operation::Look, &tip);
+        let tip = match tip? {
             Tip::At(tip) => tip,
             Tip::Empty => return Ok(Look::Empty),
             Tip::Gone { branches } => return self.gone(branches),
         };
-        let tip = if self.stands()? == Some(tip) { tip } else { self.fetch(tip)? };
+        let tip = if stands == Some(tip) { tip } else { self.fetch(tip)? };
         let Some(refused) = self.judge.refuses(&self.repository, tip, self.baseline)? else {
             if self.accepted == Some(tip) {
                 return Ok(Look::Unchanged(tip.to_string()));
@@ -154,7 +163,7 @@ impl Mirror {
     }
 
     fn reference(&self) -> String {
-        format!("refs/tidegate/heads/{}", self.source.branch)
+        reference(&self.source.branch)
     }
 
     /// Where the mirror stands.
@@ -167,7 +176,15 @@ impl Mirror {
     }
 
     fn fetch(&mut self, tip: Oid) -> Result<Oid, GitError> {
-        let tip = self.transport.fetch(&self.repository, tip)?;
+        let fetched = self.transport.fetch(&self.repository, tip);
+        self.source.meter.count(Operation::Fetch, &fetched);
+        let tip = match fetched {
+            Ok(tip) => tip,
+            Err(error) => {
+                self.keep.sweep()?;
+                return Err(error);
+            }
+        };
         self.repository
             .reference(&self.reference(), tip, true, "fetched")
             .map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })?;

@@ -50,12 +50,12 @@ pub struct Refused {
     /// Where the branch stands, 40 hex digits.
     pub tip: String,
     /// What is wrong.
-    pub fault: Fault,
+    pub objection: Objection,
 }
 
 /// What is wrong with a tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Objection {
     /// A commit is not signed as it must be.
     Commit {
         /// The commit, 40 hex digits; the tip or one below it.
@@ -82,12 +82,12 @@ pub enum Fault {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the tip {} is not accepted: ", short(&self.tip))?;
-        match &self.fault {
-            Fault::Commit { id, why } if *id == self.tip => write!(f, "it {why}"),
-            Fault::Commit { id, why } => write!(f, "commit {} {why}", short(id)),
-            Fault::Keys(error) => error.fmt(f),
-            Fault::TooMany { limit } => write!(f, "more than {limit} commits came since the one accepted last"),
-            Fault::Rewritten { from, .. } => {
+        match &self.objection {
+            Objection::Commit { id, why } if *id == self.tip => write!(f, "it {why}"),
+            Objection::Commit { id, why } => write!(f, "commit {} {why}", short(id)),
+            Objection::Keys(error) => error.fmt(f),
+            Objection::TooMany { limit } => write!(f, "more than {limit} commits came since the one accepted last"),
+            Objection::Rewritten { from, .. } => {
                 write!(f, "history was rewritten, it does not descend from {}", short(from))
             }
         }
@@ -97,14 +97,14 @@ impl fmt::Display for Refused {
 impl Refused {
     /// What to do about it, as a sentence for people.
     pub fn hint(&self) -> String {
-        match &self.fault {
-            Fault::Commit { why, .. } => why.hint().to_owned(),
-            Fault::Keys(error) => error.hint().to_owned(),
-            Fault::TooMany { .. } => "push them in smaller parts, or verify the tip alone".to_owned(),
-            Fault::Rewritten { from, policy: HistoryPolicy::Reject } => {
+        match &self.objection {
+            Objection::Commit { why, .. } => why.hint().to_owned(),
+            Objection::Keys(error) => error.hint().to_owned(),
+            Objection::TooMany { .. } => "push them in smaller parts, or verify the tip alone".to_owned(),
+            Objection::Rewritten { from, policy: HistoryPolicy::Reject } => {
                 format!("push a branch that contains {from} again")
             }
-            Fault::Rewritten { from, .. } => format!(
+            Objection::Rewritten { from, .. } => format!(
                 "push a commit with the trailer `Tidegate-Accept-Rewrite: {from}`, or a branch that contains that commit"
             ),
         }

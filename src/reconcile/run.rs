@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     cluster::{self, Cluster},
@@ -24,6 +24,8 @@ pub struct Options {
     pub source: git::Source,
     /// The folder for its mirror.
     pub mirror: PathBuf,
+    /// A rise of this counter asks for a look at the repository now.
+    pub asked: watch::Receiver<u64>,
     /// The clusters that every plan goes to.
     pub clusters: Vec<Cluster>,
     /// Waits and limits.
@@ -79,7 +81,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
         sender,
     );
     engine.files = options.once.then(BTreeMap::new);
-    let (mut git, _thread) = git::follow(options.source, options.mirror)?;
+    let (mut git, _thread) = git::follow(options.source, options.mirror, options.asked)?;
     let mut shutdown = std::pin::pin!(shutdown);
     let patience = tokio::time::sleep(ONCE_PATIENCE);
     let mut patience = std::pin::pin!(patience);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tidegate::git::{Fault, HistoryPolicy, Look, Mirror, Refused, Trust};
+use tidegate::git::{HistoryPolicy, Look, Mirror, Objection, Refused, Trust};
 
 use super::support::repository::Repository;
 use super::{NONE, accepted, paths, source, state};
@@ -35,7 +35,7 @@ fn rewritten(history: HistoryPolicy) -> (Repository, Mirror, String) {
 fn a_held_rewrite_counts_once_a_new_commit_names_what_is_given_up() {
     let (repository, mut mirror, lost) = rewritten(HistoryPolicy::Hold);
     let told = refused(&mut mirror);
-    assert_eq!(told.fault, Fault::Rewritten { from: lost.clone(), policy: HistoryPolicy::Hold });
+    assert_eq!(told.objection, Objection::Rewritten { from: lost.clone(), policy: HistoryPolicy::Hold });
     assert!(told.to_string().contains("history was rewritten"), "{told}");
     assert!(told.hint().contains(&format!("Tidegate-Accept-Rewrite: {lost}")), "{}", told.hint());
     repository.commit(&format!("Start anew\n\nTidegate-Accept-Rewrite: {}", repository.tip()), NONE);
@@ -108,7 +108,7 @@ fn a_branch_deleted_and_made_anew_from_nothing_is_a_rewrite_even_without_the_old
             mirror = self::mirror(&repository, HistoryPolicy::Hold);
         }
         let told = refused(&mut mirror);
-        assert_eq!(told.fault, Fault::Rewritten { from: lost.clone(), policy: HistoryPolicy::Hold });
+        assert_eq!(told.objection, Objection::Rewritten { from: lost.clone(), policy: HistoryPolicy::Hold });
         repository.commit(&format!("Yes\n\nTidegate-Accept-Rewrite: {lost}"), NONE);
         assert!(accepted(&mut mirror).rewritten);
     }

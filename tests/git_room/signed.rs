@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tidegate::git::{Fault, Look, Mirror, Refused, Trust, Verify, VerifyMode, Why};
+use tidegate::git::{Look, Mirror, Objection, Refused, Trust, Verify, VerifyMode, Why};
 
 use super::support::repository::Repository;
 use super::support::signing::{Gpg, SshKey, commit_with_signature};
@@ -29,8 +29,8 @@ fn refused(mirror: &mut Mirror) -> Refused {
 /// Why the tip itself is refused.
 fn why(mirror: &mut Mirror) -> Why {
     let refused = refused(mirror);
-    match refused.fault.clone() {
-        Fault::Commit { id, why } if id == refused.tip => why,
+    match refused.objection.clone() {
+        Objection::Commit { id, why } if id == refused.tip => why,
         other => panic!("not the tip's signature: {other:?}"),
     }
 }
@@ -50,7 +50,7 @@ fn a_tip_counts_when_a_known_ssh_key_of_any_kind_signed_it() {
     trust(&repository, &format!("# who may\n\nada@example.com,bob namespaces=\"git\" {}\n", lines.join("\n")));
     let mut mirror = mirror(&repository, VerifyMode::Tip);
     let told = refused(&mut mirror);
-    assert_eq!(told.fault, Fault::Commit { id: repository.tip(), why: Why::Unsigned });
+    assert_eq!(told.objection, Objection::Commit { id: repository.tip(), why: Why::Unsigned });
     assert_eq!(told.to_string(), format!("the tip {} is not accepted: it is not signed", &repository.tip()[..10]));
     for (at, key) in keys.iter().enumerate() {
         let tip = key.commit(&repository, "Change", &[("a.yaml", &at.to_string())]);
@@ -124,7 +124,7 @@ fn a_key_taken_away_or_out_of_date_counts_at_once_and_comes_back_as_soon() {
     trust(&repository, &key.line("valid-before=\"20200101Z\""));
     assert!(matches!(why(&mut mirror), Why::KeyNotGood { .. }));
     trust(&repository, &key.line("cert-authority"));
-    assert!(matches!(refused(&mut mirror).fault, Fault::Keys(_)));
+    assert!(matches!(refused(&mut mirror).objection, Objection::Keys(_)));
     fs::remove_file(repository.home().join("keys")).unwrap();
     let told = refused(&mut mirror);
     assert!(told.to_string().contains("cannot read the keys in") && told.hint().contains("read anew"), "{told}");
@@ -147,7 +147,7 @@ fn every_commit_of_all_parents_since_the_accepted_one_must_be_signed() {
     key.commit(&repository, "Meanwhile", &[("a.yaml", "1")]);
     key.merge(&repository, "side");
     let told = refused(&mut mirror);
-    assert_eq!(told.fault, Fault::Commit { id: unsigned.clone(), why: Why::Unsigned });
+    assert_eq!(told.objection, Objection::Commit { id: unsigned.clone(), why: Why::Unsigned });
     assert!(told.to_string().contains(&format!("commit {} is not signed", &unsigned[..10])), "{told}");
     drop(mirror);
     let mut again = self::mirror(&repository, VerifyMode::Every);
