@@ -8,8 +8,8 @@ use tidegate::git::Child;
 /// What reads Git has to be at least this: earlier versions have known holes.
 const LIBGIT2_MIN: (u32, u32, u32) = (1, 9, 7);
 
-/// The largest object that a pack may hold; plans are far smaller, and a few bytes can claim any size.
-const OBJECT_BYTES_MAX: usize = 64 << 20;
+/// The largest object that a pack from the network may hold: a few bytes can claim any size.
+const OBJECT_BYTES_MAX: usize = 256 << 20;
 
 fn main() -> ExitCode {
     let linked = git2::Version::get().libgit2_version();
@@ -26,8 +26,8 @@ fn main() -> ExitCode {
     if let Some(child) = Child::asked() {
         // SAFETY: no other thread exists yet, and none is started.
         #[allow(unsafe_code)]
-        let registered = unsafe { git2::transport::register(Child::SCHEME, child.transport()) };
-        return if registered.is_ok() && child.run().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        let prepared = unsafe { prepare(&child) };
+        return if prepared.is_ok() && child.run().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     }
     // Two providers in one process would panic at the first TLS handshake: the first one is the only one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Time limits, a limit for objects, and nothing of what this machine's Git is configured with.
+/// Time limits, and nothing of what this machine's Git is configured with.
 ///
 /// # Safety
 /// These are unsynchronised globals of C: no other thread may exist.
@@ -67,10 +67,22 @@ unsafe fn configure() -> Result<(), git2::Error> {
         for level in [ConfigLevel::ProgramData, ConfigLevel::System, ConfigLevel::XDG, ConfigLevel::Global] {
             git2::opts::set_search_path(level, "/nonexistent")?;
         }
-        let option = libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE as std::ffi::c_int;
+    }
+    Ok(())
+}
+
+/// What a child needs beside that: a limit for objects, and the way to HTTP.
+///
+/// # Safety
+/// As above.
+#[allow(unsafe_code)]
+unsafe fn prepare(child: &Child) -> Result<(), git2::Error> {
+    let option = libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE as std::ffi::c_int;
+    // SAFETY: as above.
+    unsafe {
         if libgit2_sys::git_libgit2_opts(option, OBJECT_BYTES_MAX) < 0 {
             return Err(git2::Error::from_str("the largest object"));
         }
+        git2::transport::register(Child::SCHEME, child.transport())
     }
-    Ok(())
 }

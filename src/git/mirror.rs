@@ -181,7 +181,8 @@ impl Mirror {
         let tip = match fetched {
             Ok(tip) => tip,
             Err(error) => {
-                self.keep.sweep()?;
+                // What cannot be removed now is at the next start; why the fetch failed says more.
+                let _ = self.keep.sweep();
                 return Err(error);
             }
         };

@@ -143,6 +143,12 @@ impl Source {
         Ok(Self { name, location, branch, path, interval, trust: Trust::default(), access, meter })
     }
 
+    /// How long a look with its fetch may take at most, if it goes over the network.
+    pub fn patience(&self) -> Option<Duration> {
+        let limits = &self.access.limits;
+        matches!(self.location, Location::Network(_)).then_some(limits.look + limits.fetch)
+    }
+
     /// The same source under another name in plan ids.
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }

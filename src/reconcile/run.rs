@@ -81,9 +81,10 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
         sender,
     );
     engine.files = options.once.then(BTreeMap::new);
+    let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
     let (mut git, _thread) = git::follow(options.source, options.mirror, options.asked)?;
     let mut shutdown = std::pin::pin!(shutdown);
-    let patience = tokio::time::sleep(ONCE_PATIENCE);
+    let patience = tokio::time::sleep(patience);
     let mut patience = std::pin::pin!(patience);
     loop {
         let wake = engine.timers.next().map(|at| tokio::time::Instant::from_std(engine.clock.instant(at)));

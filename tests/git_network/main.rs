@@ -2,15 +2,24 @@
 // Helpers outside `#[test]` functions may panic as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../cli/bed.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod bed;
+mod child;
 mod http;
+#[path = "../support/process.rs"]
+mod process;
+mod run;
+mod ssh;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::repository::Repository;
-use tidegate::git::{Access, Look, Mirror, Source, SourceError};
+use support::repository::{self, Repository};
+use tidegate::git::{Access, Fault, GitError, Look, Mirror, Source, SourceError};
 
 /// Access that starts the real program as child.
 fn access() -> Access {
@@ -37,6 +46,14 @@ fn moved(mirror: &mut Mirror) -> String {
     }
 }
 
+/// What a look fails by.
+fn fault(mirror: &mut Mirror) -> Fault {
+    match mirror.look() {
+        Err(GitError::Network { fault, .. }) => *fault,
+        other => panic!("no fault: {other:?}"),
+    }
+}
+
 /// A repository with one plan, and a bare one beside it that is pushed to.
 fn plans() -> (Repository, PathBuf) {
     let repository = Repository::with(&[("plans/web.yaml", "1")]);
@@ -53,4 +70,17 @@ fn push(repository: &Repository, text: &str) -> String {
 
 fn root(bare: &Path) -> &Path {
     bare.parent().unwrap()
+}
+
+/// The files below `folder` whose names hold `part`.
+fn files(folder: &Path, part: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path(), part));
+        } else if entry.file_name().to_string_lossy().contains(part) {
+            found.push(entry.path());
+        }
+    }
+    found
 }

@@ -24,6 +24,15 @@ impl Certificates {
         made
     }
 
+    /// Lets the server's certificate sign itself; an authority may be one, too.
+    pub fn sign_itself(&self, authority: bool) {
+        let extensions = format!(
+            "-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:{}",
+            if authority { "TRUE" } else { "FALSE" }
+        );
+        self.openssl(&format!("req -x509 -key server.key -days 2 -subj /CN=self {extensions} -out server.pem"));
+    }
+
     /// One of `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)

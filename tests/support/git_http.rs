@@ -25,6 +25,10 @@ pub struct Rules {
     pub instead: Option<(String, String, String)>,
     /// Whether it closes the connection after each answer.
     pub close: bool,
+    /// Whether it does so without having said so.
+    pub hang_up: bool,
+    /// How many bytes of a fetched pack it sends before it falls silent for a minute.
+    pub stall: Option<usize>,
 }
 
 /// One request that came in.
@@ -161,10 +165,16 @@ fn converse(
         let end = if rules.close { "Connection: close\r\n" } else { "" };
         let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n{end}\r\n", body.len());
         let out = stream.get_mut();
+        if let Some(sent) = rules.stall.filter(|_| request.method == "POST") {
+            let _ =
+                out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body[..sent])).and_then(|()| out.flush());
+            std::thread::sleep(Duration::from_secs(60));
+            return;
+        }
         if out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body)).and_then(|()| out.flush()).is_err() {
             return;
         }
-        if rules.close {
+        if rules.close || rules.hang_up {
             return;
         }
     }

@@ -245,10 +245,10 @@ fn tree_lacks(
                 before.as_ref().and_then(|before| before.get_name_bytes(entry.name_bytes()).map(|entry| entry.id()));
             match entry.kind() {
                 Some(ObjectType::Tree) => open.push((entry.id(), former)),
-                Some(ObjectType::Blob) if former != Some(entry.id()) && seen.insert(entry.id()) => {
-                    if !odb.exists(entry.id()) {
-                        return Ok(Some(entry.id()));
-                    }
+                Some(ObjectType::Blob)
+                    if former != Some(entry.id()) && seen.insert(entry.id()) && !odb.exists(entry.id()) =>
+                {
+                    return Ok(Some(entry.id()));
                 }
                 _ => {}
             }
