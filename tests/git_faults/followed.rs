@@ -97,3 +97,26 @@ impl Followed {
         assert!(left.is_empty(), "{what}: {left:?} is left");
     }
 }
+
+/// A repository in a fault.
+pub struct Case {
+    pub what: String,
+    pub followed: Followed,
+    /// The fault that is expected.
+    pub is: fn(&Fault) -> bool,
+    /// Ends the fault, and returns what has to live on.
+    pub heal: Box<dyn FnOnce() -> Box<dyn Send> + Send>,
+}
+
+/// Waits for every fault, ends it, and waits until every repository is seen at its tip.
+pub async fn suffer_and_heal(cases: Vec<Case>, tip: &str) {
+    let suffered = cases.into_iter().map(|mut case| async move {
+        let fault = case.followed.fault(&case.what, case.is).await;
+        println!("{}: {fault}", case.what);
+        let _kept = (case.heal)();
+        case.followed.ask();
+        case.followed.tip(&case.what, tip).await;
+        tokio::task::spawn_blocking(move || case.followed.end(&case.what)).await.unwrap();
+    });
+    futures::future::join_all(suffered).await;
+}
