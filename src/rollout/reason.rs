@@ -55,6 +55,11 @@ pub enum Reason {
         /// When it was.
         last_look: Option<Timestamp>,
     },
+    /// The branch is at a commit that does not count.
+    TipNotAccepted {
+        /// Why, with what to do.
+        why: String,
+    },
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
     /// `pause: true`.
@@ -190,6 +195,7 @@ impl Reason {
             Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
+            Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
@@ -222,7 +228,8 @@ impl Reason {
     pub const fn needs_a_person(&self) -> bool {
         matches!(
             self,
-            Self::NewerInvalid
+            Self::TipNotAccepted { .. }
+                | Self::NewerInvalid
                 | Self::NoNamespace { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
@@ -289,6 +296,7 @@ impl std::fmt::Display for Reason {
                 write!(f, "nothing rises: the plan repository was last read at {last}; going back still works")
             }
             Self::Blind { last_look: None } => write!(f, "nothing rises: the plan repository was not read yet"),
+            Self::TipNotAccepted { why } => write!(f, "nothing rises: {why}; going back still works"),
             Self::NewerInvalid => write!(
                 f,
                 "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"
