@@ -228,6 +228,9 @@ impl Engine {
             }
             Incoming::Looked { worker, cluster, found } => {
                 self.in_flight -= 1;
+                if let Err(error) = &found {
+                    tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
+                }
                 self.hand(&worker, Event::Looked { cluster, found });
             }
             Incoming::Plain { cluster, kind, key, failure } => {
