@@ -37,6 +37,9 @@ pub(super) struct Run {
     /// Nothing rises once the last good look at the repository is older
     #[arg(long, default_value = "5m", value_parser = duration)]
     max_git_age: Duration,
+    /// Whether CanaryPlan resources show the plans to kubectl: `auto` writes them where the cluster has their definition
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"], default_value = "auto")]
+    canaryplan_resources: String,
     /// Look once, do what is due now, wait for the writes, print what is left waiting
     #[arg(long)]
     once: bool,
@@ -65,6 +68,7 @@ impl Run {
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
+            canaryplans: self.canaryplan_resources != "off",
             asks: None,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;

@@ -21,7 +21,7 @@ impl Schema {
             terminal::write(&crate::plan::to_yaml(&crate::cluster::canaryplan_definition()));
             return Ok(DONE);
         }
-        let schema = if self.status { super::status::schema() } else { crate::plan::schema() };
+        let schema = if self.status { crate::reconcile::status_schema() } else { crate::plan::schema() };
         say!("{schema:#}");
         Ok(DONE)
     }

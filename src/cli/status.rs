@@ -4,14 +4,14 @@ use std::{collections::HashSet, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     cluster::{self, Cluster},
     istio::live_shares,
     plan::{ObjectKey, Traffic},
-    reconcile::Still,
-    rollout::{Journal, Phase},
+    reconcile::{Standing, Still, status_list},
+    rollout::{Journal, Reason},
 };
 
 use super::{DONE, Failure, access::ClusterArgs, terminal};
@@ -66,18 +66,13 @@ impl Status {
 
 /// Where one plan stands.
 pub(super) struct PlanStatus {
+    cluster: String,
     /// The VirtualService.
     pub(super) key: ObjectKey,
     /// `repository/namespace/name`.
     pub(super) owner: String,
-    /// One word.
-    pub(super) phase: &'static str,
-    /// A stable name for the reason.
-    pub(super) reason: &'static str,
-    /// One sentence.
-    pub(super) message: String,
-    /// Whether somebody has to do something before it can go on.
-    pub(super) needs_a_person: bool,
+    /// Why it stands there.
+    pub(super) reason: Reason,
     journal: Option<Journal>,
     live: Option<Traffic>,
     next: Option<Timestamp>,
@@ -94,18 +89,14 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> 
         let journal = Journal::on(live).and_then(Result::ok);
         let routing = journal.as_ref().map(|journal| journal.state.routing.clone());
         let traffic = routing.and_then(|routing| live_shares(live, &routing).traffic);
-        // What this decision would do has not happened: the journal on the object is what was reached.
-        let phase = journal.as_ref().map_or("Unknown", |journal| journal.phase.name());
         PlanStatus {
+            cluster: cluster.name().to_owned(),
             key: key.clone(),
             owner: owner.to_owned(),
-            phase,
-            reason: decision.reason.name(),
-            message: decision.reason.to_string(),
-            needs_a_person: decision.reason.needs_a_person(),
             journal,
             live: traffic,
             next: decision.reason.until().or(decision.wake_at),
+            reason: decision.reason,
         }
     };
     Ok(still.routes().map(|(key, live, owner)| of(key, live, owner)).collect())
@@ -120,42 +111,23 @@ impl PlanStatus {
         }
     }
 
-    fn step(&self) -> Option<(Option<&str>, u8)> {
-        let journal = self.journal.as_ref()?;
-        let Phase::Walking { weight } = journal.phase else { return None };
-        let step = journal.plan.steps.iter().find(|step| step.weight == weight);
-        Some((step.and_then(|step| step.name.as_deref()), weight))
-    }
-
-    fn json(&self) -> Value {
-        let (namespace, name) = self.plan();
+    fn standing(&self) -> Standing<'_> {
         let journal = self.journal.as_ref();
-        json!({
-            "namespace": namespace,
-            "name": name,
-            "repository": journal.map(|journal| &journal.owner.repository),
-            "virtualService": self.key.to_string(),
-            "phase": self.phase,
-            "step": self.step().map(|(name, weight)| json!({"name": name, "weight": weight})),
-            "target": journal.map(|journal| &journal.plan.traffic),
-            "desired": journal.map(|journal| &journal.state.traffic),
-            "live": self.live,
-            "revision": journal.map(|journal| &journal.revision),
-            "reason": {"name": self.reason, "message": self.message},
-            "next": self.next,
-            "entered": journal.map(|journal| journal.entered),
-            "converged": journal.and_then(|journal| journal.converged),
-        })
+        Standing {
+            cluster: &self.cluster,
+            owner: journal.map(|journal| &journal.owner),
+            route: &self.key,
+            plan: None,
+            journal,
+            live: self.live.as_ref(),
+            reason: Some(&self.reason),
+            next: self.next,
+        }
     }
 }
 
 fn list(cluster: &str, plans: &[PlanStatus]) -> Value {
-    json!({
-        "apiVersion": "tidegate.dev/v1alpha1",
-        "kind": "StatusList",
-        "cluster": cluster,
-        "plans": plans.iter().map(PlanStatus::json).collect::<Vec<_>>(),
-    })
+    status_list(cluster, &plans.iter().map(PlanStatus::standing).collect::<Vec<_>>())
 }
 
 fn table(plans: &[PlanStatus], wide: bool) -> String {
@@ -168,7 +140,8 @@ fn table(plans: &[PlanStatus], wide: bool) -> String {
     for plan in plans {
         let journal = plan.journal.as_ref();
         let text = |traffic: Option<&Traffic>| traffic.map_or_else(|| "?".to_owned(), Traffic::to_string);
-        let step = match plan.step() {
+        let standing = plan.standing();
+        let step = match standing.step() {
             Some((Some(name), weight)) => format!("{weight} {name}"),
             Some((None, weight)) => weight.to_string(),
             None => "-".to_owned(),
@@ -177,7 +150,7 @@ fn table(plans: &[PlanStatus], wide: bool) -> String {
         let mut row = vec![
             namespace,
             name,
-            plan.phase.to_owned(),
+            standing.phase().to_owned(),
             step,
             text(journal.map(|journal| &journal.plan.traffic)),
             text(plan.live.as_ref()),
@@ -185,59 +158,11 @@ fn table(plans: &[PlanStatus], wide: bool) -> String {
         ];
         if wide {
             row.push(journal.map_or_else(|| "?".to_owned(), |journal| journal.revision.to_string()));
-            row.push(plan.message.clone());
+            row.push(plan.reason.to_string());
         } else {
-            row.push(plan.reason.to_owned());
+            row.push(plan.reason.name().to_owned());
         }
         rows.push(row.iter().map(|cell| terminal::plain(cell)).collect());
     }
     terminal::table(&rows)
-}
-
-/// The JSON Schema of `tidegate status -o json`.
-pub(super) fn schema() -> Value {
-    let nullable = |kind: &str| json!({"type": [kind, "null"]});
-    let traffic = json!({
-        "type": ["object", "null"],
-        "description": "percent of all requests per version; versions without traffic are left out",
-        "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 100},
-    });
-    let properties = json!({
-        "namespace": {"type": "string", "description": "namespace of the plan"},
-        "name": {"type": "string", "description": "name of the plan"},
-        "repository": nullable("string"),
-        "virtualService": {"type": "string", "description": "namespace/name of the object that carries weights and journal"},
-        "phase": {"enum": ["Starting", "Walking", "Target", "Settled", "WentBack", "Released", "Unknown"]},
-        "step": {
-            "type": ["object", "null"],
-            "properties": {"name": nullable("string"), "weight": {"type": "integer"}},
-            "required": ["name", "weight"],
-            "description": "the step that was entered, while walking",
-        },
-        "target": traffic.clone(),
-        "desired": traffic.clone(),
-        "live": traffic,
-        "revision": {"type": ["string", "null"], "pattern": "^.+@sha1:[0-9a-f]{40}$"},
-        "reason": {
-            "type": "object",
-            "properties": {"name": {"type": "string"}, "message": {"type": "string"}},
-            "required": ["name", "message"],
-        },
-        "next": {"type": ["string", "null"], "format": "date-time", "description": "when it moves next, where that is known"},
-        "entered": {"type": ["string", "null"], "format": "date-time"},
-        "converged": {"type": ["string", "null"], "format": "date-time"},
-    });
-    let required: Vec<&String> = properties.as_object().map(|map| map.keys().collect()).unwrap_or_default();
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "tidegate status -o json",
-        "type": "object",
-        "required": ["apiVersion", "kind", "cluster", "plans"],
-        "properties": {
-            "apiVersion": {"const": "tidegate.dev/v1alpha1"},
-            "kind": {"const": "StatusList"},
-            "cluster": {"type": "string"},
-            "plans": {"type": "array", "items": {"type": "object", "properties": properties, "required": required}},
-        },
-    })
 }

@@ -19,8 +19,8 @@ impl Why {
         let plans = status::read(&cluster).await?;
         let found = find(&plans, &self.plan)?;
         let (namespace, name) = found.plan();
-        say!("{namespace}/{name}: {}", terminal::plain(&found.message));
-        Ok(if found.needs_a_person { FINDINGS } else { DONE })
+        say!("{namespace}/{name}: {}", terminal::plain(&found.reason.to_string()));
+        Ok(if found.reason.needs_a_person() { FINDINGS } else { DONE })
     }
 }
 

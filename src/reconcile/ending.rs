@@ -36,6 +36,7 @@ impl Engine {
                 }
             }
             Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
             Incoming::Seen(..) | Incoming::RetryPlain => {}
         }
     }

@@ -20,6 +20,7 @@ use super::{
     Clock, Event, Live, Worker, announce,
     claims::Claims,
     links::Links,
+    mirror::{Mirror, Mirrored},
     objects::Objects,
     plans,
     timers::Timers,
@@ -36,6 +37,7 @@ pub(super) enum Incoming {
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
+    Mirrored(ClusterName, Mirrored),
 }
 
 /// All workers, and what they share.
@@ -47,7 +49,7 @@ pub(super) struct Engine {
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
     links: Links,
-    pub(super) timers: Timers,
+    pub(super) timers: Timers<ObjectKey>,
     pub(super) objects: Objects,
     /// Whether an accepted tip was read.
     pub(super) tip: Option<Revision>,
@@ -65,6 +67,8 @@ pub(super) struct Engine {
     pub(super) writes: HashMap<ClusterName, Arc<Semaphore>>,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) plain_retry: bool,
+    /// The CanaryPlan resources; none where they are not wanted.
+    pub(super) resources: Option<Mirror>,
 }
 
 impl Engine {
@@ -116,6 +120,7 @@ impl Engine {
             writes,
             sender,
             plain_retry: false,
+            resources: None,
         }
     }
 
@@ -189,6 +194,7 @@ impl Engine {
         for object in touched.objects {
             self.want(&object);
         }
+        self.mirror_commit(touched.plans.iter());
     }
 
     pub(super) fn owner(&self, plan: &PlanKey) -> Owner {
@@ -238,6 +244,7 @@ impl Engine {
                 self.plain(cluster, kind, key, failure);
             }
             Incoming::RetryPlain => self.retry_plain(),
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
     }
 
@@ -345,8 +352,13 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
+        let shows = !matches!(event, Event::Look);
         let effects = worker.handle(event, now, &self.view);
         let done = worker.is_done();
+        if shows || !effects.is_empty() {
+            self.mirror_route(key);
+        }
+        let Some(worker) = self.workers.get(key) else { return };
         let renamed = self.links.set(key, worker.destination_rule(), worker.service());
         for effect in effects {
             self.perform(key, effect);

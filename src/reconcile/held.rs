@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
-    cluster::Outcome,
+    cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind},
     plan::VersionName,
     rollout::{ClusterView, Journal, JournalError, Phase, Transition, What, is_ours},
@@ -16,9 +16,6 @@ use super::{
     marks,
     worker::{Live, News},
 };
-
-/// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
-const NO_RIGHT: &str = "is forbidden: User ";
 
 /// The first pause before something is tried again, in milliseconds; doubles up to the longest.
 const RETRY_MS: i64 = 500;
