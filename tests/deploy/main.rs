@@ -16,6 +16,7 @@ mod render;
 #[path = "../support/repository.rs"]
 mod repository;
 mod rights;
+mod story;
 #[path = "../support/tools.rs"]
 mod tools;
 mod verbs;

@@ -1,7 +1,6 @@
 //! The Deployment: a command line that tidegate accepts, in a pod that may do nothing else.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use kube::api::PostParams;
 use serde_json::{Value, json};
@@ -9,7 +8,6 @@ use serde_json::{Value, json};
 use crate::controlplane::ControlPlane;
 use crate::kubernetes::{api, create};
 use crate::render::{documents, kustomized, only, overlay, rendered};
-use crate::tools::printed;
 
 /// Values that make the chart give every flag that it knows.
 const ALL: [&str; 3] = [

@@ -121,6 +121,7 @@ pub fn without(verb: &str, resource: &str) -> impl Fn(&mut Value) {
                 rules.push(alone);
             }
         }
+        rules.retain(|rule| rule["verbs"] != json!([]));
         role["rules"] = json!(rules);
     }
 }
