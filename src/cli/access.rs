@@ -9,7 +9,7 @@ use crate::{
     git::Source,
 };
 
-use super::Failure;
+use super::{Failure, git_access::GitArgs};
 
 /// Which cluster.
 #[derive(Clone, Debug, Args)]
@@ -42,8 +42,8 @@ impl ClusterArgs {
 /// Which plan repository.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RepositoryArgs {
-    /// Plan repository: a path or a file:// URL
-    #[arg(long, value_name = "PATH")]
+    /// Plan repository: a path, a file://, https:// or ssh:// URL, or user@host:path
+    #[arg(long, value_name = "PATH|URL")]
     repo: String,
     /// Branch to follow
     #[arg(long, default_value = "main")]
@@ -54,12 +54,15 @@ pub(super) struct RepositoryArgs {
     /// The repository's name in the objects' tidegate.dev/plan; default: the last part of --repo
     #[arg(long, value_name = "NAME")]
     repo_name: Option<String>,
+    #[command(flatten)]
+    git: GitArgs,
 }
 
 impl RepositoryArgs {
     /// The checked source.
     pub(super) fn source(&self, interval: Duration) -> Result<Source, Failure> {
-        let source = Source::new(&self.repo, &self.branch, &self.path, interval).map_err(|error| {
+        let access = self.git.access();
+        let source = Source::with_access(&self.repo, &self.branch, &self.path, interval, access).map_err(|error| {
             let hint = error.hint();
             Failure::usage(error, hint)
         })?;

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod demo;
 mod diff;
+mod git_access;
 mod run;
 mod schema;
 mod status;

@@ -63,6 +63,7 @@ impl Run {
         let options = Options {
             source,
             mirror,
+            asked: tokio::sync::watch::channel(0).1,
             clusters: vec![cluster],
             settings,
             max_git_age_s: self.max_git_age.as_secs(),

@@ -49,7 +49,7 @@ pub(super) fn allowed_removal(message: &[u8]) -> Option<usize> {
 }
 
 /// Control characters and those that reorder text are escaped, so that a message cannot forge a line of a log.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for (count, letter) in text.chars().enumerate() {
         if count == SHOWN_MAX {

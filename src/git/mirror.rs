@@ -8,7 +8,9 @@ use std::time::Duration;
 use git2::{ErrorCode, Oid, Repository};
 
 use super::upkeep::Keep;
-use super::{Commit, FileEntry, FileVersion, GitError, Source, Tip, Transport, commit, history, transport, tree};
+use super::{
+    Commit, FileEntry, FileVersion, GitError, Operation, Source, Tip, Transport, commit, history, transport, tree,
+};
 
 /// How long to wait before the second try when another process may be in the midst of a write.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -53,6 +55,11 @@ pub struct Moved {
     pub files: BTreeMap<String, Option<FileEntry>>,
     /// How many plans the commits in between say may be removed, by the trailer `Tidegate-Allow-Removal: <n>`.
     pub allow_removal: Option<usize>,
+}
+
+/// The reference of a mirror that says where a branch was when it was fetched last.
+pub(super) fn reference(branch: &str) -> String {
+    format!("refs/tidegate/heads/{branch}")
 }
 
 /// Whether the mirror in `dir` holds a commit, that is, whether it was ever part of the branch that is followed there.
@@ -105,12 +112,15 @@ impl Mirror {
     }
 
     fn try_look(&mut self) -> Result<Look, GitError> {
-        let tip = match self.transport.tip()? {
+        let stands = self.stands()?;
+        let tip = self.transport.tip(&self.repository, stands);
+        self.source.meter.count(Operation::Look, &tip);
+        let tip = match tip? {
             Tip::At(tip) => tip,
             Tip::Empty => return Ok(Look::Empty),
             Tip::Gone { branches } => return self.gone(branches),
         };
-        let tip = if self.stands()? == Some(tip) { tip } else { self.fetch(tip)? };
+        let tip = if stands == Some(tip) { tip } else { self.fetch(tip)? };
         if self.accepted == Some(tip) {
             return Ok(Look::Unchanged(tip.to_string()));
         }
@@ -128,7 +138,7 @@ impl Mirror {
     }
 
     fn reference(&self) -> String {
-        format!("refs/tidegate/heads/{}", self.source.branch)
+        reference(&self.source.branch)
     }
 
     /// Where the mirror stands.
@@ -141,7 +151,16 @@ impl Mirror {
     }
 
     fn fetch(&mut self, tip: Oid) -> Result<Oid, GitError> {
-        let tip = self.transport.fetch(&self.repository, tip)?;
+        let fetched = self.transport.fetch(&self.repository, tip);
+        self.source.meter.count(Operation::Fetch, &fetched);
+        let tip = match fetched {
+            Ok(tip) => tip,
+            Err(error) => {
+                // What cannot be removed now is at the next start; why the fetch failed says more.
+                let _ = self.keep.sweep();
+                return Err(error);
+            }
+        };
         self.repository
             .reference(&self.reference(), tip, true, "fetched")
             .map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })?;

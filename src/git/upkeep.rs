@@ -72,8 +72,13 @@ impl Keep {
         if !path.exists() {
             return self.init();
         }
-        sweep(&path).map_err(|error| state(&self.dir, error))?;
+        self.sweep()?;
         Repository::open_bare(&path).or_else(|_| self.replace())
+    }
+
+    /// Removes what a fetch that failed left behind.
+    pub(super) fn sweep(&self) -> Result<(), GitError> {
+        sweep(&self.mirror()).map_err(|error| state(&self.dir, error))
     }
 
     /// Sets the mirror aside, in place of the one set aside before, and starts an empty one.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     cluster::{self, Cluster},
@@ -32,6 +32,8 @@ pub struct Options {
     pub source: git::Source,
     /// The folder for its mirror.
     pub mirror: PathBuf,
+    /// A rise of this counter asks for a look at the repository now.
+    pub asked: watch::Receiver<u64>,
     /// The clusters that every plan goes to.
     pub clusters: Vec<Cluster>,
     /// Waits and limits.
@@ -92,9 +94,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
     }
     engine.files = options.once.then(BTreeMap::new);
-    let (mut git, _thread) = git::follow(options.source, options.mirror)?;
+    let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
+    let (mut git, _thread) = git::follow(options.source, options.mirror, options.asked)?;
     let mut shutdown = std::pin::pin!(shutdown);
-    let patience = tokio::time::sleep(ONCE_PATIENCE);
+    let patience = tokio::time::sleep(patience);
     let mut patience = std::pin::pin!(patience);
     loop {
         let timer = until(&engine.clock, engine.timers.next());

@@ -135,6 +135,7 @@ impl World {
         let options = reconcile::Options {
             source: source.named(&self.name),
             mirror,
+            asked: tokio::sync::watch::channel(0).1,
             clusters: vec![connect(&self.kubeconfig, self.context).await],
             settings,
             max_git_age_s: 300,
