@@ -11,6 +11,7 @@ mod diff;
 mod git_access;
 mod run;
 mod schema;
+mod serving;
 mod status;
 mod stop;
 mod terminal;

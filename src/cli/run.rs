@@ -9,11 +9,13 @@ use crate::{
     git::Content,
     reconcile::{self, Options},
     rollout::Settings,
+    serve::Ends,
 };
 
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
+    serving::ServeArgs,
     terminal,
     terminal::say,
 };
@@ -25,6 +27,8 @@ pub(super) struct Run {
     repository: RepositoryArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+    #[command(flatten)]
+    serve: ServeArgs,
     /// How often to look at the repository when nothing hints at a change
     #[arg(long, default_value = "30s", value_parser = duration)]
     interval: Duration,
@@ -52,6 +56,12 @@ impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         log(&self.log_format);
         let source = self.repository.source(self.interval)?;
+        let served = if self.once { None } else { self.serve.start(&source.branch).await? };
+        let (server, ends) = served.unzip();
+        let (asks, asked) = match ends {
+            Some(Ends { asks, asked }) => (Some(asks), asked),
+            None => (None, tokio::sync::watch::channel(0).1),
+        };
         let cluster = self.cluster.connect().await?;
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
@@ -63,16 +73,19 @@ impl Run {
         let options = Options {
             source,
             mirror,
-            asked: tokio::sync::watch::channel(0).1,
+            asked,
             clusters: vec![cluster],
             settings,
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
-            asks: None,
+            asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;
+        if let Some(server) = server {
+            server.stop().await;
+        }
         if !self.once {
             return Ok(DONE);
         }
@@ -117,5 +130,9 @@ fn log(format: &str) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colored = terminal::colored_errors();
     // A second subscriber is refused: then the first one is in place already.
-    let _ = if format == "json" { builder.json().try_init() } else { builder.with_ansi(colored).try_init() };
+    let _ = if format == "json" {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).with_ansi(false).try_init()
+    } else {
+        builder.with_ansi(colored).try_init()
+    };
 }

@@ -22,7 +22,7 @@ impl Engine {
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
     pub(super) fn last(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Written { worker, cluster, edit, outcome } => {
+            Incoming::Written { worker, cluster, edit, outcome, .. } => {
                 self.in_flight -= 1;
                 super::announce::log_outcome(&cluster, &edit, &outcome);
                 let now = self.clock.now();
@@ -31,7 +31,7 @@ impl Engine {
                 let effects = worker.handle(Event::Written { cluster, kind: edit.kind, outcome }, now, &self.view);
                 for effect in effects {
                     if let super::Effect::Announce { cluster, news } = effect {
-                        super::announce::log(&cluster, &edit.key, "", &news);
+                        super::announce::log(&cluster, &edit.key, worker.journal().map(|journal| &**journal), &news);
                     }
                 }
             }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use tokio::sync::{Semaphore, mpsc};
@@ -23,6 +24,7 @@ use super::{
     mirror::{Mirror, Mirrored},
     objects::Objects,
     plans,
+    tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     view::{Place, View},
 };
@@ -33,7 +35,7 @@ const WRITES_MAX: usize = 32;
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
     Seen(ClusterName, Seen),
-    Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome },
+    Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
@@ -69,6 +71,8 @@ pub(super) struct Engine {
     pub(super) plain_retry: bool,
     /// The CanaryPlan resources; none where they are not wanted.
     pub(super) resources: Option<Mirror>,
+    pub(super) tally: Tally,
+    pub(super) on_their_way: OnTheirWay,
 }
 
 impl Engine {
@@ -121,12 +125,22 @@ impl Engine {
             sender,
             plain_retry: false,
             resources: None,
+            tally: Tally::default(),
+            on_their_way: OnTheirWay::default(),
         }
     }
 
     /// Takes in a look at the plan repository.
     pub(super) fn git(&mut self, seen: git::Seen) {
         let at = self.clock.at(seen.at);
+        self.tally.took(Stage::Look, seen.at.elapsed());
+        self.tally.look(match &seen.outcome {
+            Ok(GitLook::Unchanged { .. }) => "unchanged",
+            Ok(GitLook::Moved(_)) => "moved",
+            Ok(GitLook::BranchGone) => "branch_gone",
+            Ok(GitLook::Empty) => "empty",
+            Err(_) => "error",
+        });
         match seen.outcome {
             Ok(GitLook::Unchanged { .. }) => self.saw_git(at),
             Ok(GitLook::Moved(snapshot)) => {
@@ -134,7 +148,9 @@ impl Engine {
                     tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; the new tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
+                let began = Instant::now();
                 let touched = plans::take(&mut self.catalog, &self.branch, &snapshot);
+                self.tally.took(Stage::Read, began.elapsed());
                 if let Some(files) = &mut self.files {
                     let now = |change: &git::Change| change.now.clone();
                     files.extend(
@@ -149,7 +165,7 @@ impl Engine {
                     tracing::warn!(code = finding.code, file = place, "{}", finding.message);
                 }
                 self.saw_git(at);
-                self.touched(touched);
+                self.touched(touched, seen.at);
                 if first {
                     self.find_orphans();
                 }
@@ -176,13 +192,14 @@ impl Engine {
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
     fn lost_git(&mut self, error: String) {
+        self.tally.error("git");
         if self.git_error.as_ref() != Some(&error) {
             tracing::warn!(branch = %self.branch, "cannot read the plan repository: {error}; the last good plans stay in force");
         }
         self.git_error = Some(error);
     }
 
-    fn touched(&mut self, touched: Touched) {
+    fn touched(&mut self, touched: Touched, looked: Instant) {
         for object in &touched.objects {
             let living = self.catalog.entry(object).filter(|entry| entry.removed.is_none());
             let owner = living.map(|entry| self.owner(&entry.plan.key).to_string());
@@ -192,6 +209,7 @@ impl Engine {
             self.apply_plain(&kind, &key);
         }
         for object in touched.objects {
+            self.on_their_way.seen(&object, looked);
             self.want(&object);
         }
         self.mirror_commit(touched.plans.iter());
@@ -224,8 +242,9 @@ impl Engine {
     pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Seen(cluster, seen) => self.seen(cluster, seen),
-            Incoming::Written { worker, cluster, edit, outcome } => {
+            Incoming::Written { worker, cluster, edit, outcome, began } => {
                 self.in_flight -= 1;
+                self.tally.written(&outcome, began.elapsed());
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
                     self.objects.put(&cluster, edit.kind, &edit.key, answer.clone());
@@ -235,6 +254,7 @@ impl Engine {
             Incoming::Looked { worker, cluster, found } => {
                 self.in_flight -= 1;
                 if let Err(error) = &found {
+                    self.tally.error("look");
                     tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
@@ -267,6 +287,7 @@ impl Engine {
             }
             Seen::Away { error, since } => {
                 tracing::warn!(%cluster, %since, "the cluster is away: {error}");
+                self.tally.error("cluster_away");
                 self.away.insert(cluster.clone(), error);
                 self.reach(&cluster, Some(since));
             }
@@ -353,8 +374,10 @@ impl Engine {
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
         let shows = !matches!(event, Event::Look);
+        let began = Instant::now();
         let effects = worker.handle(event, now, &self.view);
-        let done = worker.is_done();
+        self.tally.took(Stage::Decide, began.elapsed());
+        let (done, busy) = (worker.is_done(), worker.is_busy());
         if shows || !effects.is_empty() {
             self.mirror_route(key);
         }
@@ -362,6 +385,9 @@ impl Engine {
         let renamed = self.links.set(key, worker.destination_rule(), worker.service());
         for effect in effects {
             self.perform(key, effect);
+        }
+        if !busy {
+            self.on_their_way.rests(key);
         }
         if done {
             self.dismiss(key);

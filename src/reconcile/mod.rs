@@ -21,6 +21,7 @@ mod report;
 mod resource;
 mod run;
 mod standing;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -32,4 +33,5 @@ pub use outlook::Still;
 pub use report::{Ask, ClusterReport, PlanReport, Reached, Report, RepositoryReport};
 pub use run::{Ending, Options, run};
 pub use standing::{Standing, severity, status_list, status_schema};
+pub use tally::{BOUNDS_S, Durations, Stage, Tally};
 pub use worker::{Effect, Event, Live, News, Sight, Worker};

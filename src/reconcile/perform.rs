@@ -1,16 +1,18 @@
 //! Performs what workers ask for: writes, looks, timers, news.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     cluster::{self, Announcement},
     istio::ObjectKind,
     plan::ObjectKey,
+    rollout::What,
 };
 
 use super::{
     Effect, News, Worker, announce,
     engine::{Engine, Incoming},
+    tally::Stage,
 };
 
 impl Engine {
@@ -21,13 +23,13 @@ impl Engine {
                     return;
                 };
                 let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
-                let worker = key.clone();
+                let (worker, began) = (key.clone(), Instant::now());
                 self.in_flight += 1;
                 tokio::spawn(async move {
                     let _permit = writes.acquire_owned().await;
                     let outcome = cluster::write(&client, &edit, false).await;
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome });
+                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });
                 });
             }
             Effect::Look { cluster, virtual_service, destination_rule } => {
@@ -59,9 +61,15 @@ impl Engine {
         }
     }
 
-    fn announce(&self, key: &ObjectKey, cluster: &str, news: &News) {
-        let owner = self.workers.get(key).and_then(Worker::journal).map(|journal| journal.owner.to_string());
-        announce::log(cluster, key, owner.as_deref().unwrap_or_default(), news);
+    fn announce(&mut self, key: &ObjectKey, cluster: &str, news: &News) {
+        let journal = self.workers.get(key).and_then(Worker::journal).map(|journal| &**journal);
+        announce::log(cluster, key, journal, news);
+        self.tally.news(cluster, news, journal);
+        if matches!(news, News::Transition(transition) if transition.what != What::Accepted)
+            && let Some(took) = self.on_their_way.arrived(key)
+        {
+            self.tally.took(Stage::CommitToLive, took);
+        }
         let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
         if let (Some(announcer), Some(uid)) = (self.announcers.get(cluster), uid) {
             let Announcement { warning, reason, action, note, .. } = announce::event(cluster, news);

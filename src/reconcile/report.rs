@@ -6,15 +6,22 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::{
+    cluster::{Announcer, Answer, Verb},
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, Revision, Traffic},
     rollout::{ClusterName, Journal, Owner, Reason},
 };
 
-use super::{Worker, engine::Engine};
+use super::{Tally, Worker, engine::Engine, view::Place};
 
-/// A question for the present report; whoever stopped waiting is not answered.
-pub type Ask = oneshot::Sender<Report>;
+/// A question for the present report.
+#[derive(Debug)]
+pub struct Ask {
+    /// Whether plans and tally are asked for; the rest costs next to nothing.
+    pub whole: bool,
+    /// Where the answer goes; whoever stopped waiting is not answered.
+    pub answer: oneshot::Sender<Report>,
+}
 
 /// Everything at one instant.
 #[derive(Clone, Debug)]
@@ -29,6 +36,8 @@ pub struct Report {
     pub clusters: Vec<ClusterReport>,
     /// Every plan that is in force, removed but not let go, or live without a plan; by owner.
     pub plans: Vec<PlanReport>,
+    /// What was counted since the start.
+    pub tally: Tally,
 }
 
 /// How one plan repository stands.
@@ -57,6 +66,10 @@ pub struct ClusterReport {
     pub synced: bool,
     /// Why it is away; none while it answers.
     pub away: Option<String>,
+    /// Requests so far.
+    pub requests: BTreeMap<(Verb, Answer), u64>,
+    /// Events that were never published.
+    pub events_dropped: u64,
 }
 
 /// How one plan stands.
@@ -88,15 +101,17 @@ pub struct Reached {
 }
 
 impl Engine {
-    /// Everything at this instant; its cost grows with the number of plans.
-    pub(super) fn report(&self) -> Report {
+    /// What is known at this instant; the cost of a whole one grows with the number of plans.
+    pub(super) fn report(&self, whole: bool) -> Report {
         let mut plans: Vec<PlanReport> =
-            self.workers.iter().map(|(route, worker)| self.plan_report(route, worker)).collect();
+            self.workers.iter().filter(|_| whole).map(|(route, worker)| self.plan_report(route, worker)).collect();
         plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
-        let cluster = |name: &ClusterName| ClusterReport {
+        let cluster = |(name, place): (&ClusterName, &Place)| ClusterReport {
             name: name.clone(),
             synced: self.synced.contains(name),
             away: self.away.get(name).cloned(),
+            requests: place.cluster.requests(),
+            events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
         };
         let repository = RepositoryReport {
             name: self.repository.clone(),
@@ -110,8 +125,9 @@ impl Engine {
             at: self.clock.now(),
             ready: self.is_informed(),
             repositories: vec![repository],
-            clusters: self.view.places.keys().map(cluster).collect(),
+            clusters: self.view.places.iter().map(cluster).collect(),
             plans,
+            tally: if whole { self.tally.clone() } else { Tally::default() },
         }
     }
 

@@ -108,10 +108,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             Some(event) = incoming.recv() => engine.incoming(event),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
-            Some(ask) = asked(&mut options.asks) => {
-                // Whoever asked may have gone.
-                let _ = ask.send(engine.report());
-            }
+            Some(ask) = asked(&mut options.asks) => if !ask.answer.is_closed() {
+                // Whoever asked may have gone meanwhile.
+                let _ = ask.answer.send(engine.report(ask.whole));
+            },
             () = &mut patience, if options.once && !engine.is_informed() => break,
         }
         if options.once && engine.is_idle() {

@@ -315,6 +315,20 @@ impl Millis {
     }
 }
 
+impl Cause {
+    /// A stable name for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Stop(_) => "Stop",
+            Self::LoweredByHand(_) => "LoweredByHand",
+            Self::Rejected(_) => "Rejected",
+            Self::FailedBefore => "FailedBefore",
+            Self::EndpointsGone(_) => "EndpointsGone",
+            Self::Deadline(_) => "Deadline",
+        }
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
