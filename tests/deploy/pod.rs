@@ -1,6 +1,7 @@
 //! The Deployment: a command line that tidegate accepts, in a pod that may do nothing else.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use kube::api::PostParams;
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use crate::controlplane::ControlPlane;
 use crate::kubernetes::{api, create};
 use crate::render::{documents, kustomized, only, overlay, rendered};
+use crate::tools::printed;
 
 /// Values that make the chart give every flag that it knows.
 const ALL: [&str; 3] = [
@@ -23,6 +25,22 @@ fn pod(text: &str) -> Value {
 
 fn arguments(pod: &Value) -> Vec<String> {
     pod["containers"][0]["args"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_argument_that_the_chart_gives_is_one_of_run() {
+    let help = printed(Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["run", "--help"]));
+    let known: BTreeSet<&str> = help.split([' ', ',', '\n']).filter(|word| word.starts_with("--")).collect();
+    let mut given = BTreeSet::new();
+    for values in ALL {
+        let arguments = arguments(&pod(&rendered(values)));
+        assert_eq!(arguments[0], "run");
+        given.extend(arguments[1..].iter().map(|argument| argument.split('=').next().unwrap().to_owned()));
+    }
+    for flag in &given {
+        assert!(known.contains(flag.as_str()), "{flag} is none of `tidegate run`");
+    }
+    assert!(given.len() > 15, "{given:?}");
 }
 
 /// What the pod's arguments point to is mounted there, and a secret is never an argument or a variable.

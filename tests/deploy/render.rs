@@ -165,6 +165,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("image.tagg=1", "tagg"),
         ("git.auth=kerberos", "must be one of"),
         ("git.auth=token", "git.secretName is needed"),
+        ("git.auth=password,git.secretName=git", "git.username is needed"),
         ("git.privateCA=true", "git.secretName is needed"),
         ("verify.mode=tip", "verify.configMapName and verify.files are needed"),
         ("repository.interval=soon", "repository.interval"),

@@ -11,7 +11,7 @@ use crate::mutate::{Mutator, Rng};
 const FIXED_SEED: u64 = 0x7469_6465_6761_7465;
 /// How many of those there are, and how long they may take on a slow machine.
 const FIXED_RUNS: u64 = 4_000;
-const FIXED_MAX: Duration = Duration::from_secs(20);
+const FIXED_MAX: Duration = Duration::from_secs(12);
 /// How long the runs with a fresh seed take.
 const FRESH: Duration = Duration::from_secs(4);
 /// No single input may take longer, in a debug build on a busy machine.
