@@ -279,8 +279,9 @@ impl Engine {
             }
             Incoming::Looked { worker, cluster, found } => {
                 self.in_flight -= 1;
-                if found.is_err() {
+                if let Err(error) = &found {
                     self.tally.error("look");
+                    tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
             }
