@@ -31,7 +31,9 @@ pub(super) fn event(cluster: &str, news: &News) -> Option<Announcement> {
         }
     };
     let key = ObjectKey { namespace: String::new(), name: String::new() };
-    Some(Announcement { kind: ObjectKind::VirtualService, key, uid: String::new(), warning, reason, action, note })
+    let folds = matches!(news, News::DriftCorrected(_));
+    let kind = ObjectKind::VirtualService;
+    Some(Announcement { kind, key, uid: String::new(), warning, reason, action, note, folds })
 }
 
 /// The log line for a piece of news.

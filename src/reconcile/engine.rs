@@ -49,6 +49,7 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) repository: String,
     pub(super) branch: String,
+    pub(super) git_meter: git::GitMeter,
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
@@ -102,6 +103,7 @@ impl Engine {
             clock: Clock::start(),
             repository: source.name.clone(),
             branch: source.branch.clone(),
+            git_meter: source.meter.clone(),
             catalog: Catalog::new(),
             view: View {
                 places,
@@ -178,9 +180,9 @@ impl Engine {
                     self.find_orphans();
                 }
             }
-            Ok(GitLook::BranchGone) => self.lost_git("the branch is gone".to_owned()),
-            Ok(GitLook::Empty) => self.lost_git("the repository has no branch".to_owned()),
-            Err(error) => self.lost_git(format!("{error}; {}", error.hint())),
+            Ok(GitLook::BranchGone) => self.lost_git("not_found", "the branch is gone".to_owned()),
+            Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
+            Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
     }
 
@@ -217,8 +219,8 @@ impl Engine {
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
-    fn lost_git(&mut self, error: String) {
-        self.tally.error("git");
+    fn lost_git(&mut self, category: &str, error: String) {
+        self.tally.error(format!("git_{category}"));
         if self.git_error.as_ref() != Some(&error) {
             tracing::warn!(branch = %self.branch, "cannot read the plan repository: {error}; the last good plans stay in force");
         }

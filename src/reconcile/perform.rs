@@ -90,9 +90,7 @@ impl Engine {
         if let (Some(announcer), Some(uid), Some(event)) =
             (self.announcers.get(cluster), uid, announce::event(cluster, news))
         {
-            let Announcement { warning, reason, action, note, .. } = event;
-            let kind = ObjectKind::VirtualService;
-            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
+            announcer.announce(Announcement { key: key.clone(), uid, ..event });
         }
     }
 }

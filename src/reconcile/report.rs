@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     cluster::{Announcer, Answer, Verb},
+    git::Operation,
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, Revision, Traffic, VersionName},
     rollout::{ClusterName, Journal, Owner, Phase, Reason},
@@ -59,6 +60,8 @@ pub struct RepositoryReport {
     pub error: Option<String>,
     /// What is wrong with its plans at the accepted tip.
     pub findings: Vec<Finding>,
+    /// How often each operation on it had each outcome.
+    pub requests: Vec<(Operation, &'static str, u64)>,
 }
 
 /// How one cluster stands.
@@ -185,6 +188,7 @@ impl Engine {
             last_look: self.view.git.last_look,
             error: self.git_error.clone(),
             findings: self.catalog.findings().cloned().collect(),
+            requests: self.git_meter.requests(),
         };
         Report {
             at: self.clock.now(),

@@ -93,6 +93,12 @@ metrics! {
     "tidegate_errors_total" Counter "" &["category"], "What failed; it is tried again by itself.",
         |scrape, sink| scrape.report.tally.errors.iter().try_for_each(|(category, count)| sink.counter([category], *count));
     "tidegate_git_looks_total" Counter "" &["repository", "outcome"], "Looks at the plan repository, by what was seen.", git_looks;
+    "tidegate_git_requests_total" Counter "" &["repository", "operation", "outcome"],
+        "What was asked of the plan repository, by how it ended.",
+        |scrape, sink| scrape.report.repositories.iter().try_for_each(|repository| {
+            let mut requests = repository.requests.iter();
+            requests.try_for_each(|(operation, outcome, count)| sink.counter([&repository.name, operation.name(), outcome], *count))
+        });
     "tidegate_git_last_look_timestamp_seconds" Gauge "seconds" &["repository"],
         "When the plan repository was last read, in seconds since 1970.", git_last_look;
     "tidegate_git_reachable" Gauge "" &["repository"], "1 where the last look at the plan repository was good, else 0.",
