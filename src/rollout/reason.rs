@@ -57,6 +57,11 @@ pub enum Reason {
     },
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
+    /// The plan's only document is not valid, or stands against another plan: none of it is in force.
+    Refused {
+        /// The first finding, in short; empty where there is none.
+        why: String,
+    },
     /// `pause: true`.
     Paused,
     /// `suspend: true`.
@@ -166,6 +171,7 @@ impl Reason {
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
             Self::NewerInvalid => "NewerPlanInvalid",
+            Self::Refused { .. } => "PlanRefused",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
             Self::Stopped { .. } => "Stopped",
@@ -196,6 +202,7 @@ impl Reason {
             self,
             Self::NewerInvalid
                 | Self::NoNamespace { .. }
+                | Self::Refused { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
@@ -260,6 +267,11 @@ impl std::fmt::Display for Reason {
             Self::NewerInvalid => write!(
                 f,
                 "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"
+            ),
+            Self::Refused { why } => write!(
+                f,
+                "the plan is refused and not in force{}{why}; correct it, `tidegate check` shows how",
+                if why.is_empty() { "" } else { ": " }
             ),
             Self::Paused => write!(f, "nothing rises: the plan says `pause: true`"),
             Self::Suspended => write!(f, "nothing is written, not even a way back: the plan says `suspend: true`"),

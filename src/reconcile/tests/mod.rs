@@ -7,4 +7,5 @@ mod journals;
 mod laws;
 mod model;
 mod pair;
+mod resource;
 mod simulation;
