@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     cluster::{self, CanaryPlan, Published, Written},
     istio::lens,
-    plan::{Finding, ObjectKey, PlanKey},
+    plan::{ObjectKey, PlanKey},
     rollout::{ClusterName, Journal, OWNER, Phase},
 };
 
@@ -208,8 +208,9 @@ impl Engine {
             }
         }
         if self.catalog.is_written(key) && !self.catalog.has_plan(key) {
-            let findings: Vec<&Finding> = self.catalog.findings_of(key).collect();
-            return Wish::Be(Box::new(resource::refused(&self.repository, key, &self.branch, &findings)));
+            let report = self.refused_report(key);
+            let plan = resource::of(&report, cluster, &self.branch, self.catalog.findings_of(key));
+            return plan.map_or(Wish::Stay, |plan| Wish::Be(Box::new(plan)));
         }
         let owner = self.owner(key).to_string();
         let released = |live: &Value| matches!(Journal::on(live), Some(Ok(journal)) if matches!(journal.phase, Phase::Released { .. }));

@@ -13,7 +13,7 @@ use crate::{
     cluster::{Announcer, Answer, Verb},
     git::Operation,
     istio::live_shares,
-    plan::{Finding, ObjectKey, Plan, Revision, Traffic, VersionName},
+    plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
     rollout::{ClusterName, Journal, Owner, Phase, Reason},
 };
 
@@ -39,7 +39,7 @@ pub struct Report {
     pub repositories: Vec<RepositoryReport>,
     /// The clusters.
     pub clusters: Vec<ClusterReport>,
-    /// Every plan that is in force, removed but not let go, or live without a plan; by owner.
+    /// Every plan that is in force, refused, removed but not let go, or live without a plan; by owner.
     pub plans: Vec<PlanReport>,
     /// What was counted since the start.
     pub tally: Tally,
@@ -173,6 +173,7 @@ impl Engine {
     pub(super) fn report(&self, whole: bool) -> Report {
         let mut plans: Vec<PlanReport> =
             self.workers.iter().filter(|_| whole).map(|(route, worker)| self.plan_report(route, worker)).collect();
+        plans.extend(self.catalog.refused().filter(|_| whole).map(|key| self.refused_report(key)));
         plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
         let cluster = |(name, place): (&ClusterName, &Place)| ClusterReport {
             name: name.clone(),
@@ -197,6 +198,22 @@ impl Engine {
             clusters: self.view.places.iter().map(cluster).collect(),
             plans,
             tally: if whole { self.tally.clone() } else { Tally::default() },
+        }
+    }
+
+    /// The report of a plan that is refused and has no worker.
+    pub(super) fn refused_report(&self, key: &PlanKey) -> PlanReport {
+        let error = self.catalog.findings_of(key).find(|finding| finding.severity == Severity::Error);
+        let why = error.map_or_else(String::new, |finding| format!("{}, {}", finding.code, finding.message));
+        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached { position: None, live: None });
+        PlanReport {
+            owner: Some(self.owner(key)),
+            route: ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() },
+            plan: None,
+            newer_invalid: false,
+            reason: Some(Reason::Refused { why }),
+            next: None,
+            reached: self.view.places.keys().map(nothing).collect(),
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cluster::{CanaryPlan, Condition},
-    plan::{Finding, PlanKey, Severity, Traffic, shown},
+    plan::{Finding, Traffic, shown},
     rollout::{Owner, Phase, Reason},
 };
 
@@ -14,10 +14,7 @@ use super::{PlanReport, Standing, severity};
 /// More of them help nobody, and the resource stays small.
 const FINDINGS_MAX: usize = 20;
 
-/// The reason of a plan that was refused and never came into force.
-pub(super) const REFUSED: &str = "PlanRefused";
-
-/// The resource, in one cluster, of a plan that has a worker; none before its first decision.
+/// The resource of a plan in one cluster; none before the first decision about it.
 pub(super) fn of<'a>(
     report: &PlanReport,
     cluster: &str,
@@ -51,19 +48,6 @@ pub(super) fn of<'a>(
         status,
         conditions: conditions(report, reason),
     })
-}
-
-/// The resource of a plan that was refused and is not in force.
-pub(super) fn refused(repository: &str, key: &PlanKey, branch: &str, findings: &[&Finding]) -> CanaryPlan {
-    let owner = Owner { repository: repository.to_owned(), plan: key.clone() };
-    let mut status = Map::from_iter([("phase".to_owned(), json!("Unknown"))]);
-    about(&mut status, &owner, branch, findings.iter().copied());
-    let first = findings.iter().find(|finding| finding.severity == Severity::Error);
-    let why = first.map_or_else(String::new, |finding| format!(" ({}: {})", finding.code, finding.message));
-    let message = shown(&format!("the plan is refused and not in force{why}; correct it, `tidegate check` shows how"));
-    let condition = |holds| Condition { holds, reason: REFUSED, message: message.clone() };
-    let conditions = [condition(false), condition(false), condition(true)];
-    CanaryPlan { key: key.clone(), owner: owner.to_string(), spec: json!({}), status, conditions }
 }
 
 /// Ready, Reconciling and Stalled: always exactly one of them holds, so that kstatus reads Current, InProgress or Failed.

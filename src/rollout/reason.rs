@@ -62,6 +62,11 @@ pub enum Reason {
     },
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
+    /// The plan's only document is not valid, or stands against another plan: none of it is in force.
+    Refused {
+        /// The first finding, in short; empty where there is none.
+        why: String,
+    },
     /// `pause: true`.
     Paused,
     /// `suspend: true`.
@@ -197,6 +202,7 @@ impl Reason {
             Self::Blind { .. } => "GitNotSeen",
             Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
+            Self::Refused { .. } => "PlanRefused",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
             Self::Stopped { .. } => "Stopped",
@@ -231,6 +237,7 @@ impl Reason {
             Self::TipNotAccepted { .. }
                 | Self::NewerInvalid
                 | Self::NoNamespace { .. }
+                | Self::Refused { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
@@ -300,6 +307,11 @@ impl std::fmt::Display for Reason {
             Self::NewerInvalid => write!(
                 f,
                 "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"
+            ),
+            Self::Refused { why } => write!(
+                f,
+                "the plan is refused and not in force{}{why}; correct it, `tidegate check` shows how",
+                if why.is_empty() { "" } else { ": " }
             ),
             Self::Paused => write!(f, "nothing rises: the plan says `pause: true`"),
             Self::Suspended => write!(f, "nothing is written, not even a way back: the plan says `suspend: true`"),

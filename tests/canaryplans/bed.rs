@@ -63,11 +63,21 @@ impl Plane {
         let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/crd.yaml");
         self.kubectl(&["apply", "--server-side", "-f", definition]);
         self.kubectl(&["wait", "--for=condition=Established", "crd/canaryplans.tidegate.dev", "--timeout=30s"]);
+        // What kubectl knows of a server lags behind what the server knows.
+        let group = ["api-resources", "--cached=false", "--api-group=tidegate.dev"];
+        let end = std::time::Instant::now() + SOON;
+        while !self.kubectl(&group).contains("cplan") {
+            assert!(std::time::Instant::now() < end, "the resource is not discovered in {SOON:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// What kubectl prints; it has to succeed.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        printed(kubectl().arg("--kubeconfig").arg(self.server.kubeconfig()).args(arguments))
+        let cache = self.audit.with_file_name("cache");
+        let mut command = kubectl();
+        command.arg("--kubeconfig").arg(self.server.kubeconfig()).arg("--cache-dir").arg(cache);
+        printed(command.args(arguments))
     }
 
     /// Every request about CanaryPlans so far.
@@ -139,7 +149,17 @@ impl<'p> Bed<'p> {
     fn run_arguments(&self, more: &[&str]) -> Vec<String> {
         let location = self.repository.location();
         // The repository's name is the test's own, as the tests share a cluster.
-        let run = ["run", "--repo", &location, "--repo-name", &self.namespace, "--convergence-wait", "1100ms"];
+        let run = [
+            "run",
+            "--repo",
+            &location,
+            "--repo-name",
+            &self.namespace,
+            "--convergence-wait",
+            "1100ms",
+            "--interval",
+            "2s",
+        ];
         self.arguments(&[&run[..], more].concat())
     }
 

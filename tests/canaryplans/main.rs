@@ -11,6 +11,7 @@ mod absent;
 mod bed;
 #[path = "../support/controlplane.rs"]
 mod controlplane;
+mod definition;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;
 mod many;
@@ -20,6 +21,7 @@ mod refused;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
+mod server;
 #[path = "../support/tools.rs"]
 mod tools;
 mod walk;

@@ -31,7 +31,7 @@ async fn a_refused_plan_is_shown_with_its_findings_until_it_is_corrected() {
     assert_eq!(row, [bed.namespace.as_str(), "web", "Unknown", "-", "-", "-", "-", "PlanRefused"]);
     let why = bed.ask(&["why", &format!("{}/web", bed.namespace)]).await;
     assert_eq!(why.code, 1, "{why:?}");
-    assert!(why.stdout.contains("the plan is refused and not in force (TG05: "), "{}", why.stdout);
+    assert!(why.stdout.contains("the plan is refused and not in force: TG05, "), "{}", why.stdout);
     let stop = bed.ask(&["stop", &format!("{}/web", bed.namespace), "--reason", "x"]).await;
     assert_eq!(stop.code, 3, "{stop:?}");
     assert!(stop.stderr.contains("nothing of the plan is live"), "{}", stop.stderr);
