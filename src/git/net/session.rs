@@ -44,7 +44,7 @@ impl<'a> Session<'a> {
     /// A remote for the place of the look; nothing is sent yet.
     pub(super) fn remote<'r>(&self, repository: &'r Repository) -> Result<Remote<'r>, Fault> {
         let place = &self.look.place;
-        self.web.point(place, &self.look.keys)?;
+        self.web.point(place, &self.look.keys, self.look.bytes_max)?;
         let url = match &self.look.keys {
             Keys::Http { .. } => format!("{WEB_SCHEME}://repository"),
             Keys::Ssh(keys) => {
@@ -195,13 +195,17 @@ impl<'a> Session<'a> {
 
 /// Leaves the keys that are known for the host where libssh2 looks which kinds of keys to ask for.
 fn trust(place: &crate::git::Place, keys: &SshKeys) -> Result<(), Fault> {
-    let failed = |why: String| Fault::Unusable { what: "the known hosts".to_owned(), why };
-    let home = std::env::var_os("HOME").ok_or_else(|| failed("there is no home folder".to_owned()))?;
-    let folder = Path::new(&home).join(".ssh");
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => Fault::Full,
+        _ => Fault::Disk { words: words(&error.to_string()) },
+    };
+    let folder = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
+    let file = folder.join("known_hosts");
     let lines = KnownHost::of(&keys.known_hosts, &place.host, place.port).lines(&place.host, place.port);
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(folder.join("known_hosts"), lines))
-        .map_err(|error| failed(error.to_string()))
+    if std::fs::read_to_string(&file).is_ok_and(|there| there == lines) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, lines)).map_err(failed)
 }
 
 /// An object that is reachable from `tip`, not from `stands`, and not there.
