@@ -110,7 +110,12 @@ impl Transport for Remote {
 
     fn fetch(&mut self, mirror: &Repository, _tip: Oid) -> Result<Oid, GitError> {
         match self.ask(mirror.path(), Request::Fetch, self.access.limits.fetch)? {
-            Answer::Fetched(id) => Ok(mirror.find_commit(self.oid(&id)?)?.id()),
+            Answer::Fetched { tip, much } => {
+                if much {
+                    self.child = None;
+                }
+                Ok(mirror.find_commit(self.oid(&tip)?)?.id())
+            }
             _ => Err(self.odd()),
         }
     }
