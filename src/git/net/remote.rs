@@ -148,6 +148,8 @@ fn start(program: &Path, home: &Path) -> io::Result<Running> {
     std::fs::create_dir_all(home)?;
     let mut command = Command::new(program);
     command.arg0("tidegate").arg(ARGUMENT).env_clear().env("HOME", home).current_dir(home);
+    // Ctrl-C in a terminal is for the parent, which finishes what is under way.
+    command.process_group(0);
     command.envs(ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let (Some(mut input), Some(mut output)) = (process.stdin.take(), process.stdout.take()) else {
