@@ -6,7 +6,7 @@ use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    git::Content,
+    git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
     serve::Ends,
@@ -29,6 +29,10 @@ pub(super) struct Run {
     cluster: ClusterArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
+    /// it, or reject it until the branch descends again
+    #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
+    history_policy: String,
     /// How often to look at the repository when nothing hints at a change
     #[arg(long, default_value = "30s", value_parser = duration)]
     interval: Duration,
@@ -55,7 +59,12 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         log(&self.log_format);
-        let source = self.repository.source(self.interval)?;
+        let mut source = self.repository.source(self.interval)?;
+        source.trust.history = match self.history_policy.as_str() {
+            "hold" => HistoryPolicy::Hold,
+            "reject" => HistoryPolicy::Reject,
+            _ => HistoryPolicy::Accept,
+        };
         let served = if self.once { None } else { self.serve.start(&source.branch).await? };
         let (server, ends) = served.unzip();
         let (asks, asked) = match ends {
@@ -99,7 +108,10 @@ impl Run {
         for what in &ending.unreached {
             eprintln!("error: {what}");
         }
-        let stuck = ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
+        if let Some(why) = &ending.refused {
+            eprintln!("error: plan repository: {why}");
+        }
+        let stuck = ending.refused.is_some() || ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
         Ok(match (ending.unreached.is_empty(), ending.findings.is_empty() && !stuck) {
             (false, _) => UNREACHED,
             (true, false) => FINDINGS,

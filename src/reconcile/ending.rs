@@ -10,7 +10,8 @@ use super::{
 impl Engine {
     /// Whether Git and every cluster have been read.
     pub(super) fn is_informed(&self) -> bool {
-        self.tip.is_some() && self.view.places.keys().all(|name| self.synced.contains(name))
+        (self.tip.is_some() || self.view.git.refused.is_some())
+            && self.view.places.keys().all(|name| self.synced.contains(name))
     }
 
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
@@ -62,6 +63,7 @@ impl Engine {
         }
         unreached.sort();
         let files = self.files.clone().unwrap_or_default();
-        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), unreached }
+        let refused = self.view.git.refused.as_deref().map(str::to_owned);
+        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), refused, unreached }
     }
 }

@@ -103,7 +103,7 @@ impl Engine {
             catalog: Catalog::new(),
             view: View {
                 places,
-                git: GitSight { last_look: None, max_age_s: max_git_age_s },
+                git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 living: Default::default(),
                 pending: HashMap::new(),
             },
@@ -137,15 +137,17 @@ impl Engine {
         self.tally.look(match &seen.outcome {
             Ok(GitLook::Unchanged { .. }) => "unchanged",
             Ok(GitLook::Moved(_)) => "moved",
+            Ok(GitLook::Refused(_)) => "refused",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
             Err(_) => "error",
         });
         match seen.outcome {
-            Ok(GitLook::Unchanged { .. }) => self.saw_git(at),
+            Ok(GitLook::Unchanged { .. }) => self.looked(at, None),
+            Ok(GitLook::Refused(refused)) => self.looked(at, Some(&refused)),
             Ok(GitLook::Moved(snapshot)) => {
                 if snapshot.rewritten {
-                    tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; the new tip is followed");
+                    tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; this tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
                 let began = Instant::now();
@@ -164,8 +166,11 @@ impl Engine {
                     let place = finding.place.as_ref().map_or("", |place| place.file.as_str());
                     tracing::warn!(code = finding.code, file = place, "{}", finding.message);
                 }
-                self.saw_git(at);
+                let changed = self.saw_git(at, snapshot.refused.as_ref());
                 self.touched(touched, seen.at);
+                if changed {
+                    self.look_all();
+                }
                 if first {
                     self.find_orphans();
                 }
@@ -176,7 +181,16 @@ impl Engine {
         }
     }
 
-    fn saw_git(&mut self, at: jiff::Timestamp) {
+    /// Takes in a look that brought no plans.
+    fn looked(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) {
+        if self.saw_git(at, refused) {
+            self.look_all();
+        }
+    }
+
+    /// Notes that Git was seen, and whether what it is at counts; returns whether that may let something rise, or not
+    /// any more. A tip that does not count is a good look: it is known what the branch is at.
+    fn saw_git(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) -> bool {
         if self.git_error.take().is_some() {
             tracing::info!(branch = %self.branch, "the plan repository is read again");
         }
@@ -185,9 +199,18 @@ impl Engine {
         };
         let was_blind = self.view.git.last_look.is_none_or(blind);
         self.view.git.last_look = Some(at);
-        if was_blind {
-            self.look_all();
+        let refused = refused.map(|refused| Arc::from(format!("{refused}; {}", refused.hint())));
+        let judged = self.view.git.refused != refused;
+        if judged {
+            match &refused {
+                Some(why) => {
+                    tracing::warn!(branch = %self.branch, "{why}; the last accepted plans stay in force and nothing rises")
+                }
+                None => tracing::info!(branch = %self.branch, "the tip is accepted again"),
+            }
+            self.view.git.refused = refused;
         }
+        was_blind || judged
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.

@@ -58,6 +58,8 @@ pub struct Ending {
     pub findings: Vec<Finding>,
     /// The files that Git showed, where one round was run: what the findings point into.
     pub files: BTreeMap<String, Content>,
+    /// Why the commit that the branch is at does not count, if so.
+    pub refused: Option<String>,
     /// What could not be reached.
     pub unreached: Vec<String>,
 }

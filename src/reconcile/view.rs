@@ -56,7 +56,7 @@ impl Sight for View {
     }
 
     fn git(&self) -> GitSight {
-        self.git
+        self.git.clone()
     }
 
     fn lives(&self, owner: &str) -> bool {

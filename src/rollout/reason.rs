@@ -48,6 +48,11 @@ pub enum Reason {
         /// When it was.
         last_look: Option<Timestamp>,
     },
+    /// The branch is at a commit that does not count.
+    TipNotAccepted {
+        /// Why, with what to do.
+        why: String,
+    },
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
     /// `pause: true`.
@@ -157,6 +162,7 @@ impl Reason {
             Self::Endpoints { .. } => "EndpointsNotReady",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
+            Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
@@ -186,7 +192,8 @@ impl Reason {
     pub const fn needs_a_person(&self) -> bool {
         matches!(
             self,
-            Self::NewerInvalid
+            Self::TipNotAccepted { .. }
+                | Self::NewerInvalid
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
@@ -242,6 +249,7 @@ impl std::fmt::Display for Reason {
                 write!(f, "nothing rises: the plan repository was last read at {last}; going back still works")
             }
             Self::Blind { last_look: None } => write!(f, "nothing rises: the plan repository was not read yet"),
+            Self::TipNotAccepted { why } => write!(f, "nothing rises: {why}; going back still works"),
             Self::NewerInvalid => write!(
                 f,
                 "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"

@@ -48,7 +48,7 @@ impl Sight for Around {
     }
 
     fn git(&self) -> GitSight {
-        self.git
+        self.git.clone()
     }
 
     fn lives(&self, owner: &str) -> bool {
@@ -130,7 +130,7 @@ pub(super) struct Sim {
 impl Sim {
     pub(super) fn new() -> Self {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
-        let git = GitSight { last_look: Some(now), max_age_s: 300 };
+        let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         let around = Around { ready: BTreeMap::new(), git, offset_ms: Some(0), living: Vec::new(), claims: Vec::new() };
         let mut sim = Self {
             now,
