@@ -145,7 +145,6 @@ impl Engine {
             Ok(GitLook::Refused(_)) => "refused",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
-            Ok(GitLook::Refused(_)) => "refused",
             Err(_) => "error",
         });
         match seen.outcome {
