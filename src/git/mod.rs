@@ -38,7 +38,7 @@ pub use history::FileVersion;
 pub use location::{Location, Place, Scheme};
 pub use meter::{GitMeter, Operation};
 pub use mirror::{Look, Mirror, Moved, holds_commit};
-pub use net::{Child, Fault};
+pub use net::{Child, Fault, KnownHost};
 pub use poll::{Seen, follow};
 pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Version};
 pub use source::{Source, SourceError};

@@ -14,8 +14,9 @@ use super::wire::{self, Answer, Look, Request};
 /// The argument that makes a process this one.
 pub(super) const ARGUMENT: &str = "git-child";
 
-/// The most memory of its own, in bytes; files that are mapped do not count.
-const MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// The most memory of its own, in bytes; files that are mapped do not count. Less than a container's usual limit, above which
+/// the parent would be ended, too.
+const MEMORY_BYTES_MAX: u64 = 384 << 20;
 
 /// How much larger a file may be than a fetch: the index beside a pack grows with the objects.
 const FILE_BYTES_MORE: u64 = 64 << 20;
@@ -27,15 +28,15 @@ pub struct Child {
 }
 
 impl Child {
+    /// The scheme that libgit2 has to find [`transport`](Self::transport) under.
+    pub const SCHEME: &'static str = WEB_SCHEME;
+
     /// The child, if this process was started as one.
     pub fn asked() -> Option<Self> {
         let mut arguments = std::env::args_os().skip(1);
         let asked = arguments.next().is_some_and(|word| word == ARGUMENT) && arguments.next().is_none();
         asked.then(Self::default)
     }
-
-    /// The scheme that libgit2 has to find [`transport`](Self::transport) under.
-    pub const SCHEME: &'static str = WEB_SCHEME;
 
     /// Makes what carries libgit2's protocol over HTTP.
     pub fn transport(&self) -> impl Fn(&Remote<'_>) -> Result<Transport, git2::Error> + Send + Sync + use<> {
@@ -110,9 +111,9 @@ impl Child {
     }
 }
 
+/// Sets the soft limit; the hard one stays, as the next look may allow more.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
-    let most = rustix::process::getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
-    // The hard limit stays: the next look may allow more.
-    let hard = rustix::process::getrlimit(resource).maximum;
-    Ok(rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: hard })?)
+    let maximum = rustix::process::getrlimit(resource).maximum;
+    let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
+    Ok(rustix::process::setrlimit(resource, Rlimit { current, maximum })?)
 }

@@ -11,7 +11,7 @@ const LINES_MAX: usize = 100_000;
 
 /// One key that is known for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+struct Known {
     kind: String,
     key: Vec<u8>,
     revoked: bool,
@@ -19,14 +19,14 @@ pub(super) struct Known {
 
 /// What the lines for one host say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct KnownHost {
+pub struct KnownHost {
     keys: Vec<Known>,
     authority: bool,
 }
 
 impl KnownHost {
     /// Reads the lines that are about `host` on `port`.
-    pub(super) fn of(text: &str, host: &str, port: u16) -> Self {
+    pub fn of(text: &str, host: &str, port: u16) -> Self {
         let name = name(host, port);
         let mut found = Self::default();
         for line in text.lines().take(LINES_MAX) {
@@ -49,7 +49,7 @@ impl KnownHost {
     }
 
     /// Whether the host may show `key`.
-    pub(super) fn check(&self, key: &[u8]) -> Result<(), Fault> {
+    pub fn check(&self, key: &[u8]) -> Result<(), Fault> {
         let shown = shown(key);
         let same = |known: &&Known| known.key == key;
         if self.keys.iter().filter(same).any(|known| known.revoked) {

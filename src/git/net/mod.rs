@@ -25,5 +25,6 @@ use super::{Tip, Transport};
 
 pub use child::Child;
 pub use fault::Fault;
+pub use known_hosts::KnownHost;
 pub(super) use remote::Remote;
 pub(super) use wire::{Basic, Client, Keys, Proxy, SshKeys};
