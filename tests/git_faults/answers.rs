@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate::git::{Access, Fault};
 
-use super::followed::{Case, Followed, access, suffer_and_heal};
+use super::followed::{Case, Followed, Is, access, suffer_and_heal};
 use super::neighbour::Neighbour;
 use super::relay::{Fault as Cut, Relay};
 use super::support::certificates::Certificates;
@@ -29,7 +29,7 @@ async fn http_refusals_are_told_apart_and_no_redirect_is_followed() {
     let elsewhere = GitHttp::start(repository.home());
     let leads = format!("Location: {}/info/refs?service=git-upload-pack\r\n", elsewhere.url("origin.git"));
     let neighbour = Neighbour::start().await;
-    let answers: [(&str, &str, fn(&Fault) -> bool); 10] = [
+    let answers: [(&str, &str, Is); 10] = [
         ("401 Unauthorized", "", |fault| matches!(fault, Fault::Refused)),
         ("403 Forbidden", "", |fault| matches!(fault, Fault::Forbidden { .. })),
         ("403 Forbidden", "X-RateLimit-Remaining: 0\r\n", |fault| matches!(fault, Fault::Busy { status: 403, .. })),

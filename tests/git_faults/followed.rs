@@ -12,6 +12,9 @@ use super::support::repository::Repository;
 /// How long anything may take; a machine may be busy.
 pub const SOON: Duration = Duration::from_secs(60);
 
+/// Whether a fault is the expected one.
+pub type Is = fn(&Fault) -> bool;
+
 /// Short limits, so that a fault is seen soon, and the real program as child.
 pub fn access() -> Access {
     let limits = Limits { look: Duration::from_secs(3), fetch: Duration::from_secs(6), ..Limits::default() };
@@ -103,7 +106,7 @@ pub struct Case {
     pub what: String,
     pub followed: Followed,
     /// The fault that is expected.
-    pub is: fn(&Fault) -> bool,
+    pub is: Is,
     /// Ends the fault, and returns what has to live on.
     pub heal: Box<dyn FnOnce() -> Box<dyn Send> + Send>,
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tidegate::git::{Access, Fault, Limits};
 
-use super::followed::{Case, Followed, access, suffer_and_heal};
+use super::followed::{Case, Followed, Is, access, suffer_and_heal};
 use super::liars::{Liar, Lie};
 use super::neighbour::Neighbour;
 use super::relay::{Fault as Cut, Relay, Then};
@@ -18,7 +18,7 @@ use super::{ALONE, Held, children, plans};
 const IN_PACK: usize = 300_000;
 
 /// A repository behind a relay, whose fault ends when the relay passes everything on to `good`.
-fn case(what: &str, followed: Followed, is: fn(&Fault) -> bool, relay: Relay, good: SocketAddr) -> Case {
+fn case(what: &str, followed: Followed, is: Is, relay: Relay, good: SocketAddr) -> Case {
     let heal = move || -> Box<dyn Send> {
         relay.turn(good);
         relay.heal();
@@ -42,7 +42,7 @@ async fn http_that_hangs_drips_or_breaks_at_any_stage() {
     let (repository, _) = plans();
     let server = GitHttp::start(repository.home());
     let neighbour = Neighbour::start().await;
-    let cuts: [(&str, Cut, fn(&Fault) -> bool); 9] = [
+    let cuts: [(&str, Cut, Is); 9] = [
         ("nobody reads after the connection", Cut::Silence, timeout),
         ("silence in the headers", Cut::After(20, Then::Silence), timeout),
         ("a byte a second in the headers", Cut::After(20, Then::Drip), timeout),
@@ -75,7 +75,7 @@ async fn https_that_hangs_before_and_after_its_handshake() {
     let server = GitHttp::start_tls(repository.home(), &certificates, false);
     let silent = Liar::silent_after_tls(&certificates);
     let neighbour = Neighbour::start().await;
-    let cuts: [(&str, SocketAddr, Cut, fn(&Fault) -> bool); 4] = [
+    let cuts: [(&str, SocketAddr, Cut, Is); 4] = [
         ("silence in the handshake", server.address(), Cut::After(100, Then::Silence), timeout),
         ("the end in the handshake", server.address(), Cut::After(100, Then::Close), unreachable),
         ("silence after the handshake", silent.address(), Cut::Nothing, timeout),
@@ -104,7 +104,7 @@ async fn ssh_that_hangs_drips_or_breaks_at_any_stage() {
     let address = SocketAddr::from(([127, 0, 0, 1], sshd.port()));
     let neighbour = Neighbour::start().await;
     let any_end = |fault: &Fault| matches!(fault, Fault::Unreachable { .. } | Fault::Server { .. });
-    let cuts: [(&str, Cut, fn(&Fault) -> bool); 8] = [
+    let cuts: [(&str, Cut, Is); 8] = [
         ("nobody reads after the connection", Cut::Silence, timeout),
         ("silence after the version", Cut::After(10, Then::Silence), timeout),
         ("silence after the keys", Cut::AfterSshKeys(Then::Silence), timeout),
@@ -140,7 +140,7 @@ async fn a_server_that_sends_without_end_or_sense_fills_neither_memory_nor_disk(
     let quota = |fault: &Fault| matches!(fault, Fault::Quota { .. });
     let too_much = |fault: &Fault| matches!(fault, Fault::Quota { .. } | Fault::Timeout { .. });
     let odd = |fault: &Fault| matches!(fault, Fault::Garbled { .. });
-    let lies: [(Lie, fn(&Fault) -> bool); 6] = [
+    let lies: [(Lie, Is); 6] = [
         (Lie::EndlessReferences, too_much),
         (Lie::EndlessHeaders, |fault| matches!(fault, Fault::Server { .. })),
         (Lie::TooManyObjects, quota),

@@ -47,7 +47,6 @@ impl Child {
     /// Answers what comes on standard input until it ends; errs where the pipe breaks or a limit cannot be set.
     pub fn run(self) -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        limit(Resource::Core, 0)?;
         limit(Resource::Data, MEMORY_BYTES_MAX)?;
         let (mut requests, mut answers) = (io::stdin().lock(), io::stdout().lock());
         let mut next = wire::read(&mut requests)?;
