@@ -88,7 +88,7 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> 
     let snapshot = cluster::snapshot(cluster).await.map_err(Failure::unreached)?;
     let now = Timestamp::now();
     let offset = cluster.clock_offset_ms().map(|ahead| -ahead);
-    let still = Still::new(&snapshot, HashSet::new(), offset, now);
+    let still = Still::new(cluster.name(), &snapshot, HashSet::new(), offset, now);
     let of = |key: &ObjectKey, live: &Value, owner: &str| {
         let decision = still.outlook(key, None, now);
         let journal = Journal::on(live).and_then(Result::ok);

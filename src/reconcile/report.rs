@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::{
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, Revision, Traffic},
-    rollout::{ClusterName, Journal, Owner, Reason},
+    rollout::{ClusterName, Fight, Journal, Owner, Reason},
 };
 
 use super::{Worker, engine::Engine};
@@ -85,6 +85,8 @@ pub struct Reached {
     pub journal: Option<Arc<Journal>>,
     /// What callers get, as far as the route is of the plan's form.
     pub live: Option<Traffic>,
+    /// A fight over one of its objects.
+    pub fight: Option<Fight>,
 }
 
 impl Engine {
@@ -121,7 +123,8 @@ impl Engine {
         let journaled = || worker.journal().map(|journal| journal.owner.clone());
         let reached = worker.seen().map(|(cluster, journal, live)| {
             let shares = |journal: &Arc<Journal>| live_shares(live?, &journal.state.routing).traffic;
-            (cluster.clone(), Reached { journal: journal.cloned(), live: journal.and_then(shares) })
+            let (journal, live) = (journal.cloned(), journal.and_then(shares));
+            (cluster.clone(), Reached { journal, live, fight: worker.fight(cluster) })
         });
         PlanReport {
             owner: entry.map(|entry| self.owner(&entry.plan.key)).or_else(journaled),

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::plan::{Plan, Revision, Version, VersionName};
 
 use super::{
-    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What,
-    World, accept, converge, drift, gates, sight, subsets, walk,
+    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What, World, accept,
+    converge, drift, gates, sight, subsets, walk,
 };
 
 /// What to do now, and why.
@@ -169,8 +169,8 @@ impl<'a> Draft<'a> {
     fn disturbed(&mut self) -> Option<Reason> {
         for (name, view) in &self.world.clusters {
             if let Some(fight) = &view.fight {
-                let (cluster, fight) = (name.clone(), fight.clone());
                 self.wake(fight.until);
+                let (cluster, fight) = (name.clone(), Box::new(fight.clone()));
                 return Some(Reason::DriftFight { cluster, fight });
             }
         }
