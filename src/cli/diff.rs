@@ -41,8 +41,15 @@ impl Diff {
         let folder = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mut catalog = Catalog::new();
         let mut reader = Reader::open(source, folder.path()).map_err(unread)?;
-        if let Sight::Moved(snapshot) = reader.see().map_err(unread)? {
-            plans::take(&mut catalog, &branch, &snapshot);
+        match reader.see().map_err(unread)? {
+            Sight::Moved(snapshot) => {
+                plans::take(&mut catalog, &branch, &snapshot);
+            }
+            Sight::Refused(refused) => {
+                let hint = Some(refused.hint());
+                return Err(Failure { code: FINDINGS, error: anyhow::anyhow!("{refused}"), hint });
+            }
+            Sight::Unchanged { .. } | Sight::BranchGone | Sight::Empty => {}
         }
         let mut code = DONE;
         let sound = catalog.findings().all(|finding| finding.severity != Severity::Error);
@@ -102,6 +109,8 @@ impl Diff {
                 let route = route.and_then(|live| istio::delete_edit(ObjectKind::VirtualService, &live));
                 return route.into_iter().collect();
             }
+            // Somebody's change that stands is not put back.
+            Goal::Apply(apply) if apply.leave && !self.target => return Vec::new(),
             Goal::Apply(apply) => apply,
         };
         let Apply { journal, subsets, .. } = apply;

@@ -8,6 +8,8 @@ mod check;
 mod completions;
 mod demo;
 mod diff;
+mod git_access;
+mod log;
 mod picture;
 mod run;
 mod schema;

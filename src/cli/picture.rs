@@ -15,7 +15,7 @@ use crate::{
     cluster::{self, Cluster, Published},
     istio::{lens, live_shares},
     plan::{ObjectKey, Traffic},
-    reconcile::{Standing, Still, status_list},
+    reconcile::{Position, Standing, Still, status_list},
     rollout::{Journal, OWNER},
 };
 
@@ -96,12 +96,13 @@ impl Picture {
             let journal = Journal::on(live).and_then(Result::ok);
             let routing = journal.as_ref().map(|journal| journal.state.routing.clone());
             let traffic = routing.and_then(|routing| live_shares(live, &routing).traffic);
+            let position = journal.as_ref().map(Position::of);
             let standing = Standing {
                 cluster: cluster.name(),
                 owner: journal.as_ref().map(|journal| &journal.owner),
                 route: key,
                 plan: None,
-                journal: journal.as_ref(),
+                position: position.as_ref(),
                 live: traffic.as_ref(),
                 reason: Some(&decision.reason),
                 next: decision.reason.until().or(decision.wake_at),

@@ -3,10 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
-    git::Content,
+    git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
     serve::Ends,
@@ -15,6 +14,7 @@ use crate::{
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
+    log,
     serving::ServeArgs,
     terminal,
     terminal::say,
@@ -29,6 +29,10 @@ pub(super) struct Run {
     cluster: ClusterArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
+    /// it, or reject it until the branch descends again
+    #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
+    history_policy: String,
     /// How often to look at the repository when nothing hints at a change
     #[arg(long, default_value = "30s", value_parser = duration)]
     interval: Duration,
@@ -54,8 +58,13 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
-        log(&self.log_format);
-        let source = self.repository.source(self.interval)?;
+        log::start(&self.log_format);
+        let mut source = self.repository.source(self.interval)?;
+        source.trust.history = match self.history_policy.as_str() {
+            "hold" => HistoryPolicy::Hold,
+            "reject" => HistoryPolicy::Reject,
+            _ => HistoryPolicy::Accept,
+        };
         let served = if self.once { None } else { self.serve.start(&source.branch).await? };
         let (server, ends) = served.unzip();
         let (asks, asked) = match ends {
@@ -99,7 +108,10 @@ impl Run {
         for what in &ending.unreached {
             eprintln!("error: {what}");
         }
-        let stuck = ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
+        if let Some(why) = &ending.refused {
+            eprintln!("error: plan repository: {why}");
+        }
+        let stuck = ending.refused.is_some() || ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
         Ok(match (ending.unreached.is_empty(), ending.findings.is_empty() && !stuck) {
             (false, _) => UNREACHED,
             (true, false) => FINDINGS,
@@ -123,16 +135,4 @@ async fn asked_to_end() {
         _ = tokio::signal::ctrl_c() => {}
     }
     tracing::info!("asked to end: finishing the writes that are under way");
-}
-
-fn log(format: &str) {
-    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colored = terminal::colored_errors();
-    // A second subscriber is refused: then the first one is in place already.
-    let _ = if format == "json" {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).with_ansi(false).try_init()
-    } else {
-        builder.with_ansi(colored).try_init()
-    };
 }

@@ -24,6 +24,7 @@ mod observe;
 mod snapshot;
 mod untyped;
 mod write;
+mod writer;
 
 pub use announce::{Announcement, Announcer};
 pub use apply::{Applied, apply, look_plain};
@@ -39,3 +40,4 @@ pub use namespace::lacks_namespace;
 pub use observe::{Seen, watch};
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
 pub use write::{LookError, NO_RIGHT, Outcome, look, write};
+pub use writer::other_writer;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{GitError, Hints, Reader, Sight, Source, hints};
+use super::error::Patience;
+use super::{GitError, Hints, Location, Reader, Sight, Source, hints};
 
 /// The pause after the first error; it doubles up to the interval.
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
@@ -65,6 +66,7 @@ impl Follower {
             self.asked.mark_unchanged();
             let at = Instant::now();
             let outcome = self.see();
+            let patience = outcome.as_ref().err().map(|error| error.patience(self.source.interval));
             failures = if outcome.is_err() { failures + 1 } else { 0 };
             let moved = matches!(outcome, Ok(Sight::Moved(_)));
             if seen.send(Seen { at, outcome }).await.is_err() {
@@ -74,7 +76,14 @@ impl Follower {
                 reader.accept();
                 untidy = untidy.saturating_add(1);
             }
-            let (asked, pause) = (tokio::time::Instant::now(), pause(self.source.interval, failures, chance()));
+            if let Some(Patience::AtLeast(least)) = patience {
+                tokio::select! {
+                    () = seen.closed() => return,
+                    () = tokio::time::sleep(least) => continue,
+                }
+            }
+            let hasty = if patience == Some(Patience::Interval) { 0 } else { failures };
+            let (asked, pause) = (tokio::time::Instant::now(), pause(self.source.interval, hasty, chance()));
             if untidy > 0 {
                 let quiet = tokio::select! {
                     () = seen.closed() => return,
@@ -99,6 +108,9 @@ impl Follower {
 
     /// Watches before the look, so that nothing falls between, and again once the repository was replaced.
     fn watch(&mut self) {
+        if matches!(self.source.location, Location::Network(_)) {
+            return;
+        }
         if let Some((hints, watcher)) = &mut self.watched
             && watcher.stand()
         {

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
-    istio::{Edit, ObjectKind},
+    istio::{Edit, ObjectKind, Writer},
     plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
@@ -37,6 +37,7 @@ pub(super) enum Incoming {
     Seen(ClusterName, Seen),
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
+    Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
     Namespace { cluster: ClusterName, namespace: String, missing: bool },
@@ -48,6 +49,7 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) repository: String,
     pub(super) branch: String,
+    pub(super) git_meter: git::GitMeter,
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
@@ -101,10 +103,11 @@ impl Engine {
             clock: Clock::start(),
             repository: source.name.clone(),
             branch: source.branch.clone(),
+            git_meter: source.meter.clone(),
             catalog: Catalog::new(),
             view: View {
                 places,
-                git: GitSight { last_look: None, max_age_s: max_git_age_s },
+                git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 living: Default::default(),
                 pending: HashMap::new(),
                 namespaces: HashMap::new(),
@@ -141,13 +144,15 @@ impl Engine {
             Ok(GitLook::Moved(_)) => "moved",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
+            Ok(GitLook::Refused(_)) => "refused",
             Err(_) => "error",
         });
         match seen.outcome {
-            Ok(GitLook::Unchanged { .. }) => self.saw_git(at),
+            Ok(GitLook::Unchanged { .. }) => self.looked(at, None),
+            Ok(GitLook::Refused(refused)) => self.looked(at, Some(&refused)),
             Ok(GitLook::Moved(snapshot)) => {
                 if snapshot.rewritten {
-                    tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; the new tip is followed");
+                    tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; this tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
                 let began = Instant::now();
@@ -166,19 +171,31 @@ impl Engine {
                     let place = finding.place.as_ref().map_or("", |place| place.file.as_str());
                     tracing::warn!(code = finding.code, file = place, "{}", finding.message);
                 }
-                self.saw_git(at);
+                let changed = self.saw_git(at, snapshot.refused.as_ref());
                 self.touched(touched, seen.at);
+                if changed {
+                    self.look_all();
+                }
                 if first {
                     self.find_orphans();
                 }
             }
-            Ok(GitLook::BranchGone) => self.lost_git("the branch is gone".to_owned()),
-            Ok(GitLook::Empty) => self.lost_git("the repository has no branch".to_owned()),
-            Err(error) => self.lost_git(format!("{error}; {}", error.hint())),
+            Ok(GitLook::BranchGone) => self.lost_git("not_found", "the branch is gone".to_owned()),
+            Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
+            Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
     }
 
-    fn saw_git(&mut self, at: jiff::Timestamp) {
+    /// Takes in a look that brought no plans.
+    fn looked(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) {
+        if self.saw_git(at, refused) {
+            self.look_all();
+        }
+    }
+
+    /// Notes that Git was seen, and whether what it is at counts; returns whether that may let something rise, or not
+    /// any more. A tip that does not count is a good look: it is known what the branch is at.
+    fn saw_git(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) -> bool {
         if self.git_error.take().is_some() {
             tracing::info!(branch = %self.branch, "the plan repository is read again");
         }
@@ -187,14 +204,23 @@ impl Engine {
         };
         let was_blind = self.view.git.last_look.is_none_or(blind);
         self.view.git.last_look = Some(at);
-        if was_blind {
-            self.look_all();
+        let refused = refused.map(|refused| Arc::from(format!("{refused}; {}", refused.hint())));
+        let judged = self.view.git.refused != refused;
+        if judged {
+            match &refused {
+                Some(why) => {
+                    tracing::warn!(branch = %self.branch, "{why}; the last accepted plans stay in force and nothing rises")
+                }
+                None => tracing::info!(branch = %self.branch, "the tip is accepted again"),
+            }
+            self.view.git.refused = refused;
         }
+        was_blind || judged
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
-    fn lost_git(&mut self, error: String) {
-        self.tally.error("git");
+    fn lost_git(&mut self, category: &str, error: String) {
+        self.tally.error(format!("git_{category}"));
         if self.git_error.as_ref() != Some(&error) {
             tracing::warn!(branch = %self.branch, "cannot read the plan repository: {error}; the last good plans stay in force");
         }
@@ -249,16 +275,21 @@ impl Engine {
                 self.tally.written(&outcome, began.elapsed());
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    self.objects.put(&cluster, edit.kind, &edit.key, answer.clone());
+                    self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
             Incoming::Looked { worker, cluster, found } => {
                 self.in_flight -= 1;
-                if found.is_err() {
+                if let Err(error) = &found {
                     self.tally.error("look");
+                    tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
+            }
+            Incoming::Writer { worker, cluster, kind, by } => {
+                self.in_flight -= 1;
+                self.hand(&worker, Event::Writer { cluster, kind, by });
             }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
@@ -314,8 +345,8 @@ impl Engine {
         {
             shared = place.claims.see(&key, live.as_deref());
         }
-        self.objects.put(&cluster, kind, &key, live.clone());
-        if !self.synced.contains(&cluster) {
+        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
+        if !news || !self.synced.contains(&cluster) {
             return;
         }
         let concerned: Vec<ObjectKey> = match kind {
@@ -350,8 +381,10 @@ impl Engine {
         }
     }
 
+    /// Wakes all that wait for something; what is settled waits for neither Git nor a plain object.
     pub(super) fn look_all(&mut self) {
-        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+        let waiting = self.workers.iter().filter(|(_, worker)| !worker.is_at_rest());
+        for key in waiting.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.hand(&key, Event::Look);
         }
     }
@@ -397,6 +430,8 @@ impl Engine {
             for cluster in self.synced.clone() {
                 self.show(key, &cluster);
             }
+        } else if let Some(worker) = self.workers.get_mut(key) {
+            worker.lie_down(|cluster, kind, object| self.objects.packed(cluster, kind, object));
         }
     }
 

@@ -215,8 +215,8 @@ impl Engine {
         let owner = self.owner(key).to_string();
         let released = |live: &Value| matches!(Journal::on(live), Some(Ok(journal)) if matches!(journal.phase, Phase::Released { .. }));
         // A route that nobody works on and that was not let go belongs to a repository of the same name.
-        let mut owned = self.objects.owned_by(&owner);
-        let strange = owned.any(|(_, live)| lens::annotation(live, OWNER) == Some(&owner) && !released(live));
+        let mut strange = self.objects.owned_by(&owner).filter_map(|(_, packed)| packed.unpacked());
+        let strange = strange.any(|live| lens::annotation(&live, OWNER) == Some(&owner) && !released(&live));
         let known = self.catalog.plan_object(key).is_some() || strange;
         if known || !self.is_informed() { Wish::Stay } else { Wish::Gone }
     }

@@ -1,15 +1,20 @@
 //! What the running process knows, put together when somebody asks: standing still costs nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
     cluster::{Announcer, Answer, Verb},
+    git::Operation,
     istio::live_shares,
-    plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic},
-    rollout::{ClusterName, Journal, Owner, Reason},
+    plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
+    rollout::{ClusterName, Journal, Owner, Phase, Reason},
 };
 
 use super::{Tally, Worker, engine::Engine, view::Place};
@@ -55,6 +60,8 @@ pub struct RepositoryReport {
     pub error: Option<String>,
     /// What is wrong with its plans at the accepted tip.
     pub findings: Vec<Finding>,
+    /// How often each operation on it had each outcome.
+    pub requests: Vec<(Operation, &'static str, u64)>,
 }
 
 /// How one cluster stands.
@@ -92,12 +99,73 @@ pub struct PlanReport {
 }
 
 /// What one cluster reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Reached {
     /// The position, as it was last seen.
-    pub journal: Option<Arc<Journal>>,
+    pub position: Option<Arc<Position>>,
     /// What callers get, as far as the route is of the plan's form.
     pub live: Option<Traffic>,
+}
+
+/// What a journal says, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Position {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The plan in force.
+    pub plan: Arc<Plan>,
+    /// The commit that gave it its digest.
+    pub revision: Revision,
+    /// Where the walk stands.
+    pub phase: Phase,
+    /// The step that was entered, while walking: its name, and percent of the rising versions.
+    pub step: Option<(Option<String>, u8)>,
+    /// The versions of what was reached and of the plan in force.
+    pub versions: Box<[VersionName]>,
+    /// What was reached.
+    pub desired: Traffic,
+    /// Where a failure would lead; none where there is nothing to go back from.
+    pub way_back: Option<Traffic>,
+    /// When the present position was entered.
+    pub entered: Timestamp,
+    /// When the proxies had it.
+    pub converged: Option<Timestamp>,
+}
+
+impl Position {
+    /// What this journal says.
+    pub fn of(journal: &Journal) -> Self {
+        let step = match journal.phase {
+            Phase::Walking { weight } => {
+                let step = journal.plan.steps.iter().find(|step| step.weight == weight);
+                Some((step.and_then(|step| step.name.clone()), weight))
+            }
+            _ => None,
+        };
+        let routings = [&*journal.state.routing, &journal.plan.routing];
+        let versions: BTreeSet<&VersionName> =
+            routings.into_iter().flat_map(|routing| &routing.versions).map(|version| &version.name).collect();
+        Self {
+            versions: versions.into_iter().cloned().collect(),
+            owner: journal.owner.clone(),
+            plan: journal.plan.clone(),
+            revision: journal.revision.clone(),
+            phase: journal.phase.clone(),
+            step,
+            desired: journal.state.traffic.clone(),
+            way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
+            entered: journal.entered,
+            converged: journal.converged,
+        }
+    }
+}
+
+impl Reached {
+    /// What a journal and the VirtualService beside it say.
+    pub(super) fn of(journal: Option<&Arc<Journal>>, live: Option<&Value>) -> Self {
+        let shares = |journal: &Arc<Journal>| live_shares(live?, &journal.state.routing).traffic;
+        Self { position: journal.map(|journal| Arc::new(Position::of(journal))), live: journal.and_then(shares) }
+    }
 }
 
 impl Engine {
@@ -121,6 +189,7 @@ impl Engine {
             last_look: self.view.git.last_look,
             error: self.git_error.clone(),
             findings: self.catalog.findings().cloned().collect(),
+            requests: self.git_meter.requests(),
         };
         Report {
             at: self.clock.now(),
@@ -136,7 +205,7 @@ impl Engine {
     pub(super) fn refused_report(&self, key: &PlanKey) -> PlanReport {
         let error = self.catalog.findings_of(key).find(|finding| finding.severity == Severity::Error);
         let why = error.map_or_else(String::new, |finding| format!("{}, {}", finding.code, finding.message));
-        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached { journal: None, live: None });
+        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached { position: None, live: None });
         PlanReport {
             owner: Some(self.owner(key)),
             route: ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() },
@@ -151,11 +220,9 @@ impl Engine {
     pub(super) fn plan_report(&self, route: &ObjectKey, worker: &Worker) -> PlanReport {
         let entry = self.catalog.entry(route);
         let living = entry.filter(|entry| entry.removed.is_none());
-        let journaled = || worker.journal().map(|journal| journal.owner.clone());
-        let reached = worker.seen().map(|(cluster, journal, live)| {
-            let shares = |journal: &Arc<Journal>| live_shares(live?, &journal.state.routing).traffic;
-            (cluster.clone(), Reached { journal: journal.cloned(), live: journal.and_then(shares) })
-        });
+        let reached: BTreeMap<ClusterName, Reached> =
+            worker.reached().map(|(cluster, reached)| (cluster.clone(), reached)).collect();
+        let journaled = || Some(reached.values().find_map(|reached| reached.position.as_ref())?.owner.clone());
         PlanReport {
             owner: entry.map(|entry| self.owner(&entry.plan.key)).or_else(journaled),
             route: route.clone(),
@@ -163,7 +230,7 @@ impl Engine {
             newer_invalid: living.is_some_and(|entry| entry.newer_invalid),
             reason: worker.reason().cloned(),
             next: worker.reason().and_then(Reason::until).or(worker.wake_at()),
-            reached: reached.collect(),
+            reached,
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn of<'a>(
 ) -> Option<CanaryPlan> {
     let (owner, reason) = (report.owner.as_ref()?, report.reason.as_ref()?);
     let standing = report.standings().find(|standing| standing.cluster == cluster)?;
-    let journaled = standing.journal.map(|journal| &*journal.plan);
+    let journaled = standing.position.map(|position| &*position.plan);
     let plan = standing.plan.map(|(plan, _)| plan).or(journaled);
     let mut status = Map::new();
     let whole = standing.json();
@@ -31,11 +31,11 @@ pub(super) fn of<'a>(
         put(&mut status, field, whole.get(field).cloned().unwrap_or_default());
     }
     put(&mut status, "nextTransition", json!(reason.until().map(whole_second)));
-    if let Some(entered) = standing.journal.map(|journal| journal.entered) {
+    if let Some(entered) = standing.position.map(|position| position.entered) {
         put(&mut status, "entered", json!(whole_second(entered)));
     }
-    let way_back = standing.journal.and_then(|journal| journal.way_back.as_ref());
-    put(&mut status, "wayBack", json!(way_back.map(|settled| &settled.state.traffic)));
+    let way_back = standing.position.and_then(|position| position.way_back.as_ref());
+    put(&mut status, "wayBack", json!(way_back));
     let live = report.reached.iter().filter_map(|(name, reached)| Some((name.clone(), json!(reached.live.as_ref()?))));
     let live: Map<String, Value> = live.collect();
     put(&mut status, "live", if live.is_empty() { Value::Null } else { Value::Object(live) });
@@ -69,10 +69,10 @@ fn conditions(report: &PlanReport, reason: &Reason) -> [Condition; 3] {
 fn is_reached(report: &PlanReport) -> bool {
     let digest = report.plan.as_ref().map(|(plan, _)| &plan.digest);
     report.reached.values().all(|reached| {
-        reached.journal.as_ref().is_some_and(|journal| {
-            journal.phase == Phase::Settled
-                && digest.is_none_or(|digest| journal.plan.digest == *digest)
-                && reached.live.as_ref() == Some(&journal.state.traffic)
+        reached.position.as_ref().is_some_and(|position| {
+            position.phase == Phase::Settled
+                && digest.is_none_or(|digest| position.plan.digest == *digest)
+                && reached.live.as_ref() == Some(&position.desired)
         })
     })
 }
@@ -83,11 +83,11 @@ fn columns(report: &PlanReport, standing: &Standing<'_>) -> Value {
         Some(name) => format!("{weight} {name}"),
         None => weight.to_string(),
     });
-    let journaled = standing.journal.map(|journal| &journal.plan.traffic);
+    let journaled = standing.position.map(|position| &position.plan.traffic);
     let target = journaled.or(standing.plan.map(|(plan, _)| &plan.traffic)).map(Traffic::to_string);
     let mut live: Vec<(&str, String)> = Vec::new();
     for (cluster, reached) in &report.reached {
-        let text = match (&reached.live, &reached.journal) {
+        let text = match (&reached.live, &reached.position) {
             (Some(traffic), _) => traffic.to_string(),
             (None, Some(_)) => "?".to_owned(),
             (None, None) => "-".to_owned(),

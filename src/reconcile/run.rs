@@ -58,6 +58,8 @@ pub struct Ending {
     pub findings: Vec<Finding>,
     /// The files that Git showed, where one round was run: what the findings point into.
     pub files: BTreeMap<String, Content>,
+    /// Why the commit that the branch is at does not count, if so.
+    pub refused: Option<String>,
     /// What could not be reached.
     pub unreached: Vec<String>,
 }
@@ -94,9 +96,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
     }
     engine.files = options.once.then(BTreeMap::new);
+    let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
     let (mut git, _thread) = git::follow(options.source, options.mirror, options.asked)?;
     let mut shutdown = std::pin::pin!(shutdown);
-    let patience = tokio::time::sleep(ONCE_PATIENCE);
+    let patience = tokio::time::sleep(patience);
     let mut patience = std::pin::pin!(patience);
     loop {
         let timer = until(&engine.clock, engine.timers.next());

@@ -58,7 +58,7 @@ impl Sight for View {
     }
 
     fn git(&self) -> GitSight {
-        self.git
+        self.git.clone()
     }
 
     fn lacks_namespace(&self, cluster: &str, namespace: &str) -> bool {

@@ -67,8 +67,7 @@ impl Process {
 
     /// Asks it to end.
     pub async fn terminate(&self) {
-        let id = self.child.id().unwrap().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await.unwrap();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.id()]).status().await.unwrap();
         assert!(sent.success());
     }
 
@@ -78,6 +77,11 @@ impl Process {
             panic!("it did not end in {deadline:?}: {}", self.log());
         };
         status.unwrap().code().unwrap_or(-1)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> String {
+        self.child.id().unwrap().to_string()
     }
 
     /// Whether it still runs.
