@@ -142,9 +142,9 @@ impl Engine {
         self.tally.look(match &seen.outcome {
             Ok(GitLook::Unchanged { .. }) => "unchanged",
             Ok(GitLook::Moved(_)) => "moved",
+            Ok(GitLook::Refused(_)) => "refused",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
-            Ok(GitLook::Refused(_)) => "refused",
             Err(_) => "error",
         });
         match seen.outcome {
