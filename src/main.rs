@@ -3,6 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use git2::ConfigLevel;
+use rustix::process::{Resource, Rlimit};
 use tidegate::git::Child;
 
 /// What reads Git has to be at least this: earlier versions have known holes.
@@ -17,6 +18,12 @@ const OBJECT_BYTES_MAX: usize = 256 << 20;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Secrets pass through this process; a core file would keep them.
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(Resource::Core, none) {
+        eprintln!("error: cannot forbid core files: {error}");
+        return ExitCode::from(2);
+    }
     let linked = git2::Version::get().libgit2_version();
     if linked < LIBGIT2_MIN {
         eprintln!("error: libgit2 {linked:?} is linked, at least {LIBGIT2_MIN:?} is needed");

@@ -12,6 +12,7 @@ mod git_access;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod picture;
 mod run;
 mod schema;
 mod serving;

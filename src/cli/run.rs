@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    git::Content,
+    git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
     serve::Ends,
@@ -29,6 +29,10 @@ pub(super) struct Run {
     cluster: ClusterArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
+    /// it, or reject it until the branch descends again
+    #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
+    history_policy: String,
     /// How often to look at the repository when nothing hints at a change
     #[arg(long, default_value = "30s", value_parser = duration)]
     interval: Duration,
@@ -41,6 +45,9 @@ pub(super) struct Run {
     /// Nothing rises once the last good look at the repository is older
     #[arg(long, default_value = "5m", value_parser = duration)]
     max_git_age: Duration,
+    /// Whether CanaryPlan resources show the plans to kubectl: `auto` writes them where the cluster has their definition
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"], default_value = "auto")]
+    canaryplan_resources: String,
     /// Look once, do what is due now, wait for the writes, print what is left waiting
     #[arg(long)]
     once: bool,
@@ -54,7 +61,12 @@ impl Run {
         log::start(&self.log_format);
         #[cfg(feature = "otlp")]
         let exporting = super::otlp::start()?;
-        let source = self.repository.source(self.interval)?;
+        let mut source = self.repository.source(self.interval)?;
+        source.trust.history = match self.history_policy.as_str() {
+            "hold" => HistoryPolicy::Hold,
+            "reject" => HistoryPolicy::Reject,
+            _ => HistoryPolicy::Accept,
+        };
         let served = if self.once { None } else { self.serve.start(&source.branch).await? };
         let (server, ends) = served.unzip();
         let (asks, asked) = match ends {
@@ -78,6 +90,7 @@ impl Run {
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
+            canaryplans: self.canaryplan_resources != "off",
             asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;
@@ -101,7 +114,10 @@ impl Run {
         for what in &ending.unreached {
             eprintln!("error: {what}");
         }
-        let stuck = ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
+        if let Some(why) = &ending.refused {
+            eprintln!("error: plan repository: {why}");
+        }
+        let stuck = ending.refused.is_some() || ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
         Ok(match (ending.unreached.is_empty(), ending.findings.is_empty() && !stuck) {
             (false, _) => UNREACHED,
             (true, false) => FINDINGS,

@@ -5,12 +5,14 @@ use crate::rollout::Reason;
 use super::{
     Ending, Event, Worker,
     engine::{Engine, Incoming},
+    namespaces::Namespace,
 };
 
 impl Engine {
     /// Whether Git and every cluster have been read.
     pub(super) fn is_informed(&self) -> bool {
-        self.tip.is_some() && self.view.places.keys().all(|name| self.synced.contains(name))
+        (self.tip.is_some() || self.view.git.refused.is_some())
+            && self.view.places.keys().all(|name| self.synced.contains(name))
     }
 
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
@@ -35,7 +37,13 @@ impl Engine {
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
+            Incoming::Namespace { cluster, namespace, .. } => {
+                if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
+                    self.in_flight -= 1;
+                }
+            }
             Incoming::Seen(..) | Incoming::RetryPlain => {}
         }
     }
@@ -61,6 +69,7 @@ impl Engine {
         }
         unreached.sort();
         let files = self.files.clone().unwrap_or_default();
-        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), unreached }
+        let refused = self.view.git.refused.as_deref().map(str::to_owned);
+        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), refused, unreached }
     }
 }

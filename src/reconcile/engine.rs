@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
-    istio::{Edit, ObjectKind},
+    istio::{Edit, ObjectKind, Writer},
     plan::{Catalog, Finding, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
@@ -22,6 +22,7 @@ use super::{
     Clock, Event, Live, Worker, announce,
     claims::Claims,
     links::Links,
+    mirror::{Mirror, Mirrored},
     objects::Objects,
     plans,
     tally::{OnTheirWay, Stage, Tally},
@@ -38,8 +39,11 @@ pub(super) enum Incoming {
     Seen(ClusterName, Seen),
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
+    Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
+    Namespace { cluster: ClusterName, namespace: String, missing: bool },
+    Mirrored(ClusterName, Mirrored),
 }
 
 /// All workers, and what they share.
@@ -52,7 +56,7 @@ pub(super) struct Engine {
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
     links: Links,
-    pub(super) timers: Timers,
+    pub(super) timers: Timers<ObjectKey>,
     pub(super) objects: Objects,
     /// Whether an accepted tip was read.
     pub(super) tip: Option<Revision>,
@@ -70,6 +74,8 @@ pub(super) struct Engine {
     pub(super) writes: HashMap<ClusterName, Arc<Semaphore>>,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) plain_retry: bool,
+    /// The CanaryPlan resources; none where they are not wanted.
+    pub(super) resources: Option<Mirror>,
     pub(super) tally: Tally,
     pub(super) on_their_way: OnTheirWay,
 }
@@ -103,9 +109,10 @@ impl Engine {
             catalog: Catalog::new(),
             view: View {
                 places,
-                git: GitSight { last_look: None, max_age_s: max_git_age_s },
+                git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 living: Default::default(),
                 pending: HashMap::new(),
+                namespaces: HashMap::new(),
             },
             workers: HashMap::new(),
             links: Links::default(),
@@ -124,6 +131,7 @@ impl Engine {
             writes,
             sender,
             plain_retry: false,
+            resources: None,
             tally: Tally::default(),
             on_their_way: OnTheirWay::default(),
         }
@@ -136,6 +144,7 @@ impl Engine {
         let outcome = match &seen.outcome {
             Ok(GitLook::Unchanged { .. }) => "unchanged",
             Ok(GitLook::Moved(_)) => "moved",
+            Ok(GitLook::Refused(_)) => "refused",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
             Err(_) => "error",
@@ -143,10 +152,11 @@ impl Engine {
         self.tally.look(outcome);
         trace::span(Stage::Look, seen.at, &[("repository", &self.repository), ("outcome", &outcome)]);
         match seen.outcome {
-            Ok(GitLook::Unchanged { .. }) => self.saw_git(at),
+            Ok(GitLook::Unchanged { .. }) => self.looked(at, None),
+            Ok(GitLook::Refused(refused)) => self.looked(at, Some(&refused)),
             Ok(GitLook::Moved(snapshot)) => {
                 if snapshot.rewritten {
-                    tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; the new tip is followed");
+                    tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; this tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
                 let told = self.findings();
@@ -165,8 +175,11 @@ impl Engine {
                 for (code, file, message) in self.findings().difference(&told) {
                     tracing::warn!(code, file, "{message}");
                 }
-                self.saw_git(at);
+                let changed = self.saw_git(at, snapshot.refused.as_ref());
                 self.touched(touched, seen.at);
+                if changed {
+                    self.look_all();
+                }
                 if first {
                     self.find_orphans();
                 }
@@ -183,7 +196,16 @@ impl Engine {
         self.catalog.findings().map(|finding| (finding.code, file(finding), finding.message.clone())).collect()
     }
 
-    fn saw_git(&mut self, at: jiff::Timestamp) {
+    /// Takes in a look that brought no plans.
+    fn looked(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) {
+        if self.saw_git(at, refused) {
+            self.look_all();
+        }
+    }
+
+    /// Notes that Git was seen, and whether what it is at counts; returns whether that may let something rise, or not
+    /// any more. A tip that does not count is a good look: it is known what the branch is at.
+    fn saw_git(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) -> bool {
         if self.git_error.take().is_some() {
             tracing::info!(branch = %self.branch, "the plan repository is read again");
         }
@@ -192,9 +214,18 @@ impl Engine {
         };
         let was_blind = self.view.git.last_look.is_none_or(blind);
         self.view.git.last_look = Some(at);
-        if was_blind {
-            self.look_all();
+        let refused = refused.map(|refused| Arc::from(format!("{refused}; {}", refused.hint())));
+        let judged = self.view.git.refused != refused;
+        if judged {
+            match &refused {
+                Some(why) => {
+                    tracing::warn!(branch = %self.branch, "{why}; the last accepted plans stay in force and nothing rises")
+                }
+                None => tracing::info!(branch = %self.branch, "the tip is accepted again"),
+            }
+            self.view.git.refused = refused;
         }
+        was_blind || judged
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
@@ -219,6 +250,7 @@ impl Engine {
             self.on_their_way.seen(&object, looked);
             self.want(&object);
         }
+        self.mirror_commit(touched.plans.iter());
     }
 
     pub(super) fn owner(&self, plan: &PlanKey) -> Owner {
@@ -262,16 +294,23 @@ impl Engine {
             }
             Incoming::Looked { worker, cluster, found } => {
                 self.in_flight -= 1;
-                if found.is_err() {
+                if let Err(error) = &found {
                     self.tally.error("look");
+                    tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
+            }
+            Incoming::Writer { worker, cluster, kind, by } => {
+                self.in_flight -= 1;
+                self.hand(&worker, Event::Writer { cluster, kind, by });
             }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
                 self.plain(cluster, kind, key, failure);
             }
             Incoming::RetryPlain => self.retry_plain(),
+            Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
     }
 
@@ -382,9 +421,13 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
-        let began = Instant::now();
+        let (began, shows) = (Instant::now(), !matches!(event, Event::Look));
         let effects = worker.handle(event, now, &self.view);
         self.tally.took(Stage::Decide, began.elapsed());
+        if shows || !effects.is_empty() {
+            self.mirror_route(key);
+        }
+        let Some(worker) = self.workers.get(key) else { return };
         let (done, busy) = (worker.is_done(), worker.is_busy());
         let renamed = self.links.set(key, worker.destination_rule(), worker.service());
         for effect in effects {

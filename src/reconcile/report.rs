@@ -13,8 +13,8 @@ use crate::{
     cluster::{Announcer, Answer, Verb},
     git::Operation,
     istio::live_shares,
-    plan::{Finding, ObjectKey, Plan, Revision, Traffic, VersionName},
-    rollout::{ClusterName, Journal, Owner, Phase, Reason},
+    plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
+    rollout::{ClusterName, Fight, Journal, Owner, Phase, Reason},
 };
 
 use super::{Tally, Worker, engine::Engine, view::Place};
@@ -39,7 +39,7 @@ pub struct Report {
     pub repositories: Vec<RepositoryReport>,
     /// The clusters.
     pub clusters: Vec<ClusterReport>,
-    /// Every plan that is in force, removed but not let go, or live without a plan; by owner.
+    /// Every plan that is in force, refused, removed but not let go, or live without a plan; by owner.
     pub plans: Vec<PlanReport>,
     /// What was counted since the start.
     pub tally: Tally,
@@ -105,6 +105,8 @@ pub struct Reached {
     pub position: Option<Arc<Position>>,
     /// What callers get, as far as the route is of the plan's form.
     pub live: Option<Traffic>,
+    /// A fight over one of its objects.
+    pub fight: Option<Box<Fight>>,
 }
 
 /// What a journal says, for people.
@@ -112,7 +114,9 @@ pub struct Reached {
 pub struct Position {
     /// Whose it is.
     pub owner: Owner,
-    /// The commit that gave the plan in force its digest.
+    /// The plan in force.
+    pub plan: Arc<Plan>,
+    /// The commit that gave it its digest.
     pub revision: Revision,
     /// Where the walk stands.
     pub phase: Phase,
@@ -120,8 +124,6 @@ pub struct Position {
     pub step: Option<(Option<String>, u8)>,
     /// The versions of what was reached and of the plan in force.
     pub versions: Box<[VersionName]>,
-    /// Where the plan in force wants the traffic.
-    pub target: Traffic,
     /// What was reached.
     pub desired: Traffic,
     /// Where a failure would lead; none where there is nothing to go back from.
@@ -148,10 +150,10 @@ impl Position {
         Self {
             versions: versions.into_iter().cloned().collect(),
             owner: journal.owner.clone(),
+            plan: journal.plan.clone(),
             revision: journal.revision.clone(),
             phase: journal.phase.clone(),
             step,
-            target: journal.plan.traffic.clone(),
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
             entered: journal.entered,
@@ -164,7 +166,11 @@ impl Reached {
     /// What a journal and the VirtualService beside it say.
     pub(super) fn of(journal: Option<&Arc<Journal>>, live: Option<&Value>) -> Self {
         let shares = |journal: &Arc<Journal>| live_shares(live?, &journal.state.routing).traffic;
-        Self { position: journal.map(|journal| Arc::new(Position::of(journal))), live: journal.and_then(shares) }
+        Self {
+            position: journal.map(|journal| Arc::new(Position::of(journal))),
+            live: journal.and_then(shares),
+            fight: None,
+        }
     }
 }
 
@@ -173,6 +179,7 @@ impl Engine {
     pub(super) fn report(&self, whole: bool) -> Report {
         let mut plans: Vec<PlanReport> =
             self.workers.iter().filter(|_| whole).map(|(route, worker)| self.plan_report(route, worker)).collect();
+        plans.extend(self.catalog.refused().filter(|_| whole).map(|key| self.refused_report(key)));
         plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
         let cluster = |(name, place): (&ClusterName, &Place)| ClusterReport {
             name: name.clone(),
@@ -200,11 +207,31 @@ impl Engine {
         }
     }
 
+    /// The report of a plan that is refused and has no worker.
+    pub(super) fn refused_report(&self, key: &PlanKey) -> PlanReport {
+        let error = self.catalog.findings_of(key).find(|finding| finding.severity == Severity::Error);
+        let why = error.map_or_else(String::new, |finding| format!("{}, {}", finding.code, finding.message));
+        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached::default());
+        PlanReport {
+            owner: Some(self.owner(key)),
+            route: ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() },
+            plan: None,
+            newer_invalid: false,
+            reason: Some(Reason::Refused { why }),
+            next: None,
+            reached: self.view.places.keys().map(nothing).collect(),
+        }
+    }
+
     pub(super) fn plan_report(&self, route: &ObjectKey, worker: &Worker) -> PlanReport {
         let entry = self.catalog.entry(route);
         let living = entry.filter(|entry| entry.removed.is_none());
-        let reached: BTreeMap<ClusterName, Reached> =
-            worker.reached().map(|(cluster, reached)| (cluster.clone(), reached)).collect();
+        let reached: BTreeMap<ClusterName, Reached> = worker
+            .reached()
+            .map(|(cluster, reached)| {
+                (cluster.clone(), Reached { fight: worker.fight(cluster).map(Box::new), ..reached })
+            })
+            .collect();
         let journaled = || Some(reached.values().find_map(|reached| reached.position.as_ref())?.owner.clone());
         PlanReport {
             owner: entry.map(|entry| self.owner(&entry.plan.key)).or_else(journaled),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     istio::ObjectKind,
-    plan::ObjectKey,
+    plan::{ObjectKey, Plan},
     rollout::{Journal, Phase, Reason, Wanted},
 };
 
@@ -23,18 +23,22 @@ pub(super) struct Rest {
 
 impl Held {
     /// Puts both objects away, if they are these two and nothing else is held that they do not tell.
-    fn lie_down(&mut self, virtual_service: Packed, destination_rule: Packed) {
+    fn lie_down(&mut self, plan: &Arc<Plan>, virtual_service: Packed, destination_rule: Packed) {
         let same = |live: Option<&serde_json::Value>, packed: &Packed| live.map(Packed::of).as_ref() == Some(packed);
         let told = match (&self.journal, &self.memory) {
             (Some(Ok(journal)), Some(memory)) => Arc::ptr_eq(journal, memory) && journal.phase == Phase::Settled,
             _ => false,
         };
         let whole = same(self.virtual_service(), &virtual_service) && same(self.destination_rule(), &destination_rule);
-        if !told || !whole || !self.is_quiet() {
+        let stands = self.standing.is_some();
+        if !told || !whole || !self.is_quiet() || (stands && self.standing != self.memory) {
             return;
         }
-        let reached = Reached::of(self.memory.as_ref(), self.virtual_service());
-        let stands = self.memory.as_deref().is_some_and(|journal| self.stands(journal));
+        let mut reached = Reached::of(self.memory.as_ref(), self.virtual_service());
+        // The same plan as Git has it is held once.
+        if let Some(position) = reached.position.as_mut().and_then(Arc::get_mut).filter(|one| one.plan == *plan) {
+            position.plan = plan.clone();
+        }
         self.resting = Some(Box::new(Rest { virtual_service, destination_rule, stands, reached }));
         (self.virtual_service, self.destination_rule) = (None, None);
         (self.journal, self.memory, self.copy, self.standing) = (None, None, None, None);
@@ -58,14 +62,16 @@ impl Worker {
     /// Puts away what is settled and waits for nothing; `packed` are the objects as they were last seen.
     pub(super) fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
         let rests = matches!(self.reason, Some(Reason::Settled | Reason::Away { .. }));
-        if !rests || !matches!(self.wanted, Wanted::Plan { .. }) || self.wake_at.is_some() || self.is_busy() {
+        let Wanted::Plan { plan, .. } = &self.wanted else { return };
+        if !rests || self.wake_at.is_some() || self.is_busy() {
             return;
         }
+        let plan = plan.clone();
         let rule = self.destination_rule();
         for (cluster, held) in &mut self.clusters {
             let route = packed(cluster, ObjectKind::VirtualService, &self.key);
             if let Some((route, rule)) = route.zip(packed(cluster, ObjectKind::DestinationRule, &rule)) {
-                held.lie_down(route, rule);
+                held.lie_down(&plan, route, rule);
             }
         }
     }

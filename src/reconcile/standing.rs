@@ -55,7 +55,7 @@ impl Standing<'_> {
             "virtualService": self.route.to_string(),
             "phase": self.phase(),
             "step": self.step().map(|(name, weight)| json!({"name": name, "weight": weight})),
-            "target": position.map(|position| &position.target).or(plan.map(|(plan, _)| &plan.traffic)),
+            "target": position.map(|position| &position.plan.traffic).or(plan.map(|(plan, _)| &plan.traffic)),
             "desired": position.map(|position| &position.desired),
             "live": self.live,
             "revision": position.map(|position| &position.revision).or(plan.map(|(_, revision)| revision)),
@@ -138,13 +138,14 @@ impl Report {
     }
 }
 
-/// The document of `tidegate status -o json`, read from one cluster alone.
-pub fn status_list(cluster: &str, plans: &[Standing<'_>]) -> Value {
+/// The document of `tidegate status -o json`, read from one cluster alone: items of `plans` and of `repositories`.
+pub fn status_list(cluster: &str, plans: Vec<Value>, repositories: Vec<Value>) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
         "cluster": cluster,
-        "plans": plans.iter().map(Standing::json).collect::<Vec<_>>(),
+        "plans": plans,
+        "repositories": repositories,
     })
 }
 
@@ -159,7 +160,7 @@ pub fn status_schema() -> Value {
         "cluster": {"type": "string", "description": "the cluster that was read; `status` alone"},
         "at": {"type": "string", "format": "date-time", "description": "when; `/status` alone"},
         "ready": {"type": "boolean", "description": "whether Git and every cluster were read; `/status` alone"},
-        "repositories": {"type": "array", "items": repository_schema(), "description": "`/status` alone"},
+        "repositories": {"type": "array", "items": repository_schema()},
         "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status` alone"},
         "plans": {"type": "array", "items": plan_schema(), "description": "one item per plan and cluster"},
     });
@@ -176,8 +177,10 @@ fn nullable(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
 
+const REVISION: &str = "^.+@sha1:[0-9a-f]{40}$";
+
 fn revision_schema() -> Value {
-    json!({"type": ["string", "null"], "pattern": "^.+@sha1:[0-9a-f]{40}$"})
+    json!({"type": ["string", "null"], "pattern": REVISION})
 }
 
 /// An object of which every property is always there.
@@ -235,7 +238,7 @@ fn repository_schema() -> Value {
     whole(json!({
         "name": {"type": "string", "description": "the repository's name in plan ids"},
         "branch": {"type": "string"},
-        "revision": revision_schema(),
+        "revision": {"type": ["string", "null"], "pattern": REVISION, "description": "the accepted tip; a cluster does not tell"},
         "lastLook": {"type": ["string", "null"], "format": "date-time", "description": "the last good look"},
         "error": {"type": ["string", "null"], "description": "why the last look was not good"},
         "findings": {"type": "array", "items": finding, "description": "what is wrong with the plans at the tip"},

@@ -117,9 +117,11 @@ impl Tally {
                 let key = (cluster.to_owned(), transition.what.name(), cause(transition, journal));
                 *self.transitions.entry(key).or_default() += 1;
             }
-            News::DriftCorrected(kind) => {
+            News::DriftCorrected(kind) | News::DriftHeldOff(kind) => {
                 *self.corrected.entry((cluster.to_owned(), kind.kind())).or_default() += 1;
             }
+            News::DriftFight(_) => self.error("drift_fight"),
+            News::WriteAltered(_) => self.error("write_altered"),
         }
     }
 }

@@ -41,6 +41,7 @@ async fn every_metric_tells_what_is_so() {
         (format!("tidegate_step_weight{{{plan}}}"), 10.0),
         (format!("tidegate_plan_phase{{{plan},phase=\"Walking\"}}"), 1.0),
         (format!("tidegate_plan_needs_a_person{{{plan}}}"), 0.0),
+        (format!("tidegate_drift_fight{{namespace=\"{name}\",plan=\"web\",cluster=\"proxy\"}}"), 0.0),
         (format!("tidegate_git_reachable{{repository=\"{name}\"}}"), 1.0),
         ("tidegate_cluster_reachable{cluster=\"proxy\"}".to_owned(), 1.0),
         ("tidegate_transitions_total{cluster=\"proxy\",what=\"StepEntered\",cause=\"Gates\"}".to_owned(), 1.0),

@@ -141,6 +141,7 @@ impl World {
             max_git_age_s: 300,
             instance: None,
             once: false,
+            canaryplans: true,
             asks: None,
         };
         let (stop, stopped) = oneshot::channel();

@@ -11,7 +11,7 @@ const LINES_MAX: usize = 100_000;
 
 /// One key that is known for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+struct Known {
     kind: String,
     key: Vec<u8>,
     revoked: bool,
@@ -19,14 +19,14 @@ pub(super) struct Known {
 
 /// What the lines for one host say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct KnownHost {
+pub struct KnownHost {
     keys: Vec<Known>,
     authority: bool,
 }
 
 impl KnownHost {
     /// Reads the lines that are about `host` on `port`.
-    pub(super) fn of(text: &str, host: &str, port: u16) -> Self {
+    pub fn of(text: &str, host: &str, port: u16) -> Self {
         let name = name(host, port);
         let mut found = Self::default();
         for line in text.lines().take(LINES_MAX) {
@@ -49,7 +49,7 @@ impl KnownHost {
     }
 
     /// Whether the host may show `key`.
-    pub(super) fn check(&self, key: &[u8]) -> Result<(), Fault> {
+    pub fn check(&self, key: &[u8]) -> Result<(), Fault> {
         let shown = shown(key);
         let same = |known: &&Known| known.key == key;
         if self.keys.iter().filter(same).any(|known| known.revoked) {
@@ -69,9 +69,10 @@ impl KnownHost {
 
     /// The keys that are trusted, one line each with the host's plain name: what libssh2 takes the kinds of keys from that
     /// it asks the server for.
-    pub(super) fn lines(&self, host: &str, port: u16) -> String {
+    pub fn lines(&self, host: &str, port: u16) -> String {
         let name = name(host, port);
-        let good = self.keys.iter().filter(|known| !known.revoked);
+        let revoked = |key: &[u8]| self.keys.iter().any(|known| known.revoked && known.key == key);
+        let good = self.keys.iter().filter(|known| !revoked(&known.key));
         good.map(|known| format!("{name} {} {}\n", known.kind, STANDARD.encode(&known.key))).collect()
     }
 }

@@ -14,6 +14,7 @@ mod child;
 mod dial;
 mod fault;
 mod known_hosts;
+mod redact;
 mod remote;
 mod session;
 mod tls;
@@ -24,5 +25,6 @@ use super::{Tip, Transport};
 
 pub use child::Child;
 pub use fault::Fault;
+pub use known_hosts::KnownHost;
 pub(super) use remote::Remote;
 pub(super) use wire::{Basic, Client, Keys, Proxy, SshKeys};

@@ -6,6 +6,7 @@ use crate::{
     cluster::Answer,
     plan::{Traffic, VersionName},
     reconcile::{PlanReport, Position, severity},
+    rollout::Reason,
 };
 
 use super::page::{Scrape, Sink};
@@ -83,6 +84,11 @@ metrics! {
     "tidegate_plan_needs_a_person" Gauge "" PLAN, "1 where the plan goes on only once somebody does something, else 0.",
         |scrape, sink| each(scrape, |plan, id| {
             plan.reason.as_ref().map_or(Ok(()), |reason| sink.gauge(id, flag(reason.needs_a_person())))
+        });
+    "tidegate_drift_fight" Gauge "" &["namespace", "plan", "cluster"], "1 while somebody else sets an object of the plan back, else 0.",
+        |scrape, sink| each(scrape, |plan, [_, namespace, name]| {
+            let over = |there: &str| matches!(&plan.reason, Some(Reason::DriftFight { cluster, .. }) if cluster == there);
+            plan.reached.keys().try_for_each(|cluster| sink.gauge([namespace, name, cluster], flag(over(cluster))))
         });
     "tidegate_drift_corrected_total" Counter "" &["cluster", "kind"], "Changes that no commit asked for and that were put back.",
         |scrape, sink| scrape.report.tally.corrected.iter()
@@ -171,7 +177,7 @@ fn target_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
                 return weights(sink, id, cluster, &plan.traffic, versions);
             }
             let Some(position) = &reached.position else { return Ok(()) };
-            weights(sink, id, cluster, &position.target, position.versions.iter())
+            weights(sink, id, cluster, &position.plan.traffic, position.versions.iter())
         })
     })
 }
