@@ -9,6 +9,8 @@ mod completions;
 mod demo;
 mod diff;
 mod git_access;
+mod log;
+mod picture;
 mod run;
 mod schema;
 mod serving;

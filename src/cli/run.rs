@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     git::{Content, HistoryPolicy},
@@ -15,6 +14,7 @@ use crate::{
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
+    log,
     serving::ServeArgs,
     terminal,
     terminal::say,
@@ -58,7 +58,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
-        log(&self.log_format);
+        log::start(&self.log_format);
         let mut source = self.repository.source(self.interval)?;
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
@@ -135,16 +135,4 @@ async fn asked_to_end() {
         _ = tokio::signal::ctrl_c() => {}
     }
     tracing::info!("asked to end: finishing the writes that are under way");
-}
-
-fn log(format: &str) {
-    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colored = terminal::colored_errors();
-    // A second subscriber is refused: then the first one is in place already.
-    let _ = if format == "json" {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).with_ansi(false).try_init()
-    } else {
-        builder.with_ansi(colored).try_init()
-    };
 }

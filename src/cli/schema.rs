@@ -10,7 +10,7 @@ pub(super) struct Schema {
     /// Print the schema of `tidegate status -o json` instead
     #[arg(long)]
     status: bool,
-    /// Print the CustomResourceDefinition of CanaryPlan instead, for `kubectl apply --server-side -f -`
+    /// Print the definition of the CanaryPlan resource instead, for kubectl
     #[arg(long, conflicts_with = "status")]
     crd: bool,
 }

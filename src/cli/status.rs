@@ -1,28 +1,27 @@
-//! `tidegate status`: where every plan stands, from the objects alone.
+//! `tidegate status`: where every plan stands, and what is wrong with the repositories.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{
-    cluster::{self, Cluster},
-    istio::live_shares,
-    plan::{ObjectKey, Traffic},
-    reconcile::{Standing, Still, status_list},
-    rollout::{Journal, Reason},
+use crate::plan::Traffic;
+
+use super::{
+    DONE, Failure,
+    picture::{From, Item, Picture},
+    terminal,
 };
 
-use super::{DONE, Failure, access::ClusterArgs, terminal};
-
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
+/// More findings than this are counted; `-o json` has them all.
+const FINDINGS_MAX: usize = 5;
 
 /// Show where every plan stands
 #[derive(Debug, Args)]
 pub(super) struct Status {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    from: From,
     /// Only plans of this namespace
     #[arg(short, long)]
     namespace: Option<String>,
@@ -36,18 +35,17 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self) -> Result<u8, Failure> {
-        let cluster = self.cluster.connect().await?;
+        let asked = self.from.connect().await?;
         let mut shown = String::new();
         loop {
-            let plans = read(&cluster).await?;
-            let plans: Vec<PlanStatus> = plans
-                .into_iter()
-                .filter(|plan| self.namespace.as_ref().is_none_or(|namespace| plan.key.namespace == *namespace))
-                .collect();
+            let mut picture = asked.picture().await?;
+            if let Some(namespace) = &self.namespace {
+                picture = picture.of_namespace(namespace);
+            }
             let text = match self.output.as_str() {
-                "json" => format!("{:#}\n", list(cluster.name(), &plans)),
-                "yaml" => crate::plan::to_yaml(&list(cluster.name(), &plans)),
-                output => table(&plans, output == "wide"),
+                "json" => format!("{:#}\n", picture.document),
+                "yaml" => crate::plan::to_yaml(&picture.document),
+                output => repositories(&picture) + &table(&picture.plans, output == "wide"),
             };
             if text != shown {
                 terminal::write(&text);
@@ -64,73 +62,34 @@ impl Status {
     }
 }
 
-/// Where one plan stands.
-pub(super) struct PlanStatus {
-    cluster: String,
-    /// The VirtualService.
-    pub(super) key: ObjectKey,
-    /// `repository/namespace/name`.
-    pub(super) owner: String,
-    /// Why it stands there.
-    pub(super) reason: Reason,
-    journal: Option<Journal>,
-    live: Option<Traffic>,
-    next: Option<Timestamp>,
-}
-
-/// Reads every plan of a cluster.
-pub(super) async fn read(cluster: &Cluster) -> Result<Vec<PlanStatus>, Failure> {
-    let snapshot = cluster::snapshot(cluster).await.map_err(Failure::unreached)?;
-    let now = Timestamp::now();
-    let offset = cluster.clock_offset_ms().map(|ahead| -ahead);
-    let still = Still::new(&snapshot, HashSet::new(), offset, now);
-    let of = |key: &ObjectKey, live: &Value, owner: &str| {
-        let decision = still.outlook(key, None, now);
-        let journal = Journal::on(live).and_then(Result::ok);
-        let routing = journal.as_ref().map(|journal| journal.state.routing.clone());
-        let traffic = routing.and_then(|routing| live_shares(live, &routing).traffic);
-        PlanStatus {
-            cluster: cluster.name().to_owned(),
-            key: key.clone(),
-            owner: owner.to_owned(),
-            journal,
-            live: traffic,
-            next: decision.reason.until().or(decision.wake_at),
-            reason: decision.reason,
+/// What is wrong with the repositories; nothing where nothing is.
+fn repositories(picture: &Picture) -> String {
+    let mut text = String::new();
+    let mut say = |line: &str| text.push_str(&(terminal::plain(line) + "\n"));
+    for repository in picture.document.get("repositories").and_then(Value::as_array).into_iter().flatten() {
+        let field = |name: &str| repository.get(name).and_then(Value::as_str).unwrap_or_default();
+        let of = format!("repository {} ({})", field("name"), field("branch"));
+        if !field("error").is_empty() {
+            say(&format!("{of}: {}", field("error")));
         }
-    };
-    Ok(still.routes().map(|(key, live, owner)| of(key, live, owner)).collect())
-}
-
-impl PlanStatus {
-    /// The plan's namespace and name as the journal has them, else the object's.
-    pub(super) fn plan(&self) -> (String, String) {
-        match &self.journal {
-            Some(journal) => (journal.owner.plan.namespace.clone(), journal.owner.plan.name.clone()),
-            None => (self.key.namespace.clone(), self.key.name.clone()),
+        let findings = repository.get("findings").and_then(Value::as_array);
+        let errors: Vec<&Value> = findings
+            .into_iter()
+            .flatten()
+            .filter(|finding| finding.get("severity").and_then(Value::as_str) == Some("error"))
+            .collect();
+        for error in errors.iter().take(FINDINGS_MAX) {
+            let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+            say(&format!("{of}: error[{}] in {}: {}", field("code"), field("file"), field("message")));
+        }
+        if errors.len() > FINDINGS_MAX {
+            say(&format!("{of}: {} more errors", errors.len() - FINDINGS_MAX));
         }
     }
-
-    fn standing(&self) -> Standing<'_> {
-        let journal = self.journal.as_ref();
-        Standing {
-            cluster: &self.cluster,
-            owner: journal.map(|journal| &journal.owner),
-            route: &self.key,
-            plan: None,
-            journal,
-            live: self.live.as_ref(),
-            reason: Some(&self.reason),
-            next: self.next,
-        }
-    }
+    if text.is_empty() { text } else { text + "\n" }
 }
 
-fn list(cluster: &str, plans: &[PlanStatus]) -> Value {
-    status_list(cluster, &plans.iter().map(PlanStatus::standing).collect::<Vec<_>>())
-}
-
-fn table(plans: &[PlanStatus], wide: bool) -> String {
+fn table(plans: &[Item], wide: bool) -> String {
     if plans.is_empty() {
         return "no plan is applied in this cluster\n".to_owned();
     }
@@ -138,29 +97,31 @@ fn table(plans: &[PlanStatus], wide: bool) -> String {
     head.extend(if wide { vec!["REVISION", "REASON"] } else { vec!["REASON"] });
     let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
     for plan in plans {
-        let journal = plan.journal.as_ref();
-        let text = |traffic: Option<&Traffic>| traffic.map_or_else(|| "?".to_owned(), Traffic::to_string);
-        let standing = plan.standing();
-        let step = match standing.step() {
-            Some((Some(name), weight)) => format!("{weight} {name}"),
-            Some((None, weight)) => weight.to_string(),
-            None => "-".to_owned(),
-        };
-        let (namespace, name) = plan.plan();
+        // Without a journal nothing is live of the plan, or it cannot be told what.
+        let none = if plan.phase == "Unknown" { "-" } else { "?" };
+        let text = |traffic: &Option<Traffic>| traffic.as_ref().map_or_else(|| none.to_owned(), Traffic::to_string);
+        let step = plan.step.as_ref().map_or_else(
+            || "-".to_owned(),
+            |step| match &step.name {
+                Some(name) => format!("{} {name}", step.weight),
+                None => step.weight.to_string(),
+            },
+        );
         let mut row = vec![
-            namespace,
-            name,
-            standing.phase().to_owned(),
+            plan.namespace.clone(),
+            plan.name.clone(),
+            plan.phase.clone(),
             step,
-            text(journal.map(|journal| &journal.plan.traffic)),
-            text(plan.live.as_ref()),
+            text(&plan.target),
+            text(&plan.live),
             plan.next.map_or_else(|| "-".to_owned(), |at| at.strftime("%H:%M:%SZ").to_string()),
         ];
+        let reason = plan.reason.as_ref();
         if wide {
-            row.push(journal.map_or_else(|| "?".to_owned(), |journal| journal.revision.to_string()));
-            row.push(plan.reason.to_string());
+            row.push(plan.revision.clone().unwrap_or_else(|| "?".to_owned()));
+            row.push(reason.map_or_else(|| "?".to_owned(), |reason| reason.message.clone()));
         } else {
-            row.push(plan.reason.name().to_owned());
+            row.push(reason.map_or_else(|| "?".to_owned(), |reason| reason.name.clone()));
         }
         rows.push(row.iter().map(|cell| terminal::plain(cell)).collect());
     }

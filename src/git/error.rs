@@ -205,3 +205,22 @@ impl GitError {
         matches!(self, Self::Source { .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_for_patience_or_refuses_is_left_alone() {
+        let minute = Duration::from_secs(60);
+        let patience = |fault| GitError::Network { location: "plans".into(), fault: Box::new(fault) }.patience(minute);
+        let busy = |status, retry_after_s| patience(Fault::Busy { status, retry_after_s });
+        assert_eq!(busy(429, Some(7)), Patience::AtLeast(Duration::from_secs(7)));
+        assert_eq!(busy(429, None), Patience::AtLeast(minute));
+        assert_eq!(busy(503, None), Patience::AtLeast(BUSY_MIN));
+        assert_eq!(busy(503, Some(0)), Patience::AtLeast(BUSY_MIN));
+        assert_eq!(busy(403, Some(u64::MAX)), Patience::AtLeast(BUSY_MAX));
+        assert_eq!(patience(Fault::Refused), Patience::Interval);
+        assert_eq!(patience(Fault::Full), Patience::Soon);
+    }
+}

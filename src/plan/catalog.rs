@@ -161,6 +161,11 @@ impl Catalog {
         self.tip.findings_of(key).chain(self.findings.get(key).into_iter().flatten())
     }
 
+    /// The plans that the tip names and of which no version is in force or on its way out.
+    pub fn refused(&self) -> impl Iterator<Item = &PlanKey> {
+        self.tip.keys().filter(|key| self.force.object(key).is_none())
+    }
+
     /// Whether the tip has a document of that name, refused or not.
     pub fn is_written(&self, key: &PlanKey) -> bool {
         self.tip.names(key)

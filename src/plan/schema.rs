@@ -38,6 +38,7 @@ fn property(field: &Field) -> Value {
 fn of(shape: &Shape) -> Value {
     match shape {
         Shape::Text => json!({"type": "string"}),
+        Shape::Choice(words) => json!({"type": "string", "enum": words}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Shape::Duration => {
@@ -66,7 +67,7 @@ fn structural(field: &Field) -> Value {
 
 fn structural_of(shape: &Shape) -> Value {
     match shape {
-        Shape::Text | Shape::Duration => json!({"type": "string"}),
+        Shape::Text | Shape::Duration | Shape::Choice(_) => json!({"type": "string"}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole { .. } => json!({"type": "integer"}),
         Shape::Object(fields) => {

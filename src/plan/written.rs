@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ObjectSpec, Plan, Version};
+use super::{DriftPolicy, ObjectSpec, Plan, Version};
 
 impl Plan {
     /// The `spec` that reads as this plan: what is left out in the document stands here as what it means.
@@ -57,6 +57,13 @@ impl Plan {
             "destinationRule": written_object(&routing.destination_rule),
         });
         put("objects", objects);
+        put(
+            "driftPolicy",
+            json!(match self.drift {
+                DriftPolicy::Correct => "correct",
+                DriftPolicy::Warn => "warn",
+            }),
+        );
         let flags = [
             ("takeOwnership", self.take_ownership),
             ("prune", self.prune),
@@ -117,6 +124,7 @@ spec:
   steps: [{name: first, weight: 5, hold: 10m}, {weight: 25, hold: 1h30m}]
   settle: {hold: 2h}
   objects: {virtualService: {name: web-vs, exportTo: ["."]}, destinationRule: {name: web-dr}}
+  driftPolicy: warn
   takeOwnership: true
   prune: true
   pause: true
@@ -136,9 +144,14 @@ spec:
     fn what_is_written_reads_as_the_same_plan() {
         let least = "apiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\nmetadata: {name: a}\nspec: {service: a, versions: \
                      {v1: {labels: {v: '1'}}}, traffic: {v1: 100}}";
-        let shown = ["bookinfo", "helloworld", "kubeflow", "myservice", "website"];
-        let shown = shown.map(|name| std::fs::read_to_string(format!("plans/{name}.yaml")).unwrap());
-        for text in shown.iter().map(String::as_str).chain([FULL, least]) {
+        let shown = [
+            include_str!("../../plans/bookinfo.yaml"),
+            include_str!("../../plans/helloworld.yaml"),
+            include_str!("../../plans/kubeflow.yaml"),
+            include_str!("../../plans/myservice.yaml"),
+            include_str!("../../plans/website.yaml"),
+        ];
+        for text in shown.into_iter().chain([FULL, least]) {
             let plan = plan(text);
             let metadata = json!({"name": plan.key.name, "namespace": plan.key.namespace});
             let document = json!({"apiVersion": fields::API_VERSION, "kind": fields::KIND, "metadata": metadata,

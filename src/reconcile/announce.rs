@@ -4,13 +4,13 @@ use crate::{
     cluster::{Announcement, Outcome},
     istio::{Edit, ObjectKind},
     plan::ObjectKey,
-    rollout::{Journal, Phase, What},
+    rollout::{Altered, Journal, Phase, Reason, What},
 };
 
 use super::{News, tally};
 
-/// The Event for a piece of news; which object it is about is the caller's to fill in.
-pub(super) fn event(cluster: &str, news: &News) -> Announcement {
+/// The Event for a piece of news that is to be told; which object it is about is the caller's to fill in.
+pub(super) fn event(cluster: &str, news: &News) -> Option<Announcement> {
     let (warning, reason, action, note) = match news {
         News::Transition(transition) => {
             let detail = if transition.note.is_empty() { String::new() } else { format!(" ({})", transition.note) };
@@ -22,9 +22,18 @@ pub(super) fn event(cluster: &str, news: &News) -> Announcement {
                 format!("a change of the {} that no commit asked for was put back in cluster {cluster}", kind.kind());
             (true, "DriftCorrected", "Correct", note)
         }
+        News::DriftHeldOff(_) => return None,
+        News::DriftFight(fight) => (true, "DriftFight", "Correct", format!("in cluster {cluster} {fight}")),
+        News::WriteAltered(altered) => {
+            let Altered { kind, at, until } = altered.clone();
+            let reason = Reason::WriteAltered { cluster: cluster.to_owned(), kind, at, until };
+            (true, "WriteAltered", "Write", reason.to_string())
+        }
     };
     let key = ObjectKey { namespace: String::new(), name: String::new() };
-    Announcement { kind: ObjectKind::VirtualService, key, uid: String::new(), warning, reason, action, note }
+    let folds = matches!(news, News::DriftCorrected(_));
+    let kind = ObjectKind::VirtualService;
+    Some(Announcement { kind, key, uid: String::new(), warning, reason, action, note, folds })
 }
 
 /// The log line for a piece of news.
@@ -45,6 +54,14 @@ pub(super) fn log(cluster: &str, route: &ObjectKey, journal: Option<&Journal>, n
         }
         News::DriftCorrected(kind) => {
             tracing::warn!(plan, %route, cluster, kind = kind.kind(), "put back a change that no commit asked for");
+        }
+        News::DriftHeldOff(kind) => {
+            tracing::debug!(plan, %route, cluster, kind = kind.kind(), "put back a change in a fight");
+        }
+        News::DriftFight(fight) => tracing::warn!(plan, %route, cluster, "DriftFight: {fight}"),
+        News::WriteAltered(Altered { kind, at, .. }) => {
+            let kind = kind.kind();
+            tracing::warn!(plan, %route, cluster, kind, at, "WriteAltered: the API server stores something else than is written");
         }
     }
 }

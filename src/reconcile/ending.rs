@@ -5,6 +5,7 @@ use crate::rollout::Reason;
 use super::{
     Ending, Event, Worker,
     engine::{Engine, Incoming},
+    namespaces::Namespace,
 };
 
 impl Engine {
@@ -36,8 +37,13 @@ impl Engine {
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
+            Incoming::Namespace { cluster, namespace, .. } => {
+                if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
+                    self.in_flight -= 1;
+                }
+            }
             Incoming::Seen(..) | Incoming::RetryPlain => {}
         }
     }

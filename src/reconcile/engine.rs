@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
-    istio::{Edit, ObjectKind},
+    istio::{Edit, ObjectKind, Writer},
     plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
@@ -37,8 +37,10 @@ pub(super) enum Incoming {
     Seen(ClusterName, Seen),
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
+    Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
+    Namespace { cluster: ClusterName, namespace: String, missing: bool },
     Mirrored(ClusterName, Mirrored),
 }
 
@@ -47,6 +49,7 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) repository: String,
     pub(super) branch: String,
+    pub(super) git_meter: git::GitMeter,
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
@@ -100,12 +103,14 @@ impl Engine {
             clock: Clock::start(),
             repository: source.name.clone(),
             branch: source.branch.clone(),
+            git_meter: source.meter.clone(),
             catalog: Catalog::new(),
             view: View {
                 places,
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 living: Default::default(),
                 pending: HashMap::new(),
+                namespaces: HashMap::new(),
             },
             workers: HashMap::new(),
             links: Links::default(),
@@ -175,9 +180,9 @@ impl Engine {
                     self.find_orphans();
                 }
             }
-            Ok(GitLook::BranchGone) => self.lost_git("the branch is gone".to_owned()),
-            Ok(GitLook::Empty) => self.lost_git("the repository has no branch".to_owned()),
-            Err(error) => self.lost_git(format!("{error}; {}", error.hint())),
+            Ok(GitLook::BranchGone) => self.lost_git("not_found", "the branch is gone".to_owned()),
+            Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
+            Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
     }
 
@@ -214,8 +219,8 @@ impl Engine {
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
-    fn lost_git(&mut self, error: String) {
-        self.tally.error("git");
+    fn lost_git(&mut self, category: &str, error: String) {
+        self.tally.error(format!("git_{category}"));
         if self.git_error.as_ref() != Some(&error) {
             tracing::warn!(branch = %self.branch, "cannot read the plan repository: {error}; the last good plans stay in force");
         }
@@ -270,7 +275,7 @@ impl Engine {
                 self.tally.written(&outcome, began.elapsed());
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    self.objects.put(&cluster, edit.kind, &edit.key, answer.clone());
+                    self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
@@ -282,11 +287,16 @@ impl Engine {
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
             }
+            Incoming::Writer { worker, cluster, kind, by } => {
+                self.in_flight -= 1;
+                self.hand(&worker, Event::Writer { cluster, kind, by });
+            }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
                 self.plain(cluster, kind, key, failure);
             }
             Incoming::RetryPlain => self.retry_plain(),
+            Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
     }
@@ -335,8 +345,8 @@ impl Engine {
         {
             shared = place.claims.see(&key, live.as_deref());
         }
-        self.objects.put(&cluster, kind, &key, live.clone());
-        if !self.synced.contains(&cluster) {
+        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
+        if !news || !self.synced.contains(&cluster) {
             return;
         }
         let concerned: Vec<ObjectKey> = match kind {
@@ -371,8 +381,10 @@ impl Engine {
         }
     }
 
+    /// Wakes all that wait for something; what is settled waits for neither Git nor a plain object.
     pub(super) fn look_all(&mut self) {
-        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+        let waiting = self.workers.iter().filter(|(_, worker)| !worker.is_at_rest());
+        for key in waiting.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.hand(&key, Event::Look);
         }
     }
@@ -396,15 +408,14 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
-        let shows = !matches!(event, Event::Look);
-        let began = Instant::now();
+        let (began, shows) = (Instant::now(), !matches!(event, Event::Look));
         let effects = worker.handle(event, now, &self.view);
         self.tally.took(Stage::Decide, began.elapsed());
-        let (done, busy) = (worker.is_done(), worker.is_busy());
         if shows || !effects.is_empty() {
             self.mirror_route(key);
         }
         let Some(worker) = self.workers.get(key) else { return };
+        let (done, busy) = (worker.is_done(), worker.is_busy());
         let renamed = self.links.set(key, worker.destination_rule(), worker.service());
         for effect in effects {
             self.perform(key, effect);
@@ -419,6 +430,8 @@ impl Engine {
             for cluster in self.synced.clone() {
                 self.show(key, &cluster);
             }
+        } else if let Some(worker) = self.workers.get_mut(key) {
+            worker.lie_down(|cluster, kind, object| self.objects.packed(cluster, kind, object));
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     cluster::{self, CanaryPlan, Published, Written},
     istio::lens,
-    plan::{Finding, ObjectKey, PlanKey},
+    plan::{ObjectKey, PlanKey},
     rollout::{ClusterName, Journal, OWNER, Phase},
 };
 
@@ -122,6 +122,9 @@ impl Engine {
     pub(super) fn mirrored(&mut self, name: &ClusterName, mirrored: Mirrored) {
         let now = self.clock.now();
         let Some(outbox) = self.resources.as_mut().and_then(|mirror| mirror.outboxes.get_mut(name)) else { return };
+        if let Mirrored::Listed(Published::Unknown(why)) | Mirrored::Done(_, Published::Unknown(why)) = &mirrored {
+            tracing::debug!(cluster = %name, "CanaryPlan resources are tried again: {why}");
+        }
         let (plan, said) = match mirrored {
             Mirrored::Listed(found) => (String::new(), outbox.listed(found, now)),
             Mirrored::Done(key, answer) => (key.to_string(), outbox.done(key, answer, now)),
@@ -148,12 +151,9 @@ impl Engine {
         mirror.outboxes.values_mut().for_each(|outbox| outbox.hurry(now));
     }
 
-    /// Whether nothing is under way and nothing is due.
+    /// Whether every resource says what it should, as far as the clusters take them.
     pub(super) fn mirror_rests(&self) -> bool {
-        let now = self.clock.now();
-        self.resources.as_ref().is_none_or(|mirror| {
-            mirror.outboxes.values().all(|outbox| !outbox.is_busy() && outbox.wake_at().is_none_or(|at| at > now))
-        })
+        self.resources.as_ref().is_none_or(|mirror| mirror.outboxes.values().all(Outbox::rests))
     }
 
     fn list_resources(&self, cluster: ClusterName) {
@@ -208,14 +208,15 @@ impl Engine {
             }
         }
         if self.catalog.is_written(key) && !self.catalog.has_plan(key) {
-            let findings: Vec<&Finding> = self.catalog.findings_of(key).collect();
-            return Wish::Be(Box::new(resource::refused(&self.repository, key, &self.branch, &findings)));
+            let report = self.refused_report(key);
+            let plan = resource::of(&report, cluster, &self.branch, self.catalog.findings_of(key));
+            return plan.map_or(Wish::Stay, |plan| Wish::Be(Box::new(plan)));
         }
         let owner = self.owner(key).to_string();
         let released = |live: &Value| matches!(Journal::on(live), Some(Ok(journal)) if matches!(journal.phase, Phase::Released { .. }));
         // A route that nobody works on and that was not let go belongs to a repository of the same name.
-        let mut owned = self.objects.owned_by(&owner);
-        let strange = owned.any(|(_, live)| lens::annotation(live, OWNER) == Some(&owner) && !released(live));
+        let mut strange = self.objects.owned_by(&owner).filter_map(|(_, packed)| packed.unpacked());
+        let strange = strange.any(|live| lens::annotation(&live, OWNER) == Some(&owner) && !released(&live));
         let known = self.catalog.plan_object(key).is_some() || strange;
         if known || !self.is_informed() { Wish::Stay } else { Wish::Gone }
     }

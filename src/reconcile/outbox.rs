@@ -25,7 +25,7 @@ const PACE: SignedDuration = SignedDuration::from_secs(1);
 /// How long all of them wait while the cluster takes none, and how long a foreign one is left alone.
 const OFF: SignedDuration = SignedDuration::from_mins(5);
 /// A commit asks again sooner, but not more often than this.
-const OFF_MIN: SignedDuration = SignedDuration::from_secs(10);
+const OFF_MIN: SignedDuration = SignedDuration::from_secs(5);
 const RETRY_S_MAX: i64 = 60;
 
 /// What is to be done next.
@@ -166,9 +166,10 @@ impl Outbox {
         self.written.remove(key)
     }
 
-    /// Whether requests are under way.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.busy.is_empty() || matches!(self.state, State::Listing { .. })
+    /// Whether nothing is under way, and nothing waits but for the cluster to take it.
+    pub(super) fn rests(&self) -> bool {
+        let waits = self.due.next().is_some() || matches!(self.state, State::Listing { .. });
+        self.busy.is_empty() && (matches!(self.state, State::Off { .. }) || !waits)
     }
 
     /// Takes in what is there; every one of them is looked at.
@@ -301,8 +302,8 @@ mod tests {
         let off = || Published::Off("no such resource".into());
         assert_eq!(outbox.done(key("a"), off(), at(1_000)), Some(Said::Off("no such resource".into())));
         assert_eq!((outbox.next(at(300_999)), outbox.wake_at()), (None, Some(at(301_000))));
-        outbox.commit(at(5_000));
-        assert_eq!((outbox.next(at(10_999)), outbox.next(at(11_000))), (None, Some(Step::List)));
+        outbox.commit(at(2_000));
+        assert_eq!((outbox.next(at(5_999)), outbox.next(at(6_000))), (None, Some(Step::List)));
         assert_eq!(outbox.listed(Published::Off("still".into()), at(11_010)), None);
         assert_eq!(outbox.next(at(311_010)), Some(Step::List));
         assert_eq!(outbox.listed(Published::Done(vec![]), at(311_020)), Some(Said::On));

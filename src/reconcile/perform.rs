@@ -6,7 +6,7 @@ use crate::{
     cluster::{self, Announcement},
     istio::ObjectKind,
     plan::ObjectKey,
-    rollout::What,
+    rollout::{Reason, What},
 };
 
 use super::{
@@ -49,10 +49,26 @@ impl Engine {
                     let _ = sender.send(Incoming::Looked { worker, cluster, found });
                 });
             }
+            Effect::AskWriter { cluster, kind, object } => {
+                let Some(place) = self.view.places.get(&cluster) else { return };
+                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
+                self.in_flight += 1;
+                tokio::spawn(async move {
+                    let by = cluster::other_writer(&client, kind, &object).await.unwrap_or_else(|error| {
+                        tracing::warn!(cluster, "not known who writes: {error}");
+                        None
+                    });
+                    // The loop has ended where nobody receives.
+                    let _ = sender.send(Incoming::Writer { worker, cluster, kind, by });
+                });
+            }
             Effect::WakeAt(at) => self.timers.set(key, at),
             Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
             Effect::Reason(reason) => {
-                if reason.needs_a_person() {
+                self.ask_namespace(key, &reason);
+                // Their news says so once; the reason changes with each write of the other side.
+                let told = matches!(reason, Reason::DriftFight { .. } | Reason::WriteAltered { .. });
+                if reason.needs_a_person() && !told {
                     tracing::warn!(route = %key, reason = reason.name(), "{reason}");
                 } else {
                     tracing::debug!(route = %key, reason = reason.name(), "{reason}");
@@ -71,10 +87,10 @@ impl Engine {
             self.tally.took(Stage::CommitToLive, took);
         }
         let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
-        if let (Some(announcer), Some(uid)) = (self.announcers.get(cluster), uid) {
-            let Announcement { warning, reason, action, note, .. } = announce::event(cluster, news);
-            let kind = ObjectKind::VirtualService;
-            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
+        if let (Some(announcer), Some(uid), Some(event)) =
+            (self.announcers.get(cluster), uid, announce::event(cluster, news))
+        {
+            announcer.announce(Announcement { key: key.clone(), uid, ..event });
         }
     }
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     plan::{Finding, ObjectKey, Plan, Revision, Severity, Traffic},
-    rollout::{Journal, Owner, Phase, Reason},
+    rollout::{Owner, Reason},
 };
 
-use super::{ClusterReport, PlanReport, Report, RepositoryReport};
+use super::{ClusterReport, PlanReport, Position, Report, RepositoryReport};
 
 /// How one plan stands in one cluster.
 pub struct Standing<'a> {
@@ -21,7 +21,7 @@ pub struct Standing<'a> {
     /// The plan as Git has it, where Git was read: what is shown while there is no journal.
     pub plan: Option<(&'a Plan, &'a Revision)>,
     /// What was reached.
-    pub journal: Option<&'a Journal>,
+    pub position: Option<&'a Position>,
     /// What callers get.
     pub live: Option<&'a Traffic>,
     /// Why it stands there; none before the first decision.
@@ -33,20 +33,18 @@ pub struct Standing<'a> {
 impl Standing<'_> {
     /// One word on where the walk stands.
     pub fn phase(&self) -> &'static str {
-        self.journal.map_or(UNKNOWN, |journal| journal.phase.name())
+        self.position.map_or(UNKNOWN, |position| position.phase.name())
     }
 
     /// Name and weight of the step that was entered, while walking.
     pub fn step(&self) -> Option<(Option<&str>, u8)> {
-        let journal = self.journal?;
-        let Phase::Walking { weight } = journal.phase else { return None };
-        let step = journal.plan.steps.iter().find(|step| step.weight == weight);
-        Some((step.and_then(|step| step.name.as_deref()), weight))
+        let (name, weight) = self.position?.step.as_ref()?;
+        Some((name.as_deref(), *weight))
     }
 
     /// As an item of `plans`.
     pub fn json(&self) -> Value {
-        let (journal, plan) = (self.journal, self.plan);
+        let (position, plan) = (self.position, self.plan);
         let key = self.owner.map(|owner| &owner.plan);
         let reason = |reason: &Reason| json!({"name": reason.name(), "message": reason.to_string(), "needsAPerson": reason.needs_a_person()});
         json!({
@@ -57,14 +55,14 @@ impl Standing<'_> {
             "virtualService": self.route.to_string(),
             "phase": self.phase(),
             "step": self.step().map(|(name, weight)| json!({"name": name, "weight": weight})),
-            "target": journal.map(|journal| &journal.plan.traffic).or(plan.map(|(plan, _)| &plan.traffic)),
-            "desired": journal.map(|journal| &journal.state.traffic),
+            "target": position.map(|position| &position.plan.traffic).or(plan.map(|(plan, _)| &plan.traffic)),
+            "desired": position.map(|position| &position.desired),
             "live": self.live,
-            "revision": journal.map(|journal| &journal.revision).or(plan.map(|(_, revision)| revision)),
+            "revision": position.map(|position| &position.revision).or(plan.map(|(_, revision)| revision)),
             "reason": self.reason.map(reason),
             "next": self.next,
-            "entered": journal.map(|journal| journal.entered),
-            "converged": journal.and_then(|journal| journal.converged),
+            "entered": position.map(|position| position.entered),
+            "converged": position.and_then(|position| position.converged),
         })
     }
 }
@@ -80,7 +78,7 @@ impl PlanReport {
             owner: self.owner.as_ref(),
             route: &self.route,
             plan: self.plan.as_ref().map(|(plan, revision)| (&**plan, revision)),
-            journal: reached.journal.as_deref(),
+            position: reached.position.as_deref(),
             live: reached.live.as_ref(),
             reason: self.reason.as_ref(),
             next: self.next,
@@ -140,13 +138,14 @@ impl Report {
     }
 }
 
-/// The document of `tidegate status -o json`, read from one cluster alone.
-pub fn status_list(cluster: &str, plans: &[Standing<'_>]) -> Value {
+/// The document of `tidegate status -o json`, read from one cluster alone: items of `plans` and of `repositories`.
+pub fn status_list(cluster: &str, plans: Vec<Value>, repositories: Vec<Value>) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
         "cluster": cluster,
-        "plans": plans.iter().map(Standing::json).collect::<Vec<_>>(),
+        "plans": plans,
+        "repositories": repositories,
     })
 }
 
@@ -161,7 +160,7 @@ pub fn status_schema() -> Value {
         "cluster": {"type": "string", "description": "the cluster that was read; `status` alone"},
         "at": {"type": "string", "format": "date-time", "description": "when; `/status` alone"},
         "ready": {"type": "boolean", "description": "whether Git and every cluster were read; `/status` alone"},
-        "repositories": {"type": "array", "items": repository_schema(), "description": "`/status` alone"},
+        "repositories": {"type": "array", "items": repository_schema()},
         "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status` alone"},
         "plans": {"type": "array", "items": plan_schema(), "description": "one item per plan and cluster"},
     });
@@ -178,8 +177,10 @@ fn nullable(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
 
+const REVISION: &str = "^.+@sha1:[0-9a-f]{40}$";
+
 fn revision_schema() -> Value {
-    json!({"type": ["string", "null"], "pattern": "^.+@sha1:[0-9a-f]{40}$"})
+    json!({"type": ["string", "null"], "pattern": REVISION})
 }
 
 /// An object of which every property is always there.
@@ -237,7 +238,7 @@ fn repository_schema() -> Value {
     whole(json!({
         "name": {"type": "string", "description": "the repository's name in plan ids"},
         "branch": {"type": "string"},
-        "revision": revision_schema(),
+        "revision": {"type": ["string", "null"], "pattern": REVISION, "description": "the accepted tip; a cluster does not tell"},
         "lastLook": {"type": ["string", "null"], "format": "date-time", "description": "the last good look"},
         "error": {"type": ["string", "null"], "description": "why the last look was not good"},
         "findings": {"type": "array", "items": finding, "description": "what is wrong with the plans at the tip"},

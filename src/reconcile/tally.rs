@@ -1,6 +1,7 @@
 //! Counts what the loop did. The loop owns it, so counting takes no lock; who asks gets a copy.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
@@ -75,7 +76,7 @@ pub struct Tally {
     /// Changes of others that were put back, by cluster and kind.
     pub corrected: BTreeMap<(ClusterName, &'static str), u64>,
     /// What failed, by category.
-    pub errors: BTreeMap<&'static str, u64>,
+    pub errors: BTreeMap<Cow<'static, str>, u64>,
     /// Looks at the plan repository, by what was seen.
     pub looks: BTreeMap<&'static str, u64>,
     /// Where the time went.
@@ -84,8 +85,8 @@ pub struct Tally {
 
 impl Tally {
     /// Counts something that failed.
-    pub(super) fn error(&mut self, category: &'static str) {
-        *self.errors.entry(category).or_default() += 1;
+    pub(super) fn error(&mut self, category: impl Into<Cow<'static, str>>) {
+        *self.errors.entry(category.into()).or_default() += 1;
     }
 
     /// Counts a look at the repository.
@@ -116,9 +117,11 @@ impl Tally {
                 let key = (cluster.to_owned(), transition.what.name(), cause(transition, journal));
                 *self.transitions.entry(key).or_default() += 1;
             }
-            News::DriftCorrected(kind) => {
+            News::DriftCorrected(kind) | News::DriftHeldOff(kind) => {
                 *self.corrected.entry((cluster.to_owned(), kind.kind())).or_default() += 1;
             }
+            News::DriftFight(_) => self.error("drift_fight"),
+            News::WriteAltered(_) => self.error("write_altered"),
         }
     }
 }

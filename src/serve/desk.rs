@@ -47,7 +47,7 @@ impl Desk {
             }
             let report = Arc::new(self.ask(true).await?);
             *last = Some((Instant::now(), report.clone()));
-            // Kept no longer than it is of use: it holds on to plans and journals.
+            // Kept no longer than it is of use: it holds on to every plan.
             let kept = self.last.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(FRESH).await;

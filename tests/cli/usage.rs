@@ -40,7 +40,7 @@ async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
     let cases: [(&[&str], &str); 11] = [
         (&[], "Usage: tidegate"),
         (&["statsu"], "similar subcommand exists: 'status'"),
-        (&["run"], "--repo <PATH>"),
+        (&["run"], "--repo <PATH|URL>"),
         (&["run", "--repo", "x", "--interval", "soon"], "'soon' for '--interval"),
         (&["status", "-o", "xml"], "[possible values: table, wide, json, yaml]"),
         (&["check"], "<PATH>..."),

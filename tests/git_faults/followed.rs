@@ -12,6 +12,9 @@ use super::support::repository::Repository;
 /// How long anything may take; a machine may be busy.
 pub const SOON: Duration = Duration::from_secs(60);
 
+/// Whether a fault is the expected one.
+pub type Is = fn(&Fault) -> bool;
+
 /// Short limits, so that a fault is seen soon, and the real program as child.
 pub fn access() -> Access {
     let limits = Limits { look: Duration::from_secs(3), fetch: Duration::from_secs(6), ..Limits::default() };
@@ -96,4 +99,27 @@ impl Followed {
         let left = super::leftovers(&self.dir);
         assert!(left.is_empty(), "{what}: {left:?} is left");
     }
+}
+
+/// A repository in a fault.
+pub struct Case {
+    pub what: String,
+    pub followed: Followed,
+    /// The fault that is expected.
+    pub is: Is,
+    /// Ends the fault, and returns what has to live on.
+    pub heal: Box<dyn FnOnce() -> Box<dyn Send> + Send>,
+}
+
+/// Waits for every fault, ends it, and waits until every repository is seen at its tip.
+pub async fn suffer_and_heal(cases: Vec<Case>, tip: &str) {
+    let suffered = cases.into_iter().map(|mut case| async move {
+        let fault = case.followed.fault(&case.what, case.is).await;
+        println!("{}: {fault}", case.what);
+        let _kept = (case.heal)();
+        case.followed.ask();
+        case.followed.tip(&case.what, tip).await;
+        tokio::task::spawn_blocking(move || case.followed.end(&case.what)).await.unwrap();
+    });
+    futures::future::join_all(suffered).await;
 }

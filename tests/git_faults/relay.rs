@@ -117,7 +117,7 @@ async fn back(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault) -> 
         _ => usize::MAX,
     };
     let mut keys = KeyExchange::default();
-    let mut buffer = [0; 16 << 10];
+    let mut buffer = vec![0; 16 << 10];
     loop {
         let read = from.read(&mut buffer).await?;
         if read == 0 {

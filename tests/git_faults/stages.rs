@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tidegate::git::{Access, Fault, Limits};
 
-use super::followed::{Followed, access};
+use super::followed::{Case, Followed, Is, access, suffer_and_heal};
 use super::liars::{Liar, Lie};
 use super::neighbour::Neighbour;
 use super::relay::{Fault as Cut, Relay, Then};
@@ -12,33 +12,19 @@ use super::support::certificates::Certificates;
 use super::support::git_http::GitHttp;
 use super::support::repository::Repository;
 use super::support::sshd::Sshd;
-use super::{ALONE, Held, plans};
+use super::{ALONE, Held, children, plans};
 
 /// In the midst of the first pack: behind the listing and the first objects.
 const IN_PACK: usize = 300_000;
 
-/// A repository behind a relay, and the fault that is expected.
-struct Case {
-    what: String,
-    relay: Relay,
-    followed: Followed,
-    is: fn(&Fault) -> bool,
-    /// Where the relay leads when the fault is over.
-    good: SocketAddr,
-}
-
-/// Waits for every fault, ends it, and waits until every repository is seen at its tip.
-async fn suffer_and_heal(cases: Vec<Case>, tip: &str) {
-    let suffered = cases.into_iter().map(|mut case| async move {
-        let fault = case.followed.fault(&case.what, case.is).await;
-        println!("{}: {fault}", case.what);
-        case.relay.turn(case.good);
-        case.relay.heal();
-        case.followed.ask();
-        case.followed.tip(&case.what, tip).await;
-        tokio::task::spawn_blocking(move || case.followed.end(&case.what)).await.unwrap();
-    });
-    futures::future::join_all(suffered).await;
+/// A repository behind a relay, whose fault ends when the relay passes everything on to `good`.
+fn case(what: &str, followed: Followed, is: Is, relay: Relay, good: SocketAddr) -> Case {
+    let heal = move || -> Box<dyn Send> {
+        relay.turn(good);
+        relay.heal();
+        Box::new(relay)
+    };
+    Case { what: what.to_owned(), followed, is, heal: Box::new(heal) }
 }
 
 fn timeout(fault: &Fault) -> bool {
@@ -56,7 +42,7 @@ async fn http_that_hangs_drips_or_breaks_at_any_stage() {
     let (repository, _) = plans();
     let server = GitHttp::start(repository.home());
     let neighbour = Neighbour::start().await;
-    let cuts: [(&str, Cut, fn(&Fault) -> bool); 9] = [
+    let cuts: [(&str, Cut, Is); 9] = [
         ("nobody reads after the connection", Cut::Silence, timeout),
         ("silence in the headers", Cut::After(20, Then::Silence), timeout),
         ("a byte a second in the headers", Cut::After(20, Then::Drip), timeout),
@@ -72,7 +58,7 @@ async fn http_that_hangs_drips_or_breaks_at_any_stage() {
         let relay = Relay::start(server.address(), cut).await;
         let url = relay.through(&server.url("origin.git"), server.address());
         let followed = Followed::start(&repository, &url, access());
-        cases.push(Case { what: what.to_owned(), relay, followed, is, good: server.address() });
+        cases.push(case(what, followed, is, relay, server.address()));
     }
     suffer_and_heal(cases, &repository.tip()).await;
     neighbour.end().await;
@@ -89,7 +75,7 @@ async fn https_that_hangs_before_and_after_its_handshake() {
     let server = GitHttp::start_tls(repository.home(), &certificates, false);
     let silent = Liar::silent_after_tls(&certificates);
     let neighbour = Neighbour::start().await;
-    let cuts: [(&str, SocketAddr, Cut, fn(&Fault) -> bool); 4] = [
+    let cuts: [(&str, SocketAddr, Cut, Is); 4] = [
         ("silence in the handshake", server.address(), Cut::After(100, Then::Silence), timeout),
         ("the end in the handshake", server.address(), Cut::After(100, Then::Close), unreachable),
         ("silence after the handshake", silent.address(), Cut::Nothing, timeout),
@@ -101,7 +87,7 @@ async fn https_that_hangs_before_and_after_its_handshake() {
         let url = relay.through(&server.url("origin.git"), server.address());
         let access = Access { ca_file: Some(certificates.file("ca.pem")), ..access() };
         let followed = Followed::start(&repository, &url, access);
-        cases.push(Case { what: what.to_owned(), relay, followed, is, good: server.address() });
+        cases.push(case(what, followed, is, relay, server.address()));
     }
     suffer_and_heal(cases, &repository.tip()).await;
     neighbour.end().await;
@@ -118,7 +104,7 @@ async fn ssh_that_hangs_drips_or_breaks_at_any_stage() {
     let address = SocketAddr::from(([127, 0, 0, 1], sshd.port()));
     let neighbour = Neighbour::start().await;
     let any_end = |fault: &Fault| matches!(fault, Fault::Unreachable { .. } | Fault::Server { .. });
-    let cuts: [(&str, Cut, fn(&Fault) -> bool); 8] = [
+    let cuts: [(&str, Cut, Is); 8] = [
         ("nobody reads after the connection", Cut::Silence, timeout),
         ("silence after the version", Cut::After(10, Then::Silence), timeout),
         ("silence after the keys", Cut::AfterSshKeys(Then::Silence), timeout),
@@ -136,7 +122,7 @@ async fn ssh_that_hangs_drips_or_breaks_at_any_stage() {
         std::fs::write(&known, format!("[127.0.0.1]:{} {}\n", relay.port(), sshd.host_key("ed25519"))).unwrap();
         let access = Access { ssh_key: Some(sshd.client_key()), known_hosts: Some(known), ..access() };
         let followed = Followed::start(&repository, &url, access);
-        cases.push(Case { what: what.to_owned(), relay, followed, is, good: address });
+        cases.push(case(what, followed, is, relay, address));
     }
     suffer_and_heal(cases, &repository.tip()).await;
     neighbour.end().await;
@@ -154,7 +140,7 @@ async fn a_server_that_sends_without_end_or_sense_fills_neither_memory_nor_disk(
     let quota = |fault: &Fault| matches!(fault, Fault::Quota { .. });
     let too_much = |fault: &Fault| matches!(fault, Fault::Quota { .. } | Fault::Timeout { .. });
     let odd = |fault: &Fault| matches!(fault, Fault::Garbled { .. });
-    let lies: [(Lie, fn(&Fault) -> bool); 6] = [
+    let lies: [(Lie, Is); 6] = [
         (Lie::EndlessReferences, too_much),
         (Lie::EndlessHeaders, |fault| matches!(fault, Fault::Server { .. })),
         (Lie::TooManyObjects, quota),
@@ -171,15 +157,16 @@ async fn a_server_that_sends_without_end_or_sense_fills_neither_memory_nor_disk(
         let url = relay.through(&server.url("origin.git"), server.address());
         let limits = Limits { bytes: 8 << 20, ..access().limits };
         let followed = Followed::start(&repository, &url, Access { limits, ..access() });
-        cases.push(Case { what: format!("{lie:?}"), relay, followed, is, good: server.address() });
+        cases.push(case(&format!("{lie:?}"), followed, is, relay, server.address()));
         liars.push(liar);
     }
     let mirrors: Vec<_> = cases.iter().map(|case| case.followed.dir.clone()).collect();
     let folder = repository.home().to_owned();
     let watched = tokio::task::spawn(async move {
-        let mut most = 0;
+        let mut most = [0, 0];
         loop {
-            most = most.max(mirrors.iter().map(|mirror| size(mirror)).max().unwrap_or(0));
+            most[0] = most[0].max(mirrors.iter().map(|mirror| size(mirror)).max().unwrap_or(0));
+            most[1] = most[1].max(children().into_iter().map(|(id, _)| memory(id)).max().unwrap_or(0));
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             if !folder.exists() || folder.join("done").exists() {
                 return most;
@@ -188,12 +175,19 @@ async fn a_server_that_sends_without_end_or_sense_fills_neither_memory_nor_disk(
     });
     suffer_and_heal(cases, &repository.tip()).await;
     repository.write("../done", "");
-    let most = watched.await.unwrap();
-    println!("the largest mirror was {} KiB", most >> 10);
-    assert!(most < 80 << 20, "{most} bytes");
+    let [disk, memory] = watched.await.unwrap();
+    println!("the largest mirror was {} KiB, the largest child {} KiB", disk >> 10, memory >> 10);
+    assert!(disk < 80 << 20 && memory < 1 << 30, "{disk} bytes on disk, {memory} in memory");
     neighbour.end().await;
     drop((server, liars));
     Held::until_no_more_than(before).await;
+}
+
+/// The most memory that a process has had, in bytes.
+fn memory(process: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    most.unwrap_or(0_u64) << 10
 }
 
 /// The bytes below a folder.

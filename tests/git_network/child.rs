@@ -1,5 +1,6 @@
 //! The child: what it is given, and what happens when it hangs, is killed, or ends with its parent.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -109,6 +110,33 @@ fn half_of_a_pack_leaves_nothing_behind() {
     assert!(left.is_empty(), "{left:?}");
     server.rule(|rules| rules.stall = None);
     assert_eq!(moved(&mut mirror), repository.tip());
+}
+
+#[test]
+fn a_listing_without_end_ends() {
+    let (repository, bare) = plans();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/origin.git", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        let _ = socket.read(&mut [0; 4096]).unwrap();
+        let kind = "application/x-git-upload-pack-advertisement";
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n001e# service=git-upload-pack\n0000");
+        socket.write_all(head.as_bytes()).unwrap();
+        let line = format!("{:04x}{} refs/heads/{}\n", 4 + 40 + 1 + 11 + 200 + 1, "4".repeat(40), "a".repeat(200));
+        let mut sent = 0;
+        while socket.write_all(line.as_bytes()).is_ok() {
+            sent += line.len();
+        }
+        sent
+    });
+    let mut mirror = mirror(&repository, &url, access());
+    assert!(matches!(fault(&mut mirror), Fault::Quota { .. }));
+    drop(mirror);
+    assert!(server.join().unwrap() > 32 << 20);
+    let server = GitHttp::start(root(&bare));
+    moved(&mut super::mirror(&repository, &server.url("origin.git"), access()));
 }
 
 #[test]

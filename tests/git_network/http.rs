@@ -1,13 +1,13 @@
 //! Plain HTTP: looks, fetches, credentials, redirects, refusals, and a connection that is used again.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tidegate::git::{Access, Fault, GitError, Limits, Look, Operation, Secret};
+use tidegate::git::{Access, Fault, GitError, Limits, Look, Operation, Secret, Sight, Source, follow};
 
 use super::support::git_http::GitHttp;
 use super::support::repository::Repository;
-use super::{access, fault, files, mirror, moved, plans, push, root};
+use super::{access, fault, files, mirror, moved, plans, push, root, source};
 
 #[test]
 fn a_push_is_seen_and_only_what_is_new_is_fetched() {
@@ -82,6 +82,61 @@ fn a_branch_beside_ours_may_have_any_name() {
     let server = GitHttp::start(root(&bare));
     let mut mirror = mirror(&repository, &server.url("origin.git"), access());
     assert_eq!(moved(&mut mirror), repository.tip());
+}
+
+#[test]
+fn a_mirror_that_lost_or_garbled_its_objects_is_cloned_anew() {
+    let (repository, bare) = plans();
+    let server = GitHttp::start(root(&bare));
+    let mut mirror = mirror(&repository, &server.url("origin.git"), access());
+    moved(&mut mirror);
+    for (text, damage) in [("2", 0), ("3", 30)] {
+        let packs: Vec<_> = files(repository.home(), ".pack").into_iter().filter(|path| in_use(path)).collect();
+        assert!(!packs.is_empty());
+        for pack in packs {
+            let mut bytes = std::fs::read(&pack).unwrap();
+            std::fs::remove_file(&pack).unwrap();
+            if damage > 0 {
+                bytes[damage..].fill(0xff);
+                std::fs::write(&pack, bytes).unwrap();
+            }
+        }
+        let tip = push(&repository, text);
+        assert_eq!(moved(&mut mirror), tip, "{text}");
+        assert_eq!(mirror.look().unwrap(), Look::Unchanged(tip));
+    }
+}
+
+/// Whether a file is of the mirror, not of the one that was set aside.
+fn in_use(path: &Path) -> bool {
+    path.iter().any(|name| name == "mirror.git")
+}
+
+#[tokio::test]
+async fn who_pushes_and_asks_is_seen_soon() {
+    let (repository, bare) = plans();
+    let server = GitHttp::start(root(&bare));
+    let hourly = Source { interval: Duration::from_secs(3600), ..source(&server.url("origin.git"), access()).unwrap() };
+    let (ask, asked) = tokio::sync::watch::channel(0);
+    let (mut seen, thread) = follow(hourly, repository.home().join("state"), asked).unwrap();
+    let mut took = Vec::new();
+    for number in 0..20 {
+        let begun = Instant::now();
+        let snapshot = loop {
+            let look = tokio::time::timeout(Duration::from_secs(20), seen.recv()).await.unwrap().unwrap();
+            if let Sight::Moved(snapshot) = look.outcome.unwrap() {
+                break snapshot;
+            }
+        };
+        took.push(begun.elapsed());
+        assert_eq!(snapshot.tip, repository.tip());
+        push(&repository, &number.to_string());
+        ask.send_modify(|count| *count += 1);
+    }
+    took.sort();
+    println!("asked → snapshot received: median {:?}, worst {:?}", took[10], took[19]);
+    drop(seen);
+    thread.join().unwrap();
 }
 
 /// Replaces a file as an editor or a sync tool does.
@@ -212,11 +267,11 @@ fn a_look_and_a_small_fetch_are_cheap() {
     moved(&mut mirror);
     let (mut looks, mut fetches) = (Vec::new(), Vec::new());
     for number in 0..20 {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         assert!(matches!(mirror.look().unwrap(), Look::Unchanged(_)));
         looks.push(begun.elapsed());
         push(&repository, &format!("n{number}"));
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         moved(&mut mirror);
         fetches.push(begun.elapsed());
     }

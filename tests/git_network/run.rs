@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::bed::{Bed, eventually, plan};
 use crate::process::{self, Process};
 use crate::repository::Repository;
@@ -65,6 +67,31 @@ async fn a_push_over_https_moves_traffic_and_the_child_goes_with_its_parent() {
         .0;
     process.kill().await;
     eventually("the child is gone", || Path::new("/proc").join(&child).join("exe").read_link().is_err()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_that_is_started_inherits_the_token() {
+    let bed = Bed::open().await;
+    let (program, noted) = (bed.repository.home().join("login"), bed.repository.home().join("environment"));
+    std::fs::write(&program, format!("#!/bin/sh\nenv > {}\nexit 1\n", noted.display())).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": program, "interactiveMode": "Never"});
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "u", "user": {"exec": exec}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let kubeconfig = bed.repository.home().join("login.kubeconfig");
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let arguments = ["diff", "--repo", &bed.repository.location(), "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let mut diff = process::command(bed.repository.home(), &arguments);
+    diff.env("TIDEGATE_GIT_TOKEN", TOKEN).env("CONTROL", "inherited");
+    let answer = process::answer(diff).await;
+    assert_ne!(answer.code, 0, "{answer:?}");
+    let environment = std::fs::read_to_string(&noted).expect("the login program ran");
+    assert!(environment.contains("CONTROL=inherited") && !environment.contains("sesame"), "{environment}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,9 +53,15 @@ pub struct Process {
 impl Process {
     /// Starts the binary; what it prints is appended to `<home>/log`.
     pub fn start<A: AsRef<str>>(home: &Path, arguments: &[A]) -> Self {
+        Self::start_with(home, arguments, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with<A: AsRef<str>>(home: &Path, arguments: &[A], environment: &[(String, String)]) -> Self {
         let log = home.join("log");
         let open = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = command(home, arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdout(open.try_clone().unwrap()).stderr(open).spawn().unwrap();
         Self { child, log }
     }

@@ -5,7 +5,7 @@ mod list;
 mod write;
 
 pub use definition::canaryplan_definition;
-pub use list::list_canaryplans;
+pub use list::{canaryplans, list_canaryplans};
 pub use write::{remove_canaryplan, write_canaryplan};
 
 use std::hash::{DefaultHasher, Hasher as _};

@@ -110,7 +110,12 @@ impl Transport for Remote {
 
     fn fetch(&mut self, mirror: &Repository, _tip: Oid) -> Result<Oid, GitError> {
         match self.ask(mirror.path(), Request::Fetch, self.access.limits.fetch)? {
-            Answer::Fetched(id) => Ok(mirror.find_commit(self.oid(&id)?)?.id()),
+            Answer::Fetched { tip, much } => {
+                if much {
+                    self.child = None;
+                }
+                Ok(mirror.find_commit(self.oid(&tip)?)?.id())
+            }
             _ => Err(self.odd()),
         }
     }
@@ -143,6 +148,8 @@ fn start(program: &Path, home: &Path) -> io::Result<Running> {
     std::fs::create_dir_all(home)?;
     let mut command = Command::new(program);
     command.arg0("tidegate").arg(ARGUMENT).env_clear().env("HOME", home).current_dir(home);
+    // Ctrl-C in a terminal is for the parent, which finishes what is under way.
+    command.process_group(0);
     command.envs(ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let (Some(mut input), Some(mut output)) = (process.stdin.take(), process.stdout.take()) else {

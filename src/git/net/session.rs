@@ -26,6 +26,9 @@ const BRANCHES_MAX: usize = 100;
 /// The most references that a server may list.
 const REFERENCES_MAX: usize = 500_000;
 
+/// A fetch that brought more leaves a heap behind that is worth a new process.
+const MUCH_BYTES: usize = 16 << 20;
+
 /// What went wrong in a callback, for libgit2 forgets the reason.
 type Noted = Rc<RefCell<Option<Fault>>>;
 
@@ -44,7 +47,7 @@ impl<'a> Session<'a> {
     /// A remote for the place of the look; nothing is sent yet.
     pub(super) fn remote<'r>(&self, repository: &'r Repository) -> Result<Remote<'r>, Fault> {
         let place = &self.look.place;
-        self.web.point(place, &self.look.keys)?;
+        self.web.point(place, &self.look.keys, self.look.bytes_max)?;
         let url = match &self.look.keys {
             Keys::Http { .. } => format!("{WEB_SCHEME}://repository"),
             Keys::Ssh(keys) => {
@@ -97,13 +100,28 @@ impl<'a> Session<'a> {
         options.remote_callbacks(self.callbacks());
         options.download_tags(AutotagOption::None).follow_redirects(RemoteRedirect::None);
         if let Err(error) = connection.remote().download(&[reference], Some(&mut options)) {
-            return Answer::Failed(self.fault(&error));
+            return self.fetch_failed(repository, &error);
         }
+        let much = connection.remote().stats().received_bytes() > MUCH_BYTES;
         let stands = self.look.stands.as_deref().and_then(|id| Oid::from_str(id).ok());
         match lacks(repository, tip, stands) {
-            Ok(None) => Answer::Fetched(tip.to_string()),
+            Ok(None) => Answer::Fetched { tip: tip.to_string(), much },
             Ok(Some(id)) => Answer::Broken(format!("object {id} is missing")),
             Err(error) => Answer::Broken(words(error.message())),
+        }
+    }
+
+    /// Tells a mirror that cannot be read from everything else.
+    fn fetch_failed(&self, repository: &Repository, error: &git2::Error) -> Answer {
+        let fault = self.fault(error);
+        let lost = self.look.stands.as_deref().is_some_and(|id| {
+            let commit = Oid::from_str(id).and_then(|id| repository.find_commit(id));
+            commit.is_err()
+        });
+        let unreadable = matches!(error.class(), ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Object);
+        match fault {
+            Fault::Disk { words } | Fault::Garbled { words } if lost || unreadable => Answer::Broken(words),
+            fault => Answer::Failed(fault),
         }
     }
 
@@ -177,7 +195,7 @@ impl<'a> Session<'a> {
             _ if has("object size") && has("limit") => Fault::Quota { what: text },
             (_, ErrorCode::Auth) => Fault::Refused,
             (_, ErrorCode::Certificate) => Fault::HostKeyUnknown { shown: text },
-            (ErrorClass::Os | ErrorClass::Filesystem | ErrorClass::Odb, _) => Fault::Disk { words: text },
+            (ErrorClass::Os | ErrorClass::Filesystem, _) => Fault::Disk { words: text },
             (ErrorClass::Ssh, _) if has("timed out") || has("imeout") => Fault::Unreachable { why: text },
             (ErrorClass::Ssh, _) if has("private key") || has("passphrase") || has("key file") => {
                 Fault::Unusable { what: "the SSH key".to_owned(), why: text }
@@ -195,13 +213,17 @@ impl<'a> Session<'a> {
 
 /// Leaves the keys that are known for the host where libssh2 looks which kinds of keys to ask for.
 fn trust(place: &crate::git::Place, keys: &SshKeys) -> Result<(), Fault> {
-    let failed = |why: String| Fault::Unusable { what: "the known hosts".to_owned(), why };
-    let home = std::env::var_os("HOME").ok_or_else(|| failed("there is no home folder".to_owned()))?;
-    let folder = Path::new(&home).join(".ssh");
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => Fault::Full,
+        _ => Fault::Disk { words: words(&error.to_string()) },
+    };
+    let folder = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
+    let file = folder.join("known_hosts");
     let lines = KnownHost::of(&keys.known_hosts, &place.host, place.port).lines(&place.host, place.port);
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(folder.join("known_hosts"), lines))
-        .map_err(|error| failed(error.to_string()))
+    if std::fs::read_to_string(&file).is_ok_and(|there| there == lines) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, lines)).map_err(failed)
 }
 
 /// An object that is reachable from `tip`, not from `stands`, and not there.

@@ -24,6 +24,12 @@ const IDLE_MAX: Duration = Duration::from_secs(10);
 /// The most bytes of one request: what libgit2 says about the commits that it has.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 
+/// The most bytes of a listing of references.
+const LISTING_BYTES_MAX: u64 = 32 << 20;
+
+/// How much larger than its pack the answer to a fetch may be: servers tell of their progress.
+const PROGRESS_BYTES_MAX: u64 = 16 << 20;
+
 /// How much of a refusal is read for its words.
 const WORDS_BYTES_MAX: u64 = 1 << 10;
 
@@ -35,6 +41,7 @@ pub(super) struct Web {
     tls: Option<Arc<ClientConfig>>,
     idle: Option<(Wire, Instant)>,
     fault: Option<Fault>,
+    bytes_max: u64,
 }
 
 /// What a connection belongs to.
@@ -55,10 +62,11 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says where the next requests go to.
-    pub(super) fn point(&self, place: &Place, keys: &Keys) -> Result<(), Fault> {
+    /// Says where the next requests go to, and how much a fetch may bring.
+    pub(super) fn point(&self, place: &Place, keys: &Keys, bytes_max: u64) -> Result<(), Fault> {
         let Keys::Http { basic, ca, client, proxy } = keys else { return Ok(()) };
         let mut web = self.web();
+        web.bytes_max = bytes_max;
         let to = To { place: place.clone(), ca: ca.clone(), client: client.clone(), proxy: proxy.clone() };
         web.fault = None;
         web.basic.clone_from(basic);
@@ -205,9 +213,9 @@ pub(super) struct Subtransport(pub(super) Shared);
 
 impl SmartSubtransport for Subtransport {
     fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
-        let mut stream = Upload { shared: self.0.clone(), request: Vec::new(), body: None };
+        let mut stream = Upload { shared: self.0.clone(), request: Vec::new(), body: None, left: LISTING_BYTES_MAX };
         match action {
-            Service::UploadPack => {}
+            Service::UploadPack => stream.left = self.0.web().bytes_max.saturating_add(PROGRESS_BYTES_MAX),
             Service::UploadPackLs => {
                 let request = Request {
                     method: "GET",
@@ -233,6 +241,8 @@ struct Upload {
     shared: Shared,
     request: Vec<u8>,
     body: Option<Body>,
+    /// How many bytes of the answer may still come.
+    left: u64,
 }
 
 impl Upload {
@@ -268,7 +278,12 @@ impl Read for Upload {
             self.body = Some(body.map_err(|fault| self.failed(fault))?);
         }
         let read = self.body.as_mut().map_or(Ok(0), |body| body.read(buffer));
-        read.map_err(|error| self.failed(fault(&error)))
+        let read = read.map_err(|error| self.failed(fault(&error)))?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => return Err(self.failed(Fault::Quota { what: "its answer does not end".to_owned() })),
+        }
+        Ok(read)
     }
 }
 
@@ -284,9 +299,36 @@ impl Drop for Upload {
 mod tests {
     use super::*;
 
+    fn place(written: &str) -> Place {
+        match Location::parse(written) {
+            Ok(Location::Network(place)) => place,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_told_the_whole_url_and_its_own_credentials_where_it_can_read_them() {
+        let basic = |user: &str| Basic { user: user.into(), password: "p".into() };
+        let proxy = Proxy { host: "proxy".into(), port: 3128, basic: Some(basic("ann")) };
+        let request = Request { method: "GET", path: "/info/refs", kind: "a/b", body: &[] };
+        let text = |written: &str, basic: Option<&Basic>| {
+            let to = To { place: place(written), ca: None, client: None, proxy: Some(proxy.clone()) };
+            super::text(&to, basic, &request)
+        };
+        let open = text("http://127.0.0.1:8080/p", None);
+        assert!(
+            open.starts_with("GET http://127.0.0.1:8080/p/info/refs HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"),
+            "{open}"
+        );
+        assert!(open.contains("\r\nProxy-Authorization: Basic YW5uOnA=\r\n") && !open.contains("\nAuthorization"));
+        let closed = text("https://host/p", Some(&basic("bob")));
+        assert!(closed.starts_with("GET /p/info/refs HTTP/1.1\r\nHost: host\r\n"), "{closed}");
+        assert!(!closed.contains("Proxy-") && closed.contains("\r\nAuthorization: Basic Ym9iOnA=\r\n"), "{closed}");
+    }
+
     #[test]
     fn a_redirect_is_named_without_what_could_be_a_secret() {
-        let Ok(Location::Network(from)) = Location::parse("https://git.example.com/old") else { panic!() };
+        let from = place("https://git.example.com/old");
         for (location, to) in [
             ("https://git.example.com/new/info/refs?service=git-upload-pack", "https://git.example.com/new"),
             ("/new/info/refs?service=git-upload-pack", "https://git.example.com/new"),

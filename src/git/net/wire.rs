@@ -93,8 +93,8 @@ pub(super) enum Answer {
     Gone(Vec<String>),
     /// There is no branch at all.
     Empty,
-    /// This commit and all that it refers to is in the mirror.
-    Fetched(String),
+    /// This commit and all that it refers to is in the mirror; after much was brought, a new child is smaller.
+    Fetched { tip: String, much: bool },
     /// The mirror cannot be read.
     Broken(String),
     /// Nothing came of it.

@@ -89,6 +89,11 @@ impl Tip {
         self.files.values().flat_map(|file| &file.findings)
     }
 
+    /// The plans that documents name.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PlanKey> {
+        self.plans.keys()
+    }
+
     /// Whether a document names the plan.
     pub(super) fn names(&self, key: &PlanKey) -> bool {
         self.plans.contains_key(key)

@@ -64,6 +64,9 @@ impl Sink<'_> {
     /// A gauge; the values are those of the table's labels, in their order.
     pub(super) fn gauge<const N: usize>(&mut self, values: [&str; N], value: f64) -> fmt::Result {
         let labels = pairs(self.labels, values);
+        if labels.is_empty() {
+            return self.encoder.encode_gauge(&value);
+        }
         self.encoder.encode_family(&labels)?.encode_gauge(&value)
     }
 
@@ -77,7 +80,7 @@ impl Sink<'_> {
     pub(super) fn histogram<const N: usize>(&mut self, values: [&str; N], durations: &Durations) -> fmt::Result {
         let labels = pairs(self.labels, values);
         let classes = durations.classes.iter().copied().chain([durations.longer]);
-        let bounds = BOUNDS_S.into_iter().chain([f64::MAX]);
+        let bounds = BOUNDS_S.into_iter().chain([f64::INFINITY]);
         let classes: Vec<(f64, u64)> = bounds.zip(classes).collect();
         let count = classes.iter().map(|(_, count)| count).sum();
         self.encoder.encode_family(&labels)?.encode_histogram::<[(&str, &str); 0]>(

@@ -5,8 +5,7 @@ use std::fmt;
 use crate::{
     cluster::Answer,
     plan::{Traffic, VersionName},
-    reconcile::{PlanReport, severity},
-    rollout::Journal,
+    reconcile::{PlanReport, Position, severity},
 };
 
 use super::page::{Scrape, Sink};
@@ -94,6 +93,12 @@ metrics! {
     "tidegate_errors_total" Counter "" &["category"], "What failed; it is tried again by itself.",
         |scrape, sink| scrape.report.tally.errors.iter().try_for_each(|(category, count)| sink.counter([category], *count));
     "tidegate_git_looks_total" Counter "" &["repository", "outcome"], "Looks at the plan repository, by what was seen.", git_looks;
+    "tidegate_git_requests_total" Counter "" &["repository", "operation", "outcome"],
+        "What was asked of the plan repository, by how it ended.",
+        |scrape, sink| scrape.report.repositories.iter().try_for_each(|repository| {
+            let mut requests = repository.requests.iter();
+            requests.try_for_each(|(operation, outcome, count)| sink.counter([&repository.name, operation.name(), outcome], *count))
+        });
     "tidegate_git_last_look_timestamp_seconds" Gauge "seconds" &["repository"],
         "When the plan repository was last read, in seconds since 1970.", git_last_look;
     "tidegate_git_reachable" Gauge "" &["repository"], "1 where the last look at the plan repository was good, else 0.",
@@ -161,10 +166,12 @@ fn weights<'v>(
 fn target_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
     each(scrape, |report, id| {
         report.reached.iter().try_for_each(|(cluster, reached)| {
-            let journaled = || reached.journal.as_ref().map(|journal| &journal.plan);
-            let Some(plan) = report.plan.as_ref().map(|(plan, _)| plan).or_else(journaled) else { return Ok(()) };
-            let versions = plan.routing.versions.iter().map(|version| &version.name);
-            weights(sink, id, cluster, &plan.traffic, versions)
+            if let Some((plan, _)) = &report.plan {
+                let versions = plan.routing.versions.iter().map(|version| &version.name);
+                return weights(sink, id, cluster, &plan.traffic, versions);
+            }
+            let Some(position) = &reached.position else { return Ok(()) };
+            weights(sink, id, cluster, &position.plan.traffic, position.versions.iter())
         })
     })
 }
@@ -172,20 +179,19 @@ fn target_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
 fn state_weights(
     scrape: &Scrape,
     sink: &mut Sink<'_>,
-    traffic: impl for<'r> Fn(&'r Journal, Option<&'r Traffic>) -> Option<&'r Traffic>,
+    traffic: impl for<'r> Fn(&'r Position, Option<&'r Traffic>) -> Option<&'r Traffic>,
 ) -> fmt::Result {
     each(scrape, |report, id| {
         report.reached.iter().try_for_each(|(cluster, reached)| {
-            let Some(journal) = &reached.journal else { return Ok(()) };
-            let Some(traffic) = traffic(journal, reached.live.as_ref()) else { return Ok(()) };
-            let versions = journal.state.routing.versions.iter().map(|version| &version.name);
-            weights(sink, id, cluster, traffic, versions)
+            let Some(position) = &reached.position else { return Ok(()) };
+            let Some(traffic) = traffic(position, reached.live.as_ref()) else { return Ok(()) };
+            weights(sink, id, cluster, traffic, position.versions.iter())
         })
     })
 }
 
 fn desired_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
-    state_weights(scrape, sink, |journal, _| Some(&journal.state.traffic))
+    state_weights(scrape, sink, |position, _| Some(&position.desired))
 }
 
 fn applied_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
