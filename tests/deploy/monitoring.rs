@@ -94,8 +94,8 @@ fn prometheus_understands_every_query_of_the_dashboard() {
 
 /// The labels of a metric; none where there is no such metric.
 fn labels_of(name: &str) -> Option<&'static [&'static str]> {
-    let served = |name: &str| METRICS.iter().find(|metric| metric.name == name).map(|metric| metric.labels);
-    served(name.strip_suffix("_bucket").unwrap_or(name))
+    let name = name.strip_suffix("_bucket").unwrap_or(name);
+    METRICS.iter().find(|metric| metric.name == name).map(|metric| metric.labels)
 }
 
 /// The metrics that a text names, each with what follows in braces.

@@ -85,10 +85,10 @@ metrics! {
         |scrape, sink| each(scrape, |plan, id| {
             plan.reason.as_ref().map_or(Ok(()), |reason| sink.gauge(id, flag(reason.needs_a_person())))
         });
-    "tidegate_drift_fight" Gauge "" &["namespace", "plan", "cluster"], "1 while somebody else sets an object of the plan back, else 0.",
+    "tidegate_drift_fight" Gauge "" &["namespace", "plan", "cluster"],
+        "1 while somebody else keeps changing what is put back, else 0.",
         |scrape, sink| each(scrape, |plan, [_, namespace, name]| {
-            let over = |there: &str| matches!(&plan.reason, Some(Reason::DriftFight { cluster, .. }) if cluster == there);
-            plan.reached.keys().try_for_each(|cluster| sink.gauge([namespace, name, cluster], flag(over(cluster))))
+            plan.reached.iter().try_for_each(|(cluster, reached)| sink.gauge([namespace, name, cluster], flag(reached.fight.is_some())))
         });
     "tidegate_drift_corrected_total" Counter "" &["cluster", "kind"], "Changes that no commit asked for and that were put back.",
         |scrape, sink| scrape.report.tally.corrected.iter()
