@@ -2,16 +2,44 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use git2::ConfigLevel;
+use rustix::process::{Resource, Rlimit};
+use tidegate::git::Child;
+
+/// What reads Git has to be at least this: earlier versions have known holes.
+const LIBGIT2_MIN: (u32, u32, u32) = (1, 9, 7);
+
+/// The largest object that a pack from the network may hold: a few bytes can claim any size.
+const OBJECT_BYTES_MAX: usize = 256 << 20;
+
+/// The system's allocator keeps what a burst of commits once needed: short-lived large pieces, such as the state of a
+/// compressor, leave holes that small lasting ones break up. This one gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    // SAFETY: these are unsynchronised C globals of libgit2; no other thread exists yet.
-    #[allow(unsafe_code)]
-    let limits = unsafe {
-        git2::opts::set_server_connect_timeout_in_milliseconds(10_000)
-            .and_then(|()| git2::opts::set_server_timeout_in_milliseconds(20_000))
-    };
-    if let Err(error) = limits {
-        eprintln!("error: cannot set the time limits of libgit2: {error}");
+    // Secrets pass through this process; a core file would keep them.
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(Resource::Core, none) {
+        eprintln!("error: cannot forbid core files: {error}");
         return ExitCode::from(2);
+    }
+    let linked = git2::Version::get().libgit2_version();
+    if linked < LIBGIT2_MIN {
+        eprintln!("error: libgit2 {linked:?} is linked, at least {LIBGIT2_MIN:?} is needed");
+        return ExitCode::from(2);
+    }
+    // SAFETY: no other thread exists yet.
+    #[allow(unsafe_code)]
+    if let Err(error) = unsafe { configure() } {
+        eprintln!("error: cannot configure libgit2: {error}");
+        return ExitCode::from(2);
+    }
+    if let Some(child) = Child::asked() {
+        // SAFETY: no other thread exists yet, and none is started.
+        #[allow(unsafe_code)]
+        let prepared = unsafe { prepare(&child) };
+        return if prepared.is_ok() && child.run().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     }
     // Two providers in one process would panic at the first TLS handshake: the first one is the only one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -19,6 +47,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let arguments = tidegate::cli::parse();
+    // It was read with the arguments. No program that is started from here on, such as a kubeconfig's, inherits it.
+    // SAFETY: no other thread exists yet.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::env::remove_var(tidegate::git::TOKEN_VARIABLE);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -30,4 +64,37 @@ fn main() -> ExitCode {
     // A thread that is stuck in libgit2 cannot be cancelled; it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
     ExitCode::from(code)
+}
+
+/// Time limits, and nothing of what this machine's Git is configured with.
+///
+/// # Safety
+/// These are unsynchronised globals of C: no other thread may exist.
+#[allow(unsafe_code)]
+unsafe fn configure() -> Result<(), git2::Error> {
+    // SAFETY: as above.
+    unsafe {
+        git2::opts::set_server_connect_timeout_in_milliseconds(10_000)?;
+        git2::opts::set_server_timeout_in_milliseconds(20_000)?;
+        for level in [ConfigLevel::ProgramData, ConfigLevel::System, ConfigLevel::XDG, ConfigLevel::Global] {
+            git2::opts::set_search_path(level, "/nonexistent")?;
+        }
+    }
+    Ok(())
+}
+
+/// What a child needs beside that: a limit for objects, and the way to HTTP.
+///
+/// # Safety
+/// As above.
+#[allow(unsafe_code)]
+unsafe fn prepare(child: &Child) -> Result<(), git2::Error> {
+    let option = libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE as std::ffi::c_int;
+    // SAFETY: as above.
+    unsafe {
+        if libgit2_sys::git_libgit2_opts(option, OBJECT_BYTES_MAX) < 0 {
+            return Err(git2::Error::from_str("the largest object"));
+        }
+        git2::transport::register(Child::SCHEME, child.transport())
+    }
 }

@@ -311,6 +311,7 @@ async fn an_event_is_found_with_its_virtual_service() {
         reason: "RolledBack",
         action: "WayBack",
         note: "v2 has no ready endpoint".repeat(100),
+        folds: false,
     });
     let events = api(cluster.client(), &namespace, "events.k8s.io/v1", "Event");
     eventually("the event", SOON, || async {

@@ -36,7 +36,7 @@ impl Sight for Well {
     }
 
     fn git(&self) -> GitSight {
-        GitSight { last_look: Some(self.0), max_age_s: 300 }
+        GitSight { last_look: Some(self.0), max_age_s: 300, refused: None }
     }
 
     fn lives(&self, _: &str) -> bool {

@@ -41,8 +41,15 @@ impl Diff {
         let folder = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mut catalog = Catalog::new();
         let mut reader = Reader::open(source, folder.path()).map_err(unread)?;
-        if let Sight::Moved(snapshot) = reader.see().map_err(unread)? {
-            plans::take(&mut catalog, &branch, &snapshot);
+        match reader.see().map_err(unread)? {
+            Sight::Moved(snapshot) => {
+                plans::take(&mut catalog, &branch, &snapshot);
+            }
+            Sight::Refused(refused) => {
+                let hint = Some(refused.hint());
+                return Err(Failure { code: FINDINGS, error: anyhow::anyhow!("{refused}"), hint });
+            }
+            Sight::Unchanged { .. } | Sight::BranchGone | Sight::Empty => {}
         }
         let mut code = DONE;
         let sound = catalog.findings().all(|finding| finding.severity != Severity::Error);

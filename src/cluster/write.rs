@@ -18,6 +18,9 @@ use crate::plan::ObjectKey;
 /// The name under which the server files tidegate's fields.
 pub(super) const FIELD_MANAGER: &str = "tidegate";
 
+/// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
+pub const NO_RIGHT: &str = "is forbidden: User ";
+
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What came of a write. After anything but `Applied` the live object is looked at before the next decision.

@@ -1,8 +1,26 @@
 //! What can go wrong between a plan repository and its mirror, each with what to do about it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
+
+use super::Fault;
+
+/// The least that a server is left alone when it asks for patience, and the most, whatever it asks for.
+const BUSY_MIN: Duration = Duration::from_secs(5);
+const BUSY_MAX: Duration = Duration::from_secs(3600);
+
+/// How soon to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Soon, and less soon each time.
+    Soon,
+    /// At the interval, or when somebody asks.
+    Interval,
+    /// Not before so long, whoever asks.
+    AtLeast(Duration),
+}
 
 /// Why a look at a repository gave nothing. Every one heals by itself once its cause is gone.
 #[derive(Debug, Error)]
@@ -87,6 +105,14 @@ pub enum GitError {
         /// What Git says.
         cause: git2::Error,
     },
+    /// A server gave nothing.
+    #[error("{location} {fault}")]
+    Network {
+        /// The repository as configured.
+        location: String,
+        /// Why.
+        fault: Box<Fault>,
+    },
     /// The mirror lost or garbled objects; the next look sets it aside and clones anew.
     #[error("the local mirror cannot be read: {0}")]
     Mirror(#[from] git2::Error),
@@ -120,7 +146,7 @@ impl GitError {
         match self {
             Self::NotARepository { .. } => "check the path; it is looked at again until a repository is there".into(),
             Self::Owner { .. } => {
-                "run as its owner, or list it under `safe.directory` in this user's Git configuration".into()
+                "run as its owner; Git's own configuration, `safe.directory` too, is never read".into()
             }
             Self::Permission { .. } => "grant this user read access to the repository and its folders".into(),
             Self::BranchUnknown { near: Some(near), .. } => format!("did you mean `{near}`?"),
@@ -131,6 +157,7 @@ impl GitError {
             Self::TooLarge { .. } => "split the file".into(),
             Self::Unknown { .. } => "give the 40 hex digits of a commit on the branch that is followed".into(),
             Self::Deadline { .. } => "check the disk or network mount it is on; the look is repeated".into(),
+            Self::Network { fault, .. } => fault.hint(),
             Self::Source { .. } => "run `git fsck` in the repository; the look is repeated".into(),
             Self::Mirror(_) => "nothing to do: it is set aside and cloned anew at the next look".into(),
             Self::State { .. } => "make room, or give a folder that this user may write".into(),
@@ -142,8 +169,58 @@ impl GitError {
         }
     }
 
+    /// A stable short name for metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::NotARepository { .. } | Self::BranchUnknown { .. } => "not_found",
+            Self::Owner { .. } | Self::Permission { .. } => "refused",
+            Self::Shallow { .. } | Self::NotAFolder { .. } | Self::Unknown { .. } | Self::Source { .. } => "source",
+            Self::TooManyEntries { .. } | Self::TooLarge { .. } => "quota",
+            Self::Deadline { .. } => "timeout",
+            Self::Network { fault, .. } => fault.category(),
+            Self::Mirror(_) => "mirror",
+            Self::State { .. } | Self::InUse { .. } => "disk",
+            Self::Watch { .. } => "watch",
+        }
+    }
+
+    /// How soon a look after this error makes sense.
+    pub(super) fn patience(&self, interval: Duration) -> Patience {
+        let Self::Network { fault, .. } = self else { return Patience::Soon };
+        match fault.as_ref() {
+            // Asking on would only make it longer.
+            Fault::Busy { status, retry_after_s } => {
+                let asked = retry_after_s.map(Duration::from_secs);
+                let least = if *status == 503 { BUSY_MIN } else { interval.max(BUSY_MIN) };
+                Patience::AtLeast(asked.unwrap_or(least).clamp(BUSY_MIN, BUSY_MAX))
+            }
+            // Repeated at once, a wrong password locks accounts.
+            Fault::Refused | Fault::Anonymous | Fault::Forbidden { .. } => Patience::Interval,
+            _ => Patience::Soon,
+        }
+    }
+
     /// Whether another process in the midst of a write can be the cause, so that a second look may succeed at once.
     pub(super) fn is_momentary(&self) -> bool {
         matches!(self, Self::Source { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_for_patience_or_refuses_is_left_alone() {
+        let minute = Duration::from_secs(60);
+        let patience = |fault| GitError::Network { location: "plans".into(), fault: Box::new(fault) }.patience(minute);
+        let busy = |status, retry_after_s| patience(Fault::Busy { status, retry_after_s });
+        assert_eq!(busy(429, Some(7)), Patience::AtLeast(Duration::from_secs(7)));
+        assert_eq!(busy(429, None), Patience::AtLeast(minute));
+        assert_eq!(busy(503, None), Patience::AtLeast(BUSY_MIN));
+        assert_eq!(busy(503, Some(0)), Patience::AtLeast(BUSY_MIN));
+        assert_eq!(busy(403, Some(u64::MAX)), Patience::AtLeast(BUSY_MAX));
+        assert_eq!(patience(Fault::Refused), Patience::Interval);
+        assert_eq!(patience(Fault::Full), Patience::Soon);
     }
 }

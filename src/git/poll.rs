@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{GitError, Hints, Reader, Sight, Source, hints};
+use super::error::Patience;
+use super::{GitError, Hints, Location, Reader, Sight, Source, hints};
 
 /// The pause after the first error; it doubles up to the interval.
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
@@ -33,12 +34,17 @@ pub struct Seen {
 
 /// Follows `source` on a thread of its own, with its mirror in `dir`.
 ///
-/// Looks at once, at each hint and at the source's interval (± 10 %); after an error sooner, backing off. A sight that
-/// was sent counts as accepted: the next tells what changed since. The thread ends when the receiver is dropped.
-pub fn follow(source: Source, dir: PathBuf) -> io::Result<(mpsc::Receiver<Seen>, JoinHandle<()>)> {
+/// Looks at once, at each hint, whenever the counter `asked` rises and at the source's interval (± 10 %); after an error
+/// sooner, backing off. A sight that was sent counts as accepted: the next tells what changed since. The thread ends
+/// when the receiver is dropped; `asked` may lose its sender before.
+pub fn follow(
+    source: Source,
+    dir: PathBuf,
+    asked: watch::Receiver<u64>,
+) -> io::Result<(mpsc::Receiver<Seen>, JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let follower = Follower { source, dir, reader: None, watched: None };
+    let follower = Follower { source, dir, asked, reader: None, watched: None };
     let thread =
         std::thread::Builder::new().name("git-mirror".into()).spawn(move || runtime.block_on(follower.run(sender)))?;
     Ok((receiver, thread))
@@ -47,6 +53,7 @@ pub fn follow(source: Source, dir: PathBuf) -> io::Result<(mpsc::Receiver<Seen>,
 struct Follower {
     source: Source,
     dir: PathBuf,
+    asked: watch::Receiver<u64>,
     reader: Option<Reader>,
     watched: Option<(watch::Receiver<u64>, Hints)>,
 }
@@ -56,8 +63,10 @@ impl Follower {
         let (mut failures, mut untidy) = (0, 0_u32);
         loop {
             self.watch();
+            self.asked.mark_unchanged();
             let at = Instant::now();
             let outcome = self.see();
+            let patience = outcome.as_ref().err().map(|error| error.patience(self.source.interval));
             failures = if outcome.is_err() { failures + 1 } else { 0 };
             let moved = matches!(outcome, Ok(Sight::Moved(_)));
             if seen.send(Seen { at, outcome }).await.is_err() {
@@ -67,7 +76,14 @@ impl Follower {
                 reader.accept();
                 untidy = untidy.saturating_add(1);
             }
-            let (asked, pause) = (tokio::time::Instant::now(), pause(self.source.interval, failures, chance()));
+            if let Some(Patience::AtLeast(least)) = patience {
+                tokio::select! {
+                    () = seen.closed() => return,
+                    () = tokio::time::sleep(least) => continue,
+                }
+            }
+            let hasty = if patience == Some(Patience::Interval) { 0 } else { failures };
+            let (asked, pause) = (tokio::time::Instant::now(), pause(self.source.interval, hasty, chance()));
             if untidy > 0 {
                 let quiet = tokio::select! {
                     () = seen.closed() => return,
@@ -92,6 +108,9 @@ impl Follower {
 
     /// Watches before the look, so that nothing falls between, and again once the repository was replaced.
     fn watch(&mut self) {
+        if matches!(self.source.location, Location::Network(_)) {
+            return;
+        }
         if let Some((hints, watcher)) = &mut self.watched
             && watcher.stand()
         {
@@ -121,15 +140,24 @@ impl Follower {
         }
     }
 
+    /// Ends when the repository's files or somebody outside give a reason to look.
     async fn hint(&mut self) {
-        let changed = match &mut self.watched {
-            Some((hints, _)) => hints.changed().await.is_ok(),
-            None => false,
-        };
-        if !changed {
-            std::future::pending::<()>().await;
+        let watched = self.watched.as_mut().map(|(hints, _)| hints);
+        tokio::select! {
+            () = risen(watched) => {}
+            () = risen(Some(&mut self.asked)) => {}
         }
     }
+}
+
+/// Ends when the counter rises; never, if there is none or nobody is left who could raise it.
+async fn risen(counter: Option<&mut watch::Receiver<u64>>) {
+    if let Some(counter) = counter
+        && counter.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// How long to wait without a hint; `chance` is in 0..1.

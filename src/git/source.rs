@@ -1,13 +1,13 @@
 //! Names a plan repository: where it is, which branch and which folder of it hold plans.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use thiserror::Error;
 
+use super::{Access, GitMeter, Location, Trust};
+
 /// One plan repository to follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// The repository's name in plan ids; never empty, without `/`.
     pub name: String,
@@ -19,33 +19,58 @@ pub struct Source {
     pub path: String,
     /// How often to look when nothing hints at a change.
     pub interval: Duration,
-}
-
-/// How a repository is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// An absolute path on this machine: a bare repository, a working tree or a linked one.
-    Local(PathBuf),
+    /// Which of its tips count.
+    pub trust: Trust,
+    /// What it is reached with.
+    pub access: Access,
+    /// Counts what is asked of it.
+    pub meter: GitMeter,
 }
 
 /// Why a configured repository cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SourceError {
-    /// A transport that is not built yet.
-    #[error("`{location}`: {scheme} repositories are not supported by this version")]
-    NotSupported {
-        /// As written.
-        location: String,
-        /// The URL's scheme, or `ssh` for `host:path`.
-        scheme: String,
-    },
     /// Neither a path nor a URL that names one.
     #[error("`{location}` does not name a repository: {why}")]
     Location {
-        /// As written.
+        /// As written, without what may be a secret.
         location: String,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A URL that carries a user or a password. Not repeated, as it was written to hold a secret.
+    #[error("the URL of the repository on {host} carries a user or a password")]
+    Userinfo {
+        /// Its host.
+        host: String,
+    },
+    /// Everybody between here and there could read and change what is sent.
+    #[error("{location} is plain http on another machine")]
+    PlainHttp {
+        /// The repository.
+        location: String,
+    },
+    /// The same, and a secret would be sent.
+    #[error("credentials would be sent to {location} unencrypted")]
+    PlainCredentials {
+        /// The repository.
+        location: String,
+    },
+    /// Something that the repository cannot be reached without.
+    #[error("{location} needs {what}")]
+    Missing {
+        /// The repository.
+        location: String,
+        /// The flag that gives it.
+        what: &'static str,
+    },
+    /// Flags that contradict each other or the kind of repository.
+    #[error("{what}")]
+    Access {
+        /// The contradiction.
+        what: &'static str,
+        /// What to write instead.
+        hint: &'static str,
     },
     /// Not a branch name.
     #[error("`{branch}` is not a branch name")]
@@ -68,10 +93,16 @@ impl SourceError {
     /// What to write instead, as a sentence for people.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotSupported { .. } => {
-                "give a path or a file:// URL, for example of a mirror that `git fetch` updates"
+            Self::Location { .. } => {
+                "write https://host/path, ssh://git@host/path, git@host:path, /path or file:///path"
             }
-            Self::Location { .. } => "write /path/to/repository or file:///path/to/repository",
+            Self::Userinfo { .. } => {
+                "write it without, take the secret back, and give it by --git-token-file or --git-password-file"
+            }
+            Self::PlainHttp { .. } => "write https://, or say --git-allow-http if the network between is trusted",
+            Self::PlainCredentials { .. } => "write https://; --git-allow-http is for repositories without credentials",
+            Self::Missing { .. } => "`ssh-keyscan -p PORT HOST` prints host keys; compare them with the server's own",
+            Self::Access { hint, .. } => hint,
             Self::Branch { .. } => "write the branch as `git branch` prints it, for example `main`",
             Self::Path { .. } => "write it relative to the root, without `..`, for example `plans/production`",
             Self::Interval => "write at least 1s; a local repository is also watched",
@@ -82,9 +113,20 @@ impl SourceError {
 impl Source {
     /// A checked source, named after the last component of `location`.
     ///
-    /// Errs on a location that is neither a path nor a `file://` URL, on a name that Git does not allow for a branch,
-    /// on a path that is absolute or leaves the repository, and on an interval of 0.
+    /// Errs on a location that is neither a path nor a URL that is understood, on a name that Git does not allow for a
+    /// branch, on a path that is absolute or leaves the repository, and on an interval of 0.
     pub fn new(location: &str, branch: &str, path: &str, interval: Duration) -> Result<Self, SourceError> {
+        Self::with_access(location, branch, path, interval, Access::default())
+    }
+
+    /// The same, reached with `access`; errs also where that does not fit the location.
+    pub fn with_access(
+        location: &str,
+        branch: &str,
+        path: &str,
+        interval: Duration,
+        access: Access,
+    ) -> Result<Self, SourceError> {
         let (written, location) = (location, Location::parse(location)?);
         let Some(name) = location.name() else {
             return Err(SourceError::Location { location: written.into(), why: "it has no last component" });
@@ -96,12 +138,25 @@ impl Source {
         if interval.is_zero() {
             return Err(SourceError::Interval);
         }
-        Ok(Self { name, location, branch: branch.into(), path: folder(path)?, interval })
+        access.check(&location)?;
+        let (branch, path, meter) = (branch.into(), folder(path)?, GitMeter::default());
+        Ok(Self { name, location, branch, path, interval, trust: Trust::default(), access, meter })
+    }
+
+    /// How long a look with its fetch may take at most, if it goes over the network.
+    pub fn patience(&self) -> Option<Duration> {
+        let limits = &self.access.limits;
+        matches!(self.location, Location::Network(_)).then_some(limits.look + limits.fetch)
     }
 
     /// The same source under another name in plan ids.
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same source, of which only such tips count.
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 }
 
@@ -118,71 +173,6 @@ fn folder(written: &str) -> Result<String, SourceError> {
     Ok(names.join("/"))
 }
 
-impl Location {
-    /// Reads a path or a `file://` URL; a relative path is completed with the working directory.
-    pub fn parse(written: &str) -> Result<Self, SourceError> {
-        let bad = |why| SourceError::Location { location: written.into(), why };
-        let unsupported = |scheme: &str| SourceError::NotSupported { location: redact(written), scheme: scheme.into() };
-        let path = if let Some(rest) = written.strip_prefix("file://") {
-            let path = rest.strip_prefix("localhost").unwrap_or(rest);
-            if !path.starts_with('/') {
-                return Err(bad("a file:// URL names a path on this machine, with three slashes"));
-            }
-            percent_decoded(path).ok_or_else(|| bad("its %-escapes are not UTF-8 text"))?
-        } else if let Some((scheme, _)) = written.split_once("://") {
-            return Err(unsupported(scheme));
-        } else if written.split('/').next().is_some_and(|first| first.contains(':')) {
-            return Err(unsupported("ssh"));
-        } else {
-            written.to_owned()
-        };
-        if path.is_empty() || path.contains('\0') {
-            return Err(bad("it is empty"));
-        }
-        std::path::absolute(Path::new(&path)).map(Self::Local).map_err(|_| bad("there is no working directory"))
-    }
-
-    /// The last component without `.git`; of a path to a `.git` folder, the component before it.
-    fn name(&self) -> Option<String> {
-        let Self::Local(path) = self;
-        let path = if path.ends_with(".git") { path.parent()? } else { path };
-        let last = path.file_name()?.to_string_lossy();
-        let name = last.strip_suffix(".git").unwrap_or(&last);
-        (!name.is_empty()).then(|| name.to_owned())
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Local(path) = self;
-        path.display().fmt(f)
-    }
-}
-
-/// A URL without its user part, where people put tokens.
-fn redact(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => url.to_owned(),
-    }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,24 +183,17 @@ mod tests {
 
     #[test]
     fn a_source_is_named_after_its_last_component() {
-        for (location, name) in
-            [("/srv/plans.git", "plans"), ("file:///srv/my%20plans", "my plans"), ("/srv/web/.git/", "web")]
-        {
+        for (location, name) in [
+            ("/srv/plans.git", "plans"),
+            ("file:///srv/my%20plans", "my plans"),
+            ("/srv/web/.git/", "web"),
+            ("https://git.example.com/shop/plans.git", "plans"),
+            ("https://git.example.com/shop/plans/", "plans"),
+        ] {
             assert_eq!(source(location, "main", "").unwrap().name, name, "{location}");
         }
         assert_eq!(source("plans", "main", "").unwrap().named("shop").name, "shop");
         assert!(matches!(source("/", "main", ""), Err(SourceError::Location { .. })));
-    }
-
-    #[test]
-    fn transports_that_are_not_built_are_refused_without_showing_tokens() {
-        for location in ["https://user:token@example.com/plans.git", "ssh://git@example.com/plans", "git@host:plans"] {
-            let refused = source(location, "main", "").unwrap_err();
-            assert!(matches!(refused, SourceError::NotSupported { .. }), "{location}: {refused}");
-            assert!(!refused.to_string().contains("token"), "{refused}");
-        }
-        assert!(source("./a:b", "main", "").is_ok());
-        assert!(source("file://elsewhere/plans", "main", "").is_err());
     }
 
     #[test]

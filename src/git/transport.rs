@@ -1,11 +1,12 @@
 //! Reaches a repository: where its branch stands, and the objects that the mirror lacks.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use git2::{ErrorCode, ObjectType, Odb, OdbLookupFlags, Oid, Repository};
 
+use super::net::Remote;
 use super::{GitError, Location, Source};
 
 /// How long one fetch may take.
@@ -28,7 +29,8 @@ pub enum Tip {
 /// The only part that knows how a repository is reached.
 pub trait Transport: Send {
     /// Where the branch stands now, at the cost of one reference listing and no object.
-    fn tip(&mut self) -> Result<Tip, GitError>;
+    /// `stands` is where `mirror` has it: one that stands there, too, needs no fetch.
+    fn tip(&mut self, mirror: &Repository, stands: Option<Oid>) -> Result<Tip, GitError>;
 
     /// Brings all that is reachable from `tip`, or from where the branch has moved meanwhile, into `mirror`, and
     /// returns that commit. All or nothing: an object that is in the mirror has all that it refers to.
@@ -37,7 +39,10 @@ pub trait Transport: Send {
 
 /// The transport that a source's location asks for.
 pub(super) fn transport(source: &Source) -> Box<dyn Transport> {
-    Box::new(Local::new(source))
+    match &source.location {
+        Location::Local(path) => Box::new(Local::new(source, path)),
+        Location::Network(place) => Box::new(Remote::new(source, place)),
+    }
 }
 
 /// A repository on this machine.
@@ -50,10 +55,9 @@ pub struct Local {
 }
 
 impl Local {
-    /// The repository of a source whose location is a path.
-    pub fn new(source: &Source) -> Self {
-        let Location::Local(path) = &source.location;
-        Self { path: path.clone(), branch: source.branch.clone(), location: source.location.to_string() }
+    /// The repository of a source whose location is `path`.
+    pub fn new(source: &Source, path: &Path) -> Self {
+        Self { path: path.to_owned(), branch: source.branch.clone(), location: source.location.to_string() }
     }
 
     /// Opened at every look, so that a repository that was replaced is the one that is read.
@@ -114,7 +118,7 @@ impl Local {
 }
 
 impl Transport for Local {
-    fn tip(&mut self) -> Result<Tip, GitError> {
+    fn tip(&mut self, _mirror: &Repository, _stands: Option<Oid>) -> Result<Tip, GitError> {
         let repository = self.open()?;
         match repository.find_reference(&format!("refs/heads/{}", self.branch)) {
             Ok(reference) => {
@@ -167,7 +171,7 @@ impl Transport for Local {
 }
 
 /// Opens a repository on this machine, with typed reasons why not.
-pub(super) fn open(path: &std::path::Path, location: &str) -> Result<Repository, GitError> {
+pub(super) fn open(path: &Path, location: &str) -> Result<Repository, GitError> {
     Repository::open(path).map_err(|cause| {
         let location = location.to_owned();
         // libgit2 answers "not found" for a folder that it may not enter.

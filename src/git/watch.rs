@@ -36,10 +36,12 @@ impl Hints {
 /// Watches the references of a source's repository: the counter rises when they may have moved.
 ///
 /// The first change counts at once; further ones within 20 ms count as one, at the end of these. Errs if there is no
-/// repository, or the operating system has no watches left.
+/// repository on this machine, or the operating system has no watches left.
 pub fn hints(source: &Source) -> Result<(watch::Receiver<u64>, Hints), GitError> {
-    let Location::Local(path) = &source.location;
     let location = source.location.to_string();
+    let Location::Local(path) = &source.location else {
+        return Err(GitError::Watch { location, cause: "it is on another machine".to_owned() });
+    };
     let folder = folder_of(path, &location)?;
     let failed = |cause: String| GitError::Watch { location: location.clone(), cause };
     let Some(identities) = identities(path, &folder) else { return Err(GitError::NotARepository { location }) };

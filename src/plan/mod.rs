@@ -16,6 +16,7 @@ mod report;
 mod schema;
 mod span;
 mod traffic;
+mod written;
 mod yaml;
 
 pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
@@ -26,7 +27,7 @@ pub use file::{parse_file, refused_file};
 pub use finding::{Document, Finding, ParsedFile, Place, Severity};
 pub use model::{DriftPolicy, ObjectSpec, Pin, PlainObject, Plan, Route, Routing, Step, Version};
 pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
-pub use render::render;
-pub use schema::schema;
+pub use render::{render, shown};
+pub use schema::{schema, structural_spec};
 pub use span::{ParseSpanError, Span};
 pub use traffic::{Traffic, TrafficError};

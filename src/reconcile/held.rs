@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
-    cluster::Outcome,
+    cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer},
     plan::{ObjectKey, VersionName},
     rollout::{Altered, ClusterView, Journal, JournalError, Phase, Transition, What, is_ours},
@@ -15,11 +15,9 @@ use crate::{
 use super::{
     fights::Fights,
     marks,
+    rest::Rest,
     worker::{Live, News},
 };
-
-/// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
-const NO_RIGHT: &str = "is forbidden: User ";
 
 /// The first pause before something is tried again, in milliseconds; doubles up to the longest.
 const RETRY_MS: i64 = 500;
@@ -37,10 +35,12 @@ pub(super) struct Held {
     pub(super) away_since: Option<Timestamp>,
     pub(super) memory: Option<Arc<Journal>>,
     pub(super) look_due: Option<Timestamp>,
-    virtual_service: Option<Live>,
-    destination_rule: Option<Live>,
-    journal: Option<Result<Arc<Journal>, JournalError>>,
-    copy: Option<Arc<Journal>>,
+    pub(super) virtual_service: Option<Live>,
+    pub(super) destination_rule: Option<Live>,
+    pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
+    pub(super) copy: Option<Arc<Journal>>,
+    /// What the objects and all that was read off them became, while nothing is to be done.
+    pub(super) resting: Option<Box<Rest>>,
     was_ours: bool,
     spec_seen: Option<Timestamp>,
     subsets_seen: Option<Timestamp>,
@@ -54,7 +54,7 @@ pub(super) struct Held {
     altered: Option<Box<(Altered, u32)>>,
     attempts: u32,
     stale: u32,
-    standing: Option<Arc<Journal>>,
+    pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
 }
 
@@ -77,6 +77,15 @@ impl Held {
     /// Whether both objects were seen, or seen not to be there.
     pub(super) fn is_known(&self) -> bool {
         self.virtual_service.is_some() && self.destination_rule.is_some()
+    }
+
+    /// Whether nothing is put off, refused or missing.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.look_due.is_none()
+            && self.refused.is_none()
+            && self.altered.is_none()
+            && self.attempts == 0
+            && self.none_since.is_empty()
     }
 
     /// Whether an answer is awaited.

@@ -39,7 +39,7 @@ impl<'a> Still<'a> {
                 claims.see(key, Some(live));
             }
         }
-        let git = GitSight { last_look: Some(now), max_age_s: 300 };
+        let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         Self { cluster: cluster.to_owned(), snapshot, claims, git, living, clock_offset_ms }
     }
 
@@ -105,7 +105,7 @@ impl Sight for Still<'_> {
     }
 
     fn git(&self) -> GitSight {
-        self.git
+        self.git.clone()
     }
 
     fn lives(&self, owner: &str) -> bool {

@@ -1,17 +1,18 @@
 //! Performs what workers ask for: writes, looks, timers, news.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     cluster::{self, Announcement},
     istio::ObjectKind,
     plan::ObjectKey,
-    rollout::Reason,
+    rollout::{Reason, What},
 };
 
 use super::{
     Effect, News, Worker, announce,
     engine::{Engine, Incoming},
+    tally::Stage,
 };
 
 impl Engine {
@@ -22,13 +23,13 @@ impl Engine {
                     return;
                 };
                 let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
-                let worker = key.clone();
+                let (worker, began) = (key.clone(), Instant::now());
                 self.in_flight += 1;
                 tokio::spawn(async move {
                     let _permit = writes.acquire_owned().await;
                     let outcome = cluster::write(&client, &edit, false).await;
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome });
+                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });
                 });
             }
             Effect::Look { cluster, virtual_service, destination_rule } => {
@@ -64,6 +65,7 @@ impl Engine {
             Effect::WakeAt(at) => self.timers.set(key, at),
             Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
             Effect::Reason(reason) => {
+                self.ask_namespace(key, &reason);
                 // Their news says so once; the reason changes with each write of the other side.
                 let told = matches!(reason, Reason::DriftFight { .. } | Reason::WriteAltered { .. });
                 if reason.needs_a_person() && !told {
@@ -75,16 +77,20 @@ impl Engine {
         }
     }
 
-    fn announce(&self, key: &ObjectKey, cluster: &str, news: &News) {
-        let owner = self.workers.get(key).and_then(Worker::journal).map(|journal| journal.owner.to_string());
-        announce::log(cluster, key, owner.as_deref().unwrap_or_default(), news);
+    fn announce(&mut self, key: &ObjectKey, cluster: &str, news: &News) {
+        let journal = self.workers.get(key).and_then(Worker::journal).map(|journal| &**journal);
+        announce::log(cluster, key, journal, news);
+        self.tally.news(cluster, news, journal);
+        if matches!(news, News::Transition(transition) if transition.what != What::Accepted)
+            && let Some(took) = self.on_their_way.arrived(key)
+        {
+            self.tally.took(Stage::CommitToLive, took);
+        }
         let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
         if let (Some(announcer), Some(uid), Some(event)) =
             (self.announcers.get(cluster), uid, announce::event(cluster, news))
         {
-            let Announcement { warning, reason, action, note, .. } = event;
-            let kind = ObjectKind::VirtualService;
-            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
+            announcer.announce(Announcement { key: key.clone(), uid, ..event });
         }
     }
 }

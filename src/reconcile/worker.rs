@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::{due, fights::Fights, held::Held};
+use super::{Reached, due, fights::Fights, held::Held};
 
 /// An object as it was seen; none where there is none.
 pub type Live = Option<Arc<serde_json::Value>>;
@@ -140,6 +140,10 @@ pub trait Sight {
     fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
     /// When Git was last seen.
     fn git(&self) -> GitSight;
+    /// Whether the cluster is known to have no such namespace.
+    fn lacks_namespace(&self, _cluster: &str, _namespace: &str) -> bool {
+        false
+    }
     /// Plans that exist, as `repository/namespace/name`.
     fn lives(&self, owner: &str) -> bool;
 }
@@ -147,12 +151,12 @@ pub trait Sight {
 /// The worker of one VirtualService.
 #[derive(Clone)]
 pub struct Worker {
-    key: ObjectKey,
-    wanted: Wanted,
+    pub(super) key: ObjectKey,
+    pub(super) wanted: Wanted,
     settings: Settings,
-    clusters: BTreeMap<ClusterName, Held>,
-    reason: Option<Reason>,
-    wake_at: Option<Timestamp>,
+    pub(super) clusters: BTreeMap<ClusterName, Held>,
+    pub(super) reason: Option<Reason>,
+    pub(super) wake_at: Option<Timestamp>,
     waits_for_proxies: bool,
 }
 
@@ -199,9 +203,12 @@ impl Worker {
         self.wake_at
     }
 
-    /// What each cluster's VirtualService is, with the journal that it was last seen with.
-    pub fn seen(&self) -> impl Iterator<Item = (&ClusterName, Option<&Arc<Journal>>, Option<&serde_json::Value>)> {
-        self.clusters.iter().map(|(name, held)| (name, held.memory.as_ref(), held.virtual_service()))
+    /// What each cluster reached.
+    pub fn reached(&self) -> impl Iterator<Item = (&ClusterName, Reached)> {
+        self.clusters.iter().map(|(name, held)| match &held.resting {
+            Some(rest) => (name, rest.reached.clone()),
+            None => (name, Reached::of(held.memory.as_ref(), held.virtual_service())),
+        })
     }
 
     /// The fight over an object of a cluster.
@@ -225,6 +232,7 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        self.get_up();
         let mut effects = Vec::new();
         match event {
             Event::Wanted(wanted) => {
@@ -347,6 +355,11 @@ impl Worker {
                 }
             }
         }
+        if matches!(reason, Reason::Endpoints { .. })
+            && let Some(cluster) = self.clusters.keys().find(|name| sight.lacks_namespace(name, &self.key.namespace))
+        {
+            reason = Reason::NoNamespace { namespace: self.key.namespace.clone(), cluster: cluster.clone() };
+        }
         if self.reason.as_ref() != Some(&reason) {
             effects.push(Effect::Reason(reason.clone()));
             self.reason = Some(reason);
@@ -359,6 +372,7 @@ impl Worker {
 
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
+        self.get_up();
         let versions = self.versions();
         let service = self.service();
         let destination_rule = self.destination_rule();

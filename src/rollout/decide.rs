@@ -67,6 +67,10 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
         journal: None,
         decided: false,
     };
+    let unknown = || match &world.git.refused {
+        Some(why) => Reason::TipNotAccepted { why: why.to_string() },
+        None => Reason::GitUnknown,
+    };
     let sight = sight::join(world);
     let wanted = match &world.wanted {
         Wanted::Plan { plan, revision, owner, .. } => Some((plan, revision, owner)),
@@ -76,7 +80,7 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
         (sight::Sight::Unreadable(reason), _) => return hold(reason),
         (sight::Sight::Journal(journal, false), _) => (journal, Origin::Live),
         (sight::Sight::Journal(journal, true), _) => (journal, Origin::Restored),
-        (_, None) if matches!(world.wanted, Wanted::Unknown) => return hold(Reason::GitUnknown),
+        (_, None) if matches!(world.wanted, Wanted::Unknown) => return hold(unknown()),
         (_, None) => return hold(Reason::Released),
         (_, Some((plan, ..))) if plan.suspend => return hold(Reason::Suspended),
         (sight, Some((plan, revision, owner))) => {

@@ -36,6 +36,13 @@ pub enum Reason {
         /// When the wait becomes a failure; none: it never does, as nothing was raised yet.
         deadline: Option<Timestamp>,
     },
+    /// Nothing of the plan can be there: its namespace is not.
+    NoNamespace {
+        /// Which.
+        namespace: String,
+        /// Where.
+        cluster: ClusterName,
+    },
     /// A pin waits for a ready endpoint of its version.
     Pin {
         /// The pin.
@@ -48,8 +55,18 @@ pub enum Reason {
         /// When it was.
         last_look: Option<Timestamp>,
     },
+    /// The branch is at a commit that does not count.
+    TipNotAccepted {
+        /// Why, with what to do.
+        why: String,
+    },
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
+    /// The plan's only document is not valid, or stands against another plan: none of it is in force.
+    Refused {
+        /// The first finding, in short; empty where there is none.
+        why: String,
+    },
     /// `pause: true`.
     Paused,
     /// `suspend: true`.
@@ -180,9 +197,12 @@ impl Reason {
             Self::Hold { .. } => "Hold",
             Self::Converging { .. } => "Converging",
             Self::Endpoints { .. } => "EndpointsNotReady",
+            Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
+            Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
+            Self::Refused { .. } => "PlanRefused",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
             Self::Stopped { .. } => "Stopped",
@@ -214,7 +234,10 @@ impl Reason {
     pub const fn needs_a_person(&self) -> bool {
         matches!(
             self,
-            Self::NewerInvalid
+            Self::TipNotAccepted { .. }
+                | Self::NewerInvalid
+                | Self::NoNamespace { .. }
+                | Self::Refused { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
@@ -267,6 +290,12 @@ impl std::fmt::Display for Reason {
                     None => write!(f, "; see that its namespace, its Service, and pods with its labels are there"),
                 }
             }
+            Self::NoNamespace { namespace, cluster } => {
+                write!(
+                    f,
+                    "cluster {cluster} has no namespace {namespace}; create it, or correct the plan's metadata.namespace"
+                )
+            }
             Self::Pin { name, version } => {
                 write!(f, "waits for a ready endpoint of version {version} before it writes pin {name}")
             }
@@ -274,9 +303,15 @@ impl std::fmt::Display for Reason {
                 write!(f, "nothing rises: the plan repository was last read at {last}; going back still works")
             }
             Self::Blind { last_look: None } => write!(f, "nothing rises: the plan repository was not read yet"),
+            Self::TipNotAccepted { why } => write!(f, "nothing rises: {why}; going back still works"),
             Self::NewerInvalid => write!(
                 f,
                 "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"
+            ),
+            Self::Refused { why } => write!(
+                f,
+                "the plan is refused and not in force{}{why}; correct it, `tidegate check` shows how",
+                if why.is_empty() { "" } else { ": " }
             ),
             Self::Paused => write!(f, "nothing rises: the plan says `pause: true`"),
             Self::Suspended => write!(f, "nothing is written, not even a way back: the plan says `suspend: true`"),
@@ -355,6 +390,20 @@ impl Millis {
     #[expect(clippy::cast_precision_loss, reason = "shown to people with one digit")]
     fn seconds(&self) -> f64 {
         self.0 as f64 / 1000.0
+    }
+}
+
+impl Cause {
+    /// A stable name for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Stop(_) => "Stop",
+            Self::LoweredByHand(_) => "LoweredByHand",
+            Self::Rejected(_) => "Rejected",
+            Self::FailedBefore => "FailedBefore",
+            Self::EndpointsGone(_) => "EndpointsGone",
+            Self::Deadline(_) => "Deadline",
+        }
     }
 }
 

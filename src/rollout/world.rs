@@ -39,12 +39,14 @@ pub enum Wanted {
 }
 
 /// How fresh the knowledge of Git is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitSight {
     /// The last look that succeeded.
     pub last_look: Option<Timestamp>,
     /// How old it may be for a raise.
     pub max_age_s: u64,
+    /// Why the commit that the branch is at does not count, with what to do; none: it does.
+    pub refused: Option<Arc<str>>,
 }
 
 /// Waits and limits that hold for every plan.

@@ -37,14 +37,17 @@ async fn the_version_is_printed_at_once() {
 #[tokio::test]
 async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
     let home = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 11] = [
         (&[], "Usage: tidegate"),
         (&["statsu"], "similar subcommand exists: 'status'"),
-        (&["run"], "--repo <PATH>"),
+        (&["run"], "--repo <PATH|URL>"),
         (&["run", "--repo", "x", "--interval", "soon"], "'soon' for '--interval"),
         (&["status", "-o", "xml"], "[possible values: table, wide, json, yaml]"),
         (&["check"], "<PATH>..."),
         (&["stop", "web"], "--reason <REASON>"),
+        (&["run", "--repo", "x", "--verify", "tip"], "--verify-keys <FILE>"),
+        (&["run", "--repo", "x", "--verify", "tip", "--verify-keys", "/none"], "cannot read the keys in /none"),
+        (&["run", "--repo", "x", "--history-policy", "keep"], "[possible values: accept, hold, reject]"),
         (&["check", "nowhere"], "cannot read nowhere"),
     ];
     for (arguments, says) in cases {

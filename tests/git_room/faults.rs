@@ -78,13 +78,13 @@ fn stale_locks_and_half_written_packs_are_swept() {
 struct Flickering(Local, u32);
 
 impl Transport for Flickering {
-    fn tip(&mut self) -> Result<Tip, GitError> {
+    fn tip(&mut self, mirror: &git2::Repository, stands: Option<git2::Oid>) -> Result<Tip, GitError> {
         self.1 += 1;
         if self.1 % 2 == 1 {
             let cause = git2::Error::from_str("corrupted loose reference file");
             return Err(GitError::Source { location: "plans".into(), cause });
         }
-        self.0.tip()
+        self.0.tip(mirror, stands)
     }
 
     fn fetch(&mut self, mirror: &git2::Repository, tip: git2::Oid) -> Result<git2::Oid, GitError> {
@@ -96,7 +96,7 @@ impl Transport for Flickering {
 fn a_reference_in_the_midst_of_a_write_is_looked_at_again_at_once() {
     let repository = Repository::with(&[("a.yaml", "1")]);
     let source = source(&repository.location(), "");
-    let transport = Box::new(Flickering(Local::new(&source), 0));
+    let transport = Box::new(Flickering(Local::new(&source, repository.path()), 0));
     let mut mirror = Mirror::open_with(source, &state(&repository), transport).unwrap();
     assert_eq!(paths(&accepted(&mut mirror)), [("a.yaml", true)]);
     assert_eq!(mirror.look().unwrap(), Look::Unchanged(repository.tip()));
@@ -176,7 +176,7 @@ fn a_repository_of_another_user_is_named_as_such() {
     std::os::unix::fs::chown(repository.path().join(".git"), Some(12_345), None).unwrap();
     let error = mirror(&repository, "").look().unwrap_err();
     assert!(matches!(error, GitError::Owner { .. }), "{error}");
-    assert!(error.hint().contains("safe.directory"));
+    assert!(error.hint().contains("run as its owner"));
 }
 
 #[test]

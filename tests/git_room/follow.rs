@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tidegate::git::{GitError, Seen, Sight, Snapshot, Source, follow, hints};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::{mpsc::Receiver, watch};
 
 use super::support::repository::Repository;
 use super::{bytes, source, state};
@@ -32,10 +32,29 @@ fn hourly(repository: &Repository) -> Source {
     Source { interval: Duration::from_secs(3600), ..source(&repository.location(), "") }
 }
 
+/// A counter that nobody raises.
+fn unasked() -> watch::Receiver<u64> {
+    watch::channel(0).1
+}
+
+#[tokio::test]
+async fn who_is_asked_to_looks_at_once() {
+    let repository = Repository::with(&[("a.yaml", "0")]);
+    let (ask, asked) = watch::channel(0);
+    let (mut seen, thread) = follow(hourly(&repository), state(&repository), asked).unwrap();
+    next(&mut seen, moved).await;
+    for _ in 0..3 {
+        ask.send_modify(|count| *count += 1);
+        next(&mut seen, |outcome| matches!(outcome, Ok(Sight::Unchanged { .. })).then_some(())).await;
+    }
+    drop(seen);
+    thread.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_commit_is_seen_by_its_hint_however_the_reference_is_kept() {
     let repository = Repository::with(&[("a.yaml", "0")]);
-    let (mut seen, thread) = follow(hourly(&repository), state(&repository)).unwrap();
+    let (mut seen, thread) = follow(hourly(&repository), state(&repository), unasked()).unwrap();
     assert_eq!(next(&mut seen, moved).await.from, None);
     for count in 1..4 {
         let tip = repository.commit("Change", &[("a.yaml", &count.to_string())]);
@@ -54,7 +73,7 @@ async fn a_commit_is_seen_by_its_hint_however_the_reference_is_kept() {
 async fn a_repository_that_is_not_there_yet_or_is_replaced_heals() {
     let repository = Repository::empty();
     repository.delete();
-    let (mut seen, thread) = follow(hourly(&repository), state(&repository)).unwrap();
+    let (mut seen, thread) = follow(hourly(&repository), state(&repository), unasked()).unwrap();
     next(&mut seen, |outcome| matches!(outcome, Err(GitError::NotARepository { .. })).then_some(())).await;
     repository.init();
     repository.commit("First", &[("a.yaml", "1")]);
@@ -103,7 +122,7 @@ async fn a_commit_among_a_thousand_plans_is_delivered_soon() {
         .collect();
     let repository = Repository::with(&files);
     let source = Source { path: "plans".into(), ..hourly(&repository) };
-    let (mut seen, thread) = follow(source, state(&repository)).unwrap();
+    let (mut seen, thread) = follow(source, state(&repository), unasked()).unwrap();
     let first = Instant::now();
     assert_eq!(next(&mut seen, moved).await.changes.len(), 1000);
     println!("first sight of 1,000 plans: {:?}", first.elapsed());

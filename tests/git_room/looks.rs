@@ -12,9 +12,9 @@ use super::{NONE, accepted, mirror, moved, paths, source, state};
 struct Counting(Local, Arc<[AtomicUsize; 2]>);
 
 impl Transport for Counting {
-    fn tip(&mut self) -> Result<Tip, GitError> {
+    fn tip(&mut self, mirror: &git2::Repository, stands: Option<git2::Oid>) -> Result<Tip, GitError> {
         self.1[0].fetch_add(1, Ordering::SeqCst);
-        self.0.tip()
+        self.0.tip(mirror, stands)
     }
 
     fn fetch(&mut self, mirror: &git2::Repository, tip: git2::Oid) -> Result<git2::Oid, GitError> {
@@ -28,7 +28,7 @@ fn an_unchanged_tip_costs_one_listing_and_no_fetch() {
     let repository = Repository::with(&[("a.yaml", "a")]);
     let source = source(&repository.location(), "");
     let calls: Arc<[AtomicUsize; 2]> = Arc::default();
-    let transport = Box::new(Counting(Local::new(&source), calls.clone()));
+    let transport = Box::new(Counting(Local::new(&source, repository.path()), calls.clone()));
     let mut mirror = Mirror::open_with(source, &state(&repository), transport).unwrap();
     let counts = || [calls[0].load(Ordering::SeqCst), calls[1].load(Ordering::SeqCst)];
     accepted(&mut mirror);

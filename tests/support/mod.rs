@@ -2,7 +2,11 @@
 // Each test binary uses its own part, and helpers outside `#[test]` functions may panic as tests do.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod certificates;
 pub mod controlplane;
+pub mod git_http;
 pub mod kubernetes;
 pub mod repository;
+pub mod signing;
+pub mod sshd;
 pub mod world;

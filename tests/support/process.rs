@@ -53,9 +53,15 @@ pub struct Process {
 impl Process {
     /// Starts the binary; what it prints is appended to `<home>/log`.
     pub fn start<A: AsRef<str>>(home: &Path, arguments: &[A]) -> Self {
+        Self::start_with(home, arguments, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with<A: AsRef<str>>(home: &Path, arguments: &[A], environment: &[(String, String)]) -> Self {
         let log = home.join("log");
         let open = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = command(home, arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdout(open.try_clone().unwrap()).stderr(open).spawn().unwrap();
         Self { child, log }
     }
@@ -67,8 +73,7 @@ impl Process {
 
     /// Asks it to end.
     pub async fn terminate(&self) {
-        let id = self.child.id().unwrap().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await.unwrap();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.id()]).status().await.unwrap();
         assert!(sent.success());
     }
 
@@ -78,6 +83,11 @@ impl Process {
             panic!("it did not end in {deadline:?}: {}", self.log());
         };
         status.unwrap().code().unwrap_or(-1)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> String {
+        self.child.id().unwrap().to_string()
     }
 
     /// Whether it still runs.

@@ -135,11 +135,13 @@ impl World {
         let options = reconcile::Options {
             source: source.named(&self.name),
             mirror,
+            asked: tokio::sync::watch::channel(0).1,
             clusters: vec![connect(&self.kubeconfig, self.context).await],
             settings,
             max_git_age_s: 300,
             instance: None,
             once: false,
+            canaryplans: true,
             asks: None,
         };
         let (stop, stopped) = oneshot::channel();

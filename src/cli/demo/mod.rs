@@ -76,11 +76,13 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
     Ok(Options {
         source,
         mirror: shop.folder().join("mirror"),
+        asked: tokio::sync::watch::channel(0).1,
         clusters: vec![cluster],
         settings: Settings { convergence_wait_ms: 500, ..Settings::default() },
         max_git_age_s: 300,
         instance: None,
         once: false,
+        canaryplans: false,
         asks: None,
     })
 }

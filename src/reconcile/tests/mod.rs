@@ -8,4 +8,5 @@ mod journals;
 mod laws;
 mod model;
 mod pair;
+mod resource;
 mod simulation;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     istio::ObjectKind,
     plan::Revision,
-    reconcile::{Effect, Event, News, Worker},
+    reconcile::{Effect, Event, News, Worker, packed::Packed},
     rollout::{Cause, Journal, Owner, Phase, Wanted},
 };
 
@@ -105,6 +105,8 @@ impl Pair {
                     Effect::Reason(_) => {}
                 }
             }
+            let apis = &self.apis;
+            self.worker.lie_down(|cluster, kind, _| apis.get(cluster)?.objects.get(&kind).map(|live| Packed::of(live)));
         }
         panic!("the worker spins: {:?}", self.worker.reason());
     }

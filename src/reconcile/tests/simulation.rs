@@ -13,7 +13,7 @@ use crate::{
     cluster::Outcome,
     istio::{self, Change, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{Effect, Event, News, Sight, Worker},
+    reconcile::{Effect, Event, News, Sight, Worker, packed::Packed},
     rollout::{self, GitSight, Journal, Owner, Reason, Settings, Wanted},
 };
 
@@ -48,7 +48,7 @@ impl Sight for Around {
     }
 
     fn git(&self) -> GitSight {
-        self.git
+        self.git.clone()
     }
 
     fn lives(&self, owner: &str) -> bool {
@@ -136,7 +136,7 @@ pub(super) struct Sim {
 impl Sim {
     pub(super) fn new() -> Self {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
-        let git = GitSight { last_look: Some(now), max_age_s: 300 };
+        let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         let around = Around { ready: BTreeMap::new(), git, offset_ms: Some(0), living: Vec::new(), claims: Vec::new() };
         let mut sim = Self {
             now,
@@ -277,7 +277,15 @@ impl Sim {
                 Effect::Reason(_) => {}
             }
         }
+        // As in the loop: what is settled rests between events.
+        let objects = &self.api.objects;
+        self.worker.lie_down(|_, kind, _| objects.get(&kind).map(|object| Packed::of(object)));
         true
+    }
+
+    /// Whether the worker has put its objects away.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.worker.is_at_rest()
     }
 
     fn write(&mut self, edit: &Edit) {
