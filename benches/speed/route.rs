@@ -36,7 +36,7 @@ impl Sight for Well {
     }
 
     fn git(&self) -> GitSight {
-        GitSight { last_look: Some(self.0), max_age_s: 300 }
+        GitSight { last_look: Some(self.0), max_age_s: 300, refused: None }
     }
 
     fn lives(&self, _: &str) -> bool {
@@ -82,8 +82,13 @@ impl Route {
                     };
                     live["metadata"]["uid"] = json!(format!("uid-{}", edit.kind.plural()));
                     live["metadata"]["resourceVersion"] = json!(version.to_string());
-                    objects.insert(edit.kind, Arc::new(live.clone()));
-                    events.push_back(Event::Written { cluster, kind: edit.kind, outcome: Outcome::Applied(live) });
+                    let live = Arc::new(live);
+                    objects.insert(edit.kind, live.clone());
+                    events.push_back(Event::Written {
+                        cluster,
+                        kind: edit.kind,
+                        outcome: Outcome::Applied(Some(live)),
+                    });
                 }
             }
         }

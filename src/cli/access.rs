@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     cluster::{Access, Cluster, ConnectError},
-    git::Source,
+    git::{Source, Trust, Verify, VerifyMode, check_keys},
 };
 
 use super::{Failure, git_access::GitArgs};
@@ -54,6 +54,12 @@ pub(super) struct RepositoryArgs {
     /// The repository's name in the objects' tidegate.dev/plan; default: the last part of --repo
     #[arg(long, value_name = "NAME")]
     repo_name: Option<String>,
+    /// Follow signed commits alone: the tip must be signed, or every commit since the one accepted last
+    #[arg(long, value_name = "WHICH", value_parser = ["tip", "every"], requires = "verify_keys")]
+    verify: Option<String>,
+    /// Public keys whose signatures count: lines of allowed_signers or armored OpenPGP keys; may be given repeatedly
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    verify_keys: Vec<PathBuf>,
     #[command(flatten)]
     git: GitArgs,
 }
@@ -66,10 +72,22 @@ impl RepositoryArgs {
             let hint = error.hint();
             Failure::usage(error, hint)
         })?;
+        let source = source.trusting(Trust { verify: self.verify()?, ..Trust::default() });
         Ok(match &self.repo_name {
             Some(name) => source.named(name.clone()),
             None => source,
         })
+    }
+
+    /// Which signatures are asked for; keys that cannot be read now are refused now.
+    fn verify(&self) -> Result<Option<Verify>, Failure> {
+        let Some(which) = &self.verify else { return Ok(None) };
+        check_keys(&self.verify_keys).map_err(|error| {
+            let hint = error.hint();
+            Failure::usage(error, hint)
+        })?;
+        let mode = if which == "every" { VerifyMode::Every } else { VerifyMode::Tip };
+        Ok(Some(Verify { mode, keys: self.verify_keys.clone() }))
     }
 }
 

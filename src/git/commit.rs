@@ -8,6 +8,9 @@ use super::GitError;
 /// The trailer that lets a commit remove many plans (law 12).
 const ALLOW_REMOVAL: &str = "Tidegate-Allow-Removal";
 
+/// The trailer that accepts a history that was rewritten; its value is the commit that is given up.
+const ACCEPT_REWRITE: &str = "Tidegate-Accept-Rewrite";
+
 /// The longest text shown, in characters.
 const SHOWN_MAX: usize = 200;
 
@@ -38,14 +41,22 @@ pub(super) fn read(repository: &Repository, id: Oid) -> Result<Commit, GitError>
 
 /// How many plans a commit's message says it may remove.
 pub(super) fn allowed_removal(message: &[u8]) -> Option<usize> {
+    let numbers = trailers(message, ALLOW_REMOVAL).into_iter().filter_map(|value| value.parse().ok());
+    numbers.reduce(usize::saturating_add)
+}
+
+/// Whether a commit's message says that `from` may be given up, by its whole id.
+pub(super) fn accepts_rewrite(message: &[u8], from: Oid) -> bool {
+    trailers(message, ACCEPT_REWRITE).iter().any(|value| value.eq_ignore_ascii_case(&from.to_string()))
+}
+
+/// The values of a trailer.
+fn trailers(message: &[u8], name: &str) -> Vec<String> {
     // libgit2 ends a message at a NUL, which an argument of it may not hold.
-    let message = message.split(|byte| *byte == 0).next()?;
-    let trailers = git2::message_trailers_bytes(message).ok()?;
-    trailers
-        .iter()
-        .filter(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVAL.as_bytes()))
-        .filter_map(|(_, value)| std::str::from_utf8(value).ok()?.trim().parse().ok())
-        .reduce(usize::saturating_add)
+    let message = message.split(|byte| *byte == 0).next().unwrap_or_default();
+    let Ok(trailers) = git2::message_trailers_bytes(message) else { return Vec::new() };
+    let of_name = trailers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
+    of_name.filter_map(|(_, value)| Some(std::str::from_utf8(value).ok()?.trim().to_owned())).collect()
 }
 
 /// Control characters and those that reorder text are escaped, so that a message cannot forge a line of a log.
@@ -85,5 +96,14 @@ mod tests {
         assert_eq!(allowed("Retire web\n\nSigned-off-by: a\ntidegate-allow-removal: 3\n"), Some(3));
         assert_eq!(allowed("Say Tidegate-Allow-Removal: 12\n\nas text, not as trailer\n"), None);
         assert_eq!(allowed("Retire web\n\nTidegate-Allow-Removal: all\n"), None);
+    }
+
+    #[test]
+    fn a_rewrite_is_accepted_by_the_whole_id_of_what_is_given_up() {
+        let id = "4f2c8a6b1d3e5f708192a3b4c5d6e7f801234567";
+        let accepts = |text: &str| accepts_rewrite(text.as_bytes(), Oid::from_str(id).unwrap());
+        assert!(accepts(&format!("Start anew\n\ntidegate-accept-rewrite: {}\n", id.to_uppercase())));
+        assert!(!accepts(&format!("Start anew\n\nTidegate-Accept-Rewrite: {}\n", &id[..10])));
+        assert!(!accepts(&format!("Tidegate-Accept-Rewrite: {id}\n\nas text\n")));
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
 
+use super::judge::{self, Judge};
 use super::upkeep::Keep;
 use super::{
-    Commit, FileEntry, FileVersion, GitError, Operation, Source, Tip, Transport, commit, history, transport, tree,
+    Commit, FileEntry, FileVersion, GitError, Operation, Refused, Source, Tip, Transport, commit, history, transport,
+    tree,
 };
 
 /// How long to wait before the second try when another process may be in the midst of a write.
@@ -24,7 +26,11 @@ pub struct Mirror {
     keep: Keep,
     repository: Repository,
     transport: Box<dyn Transport>,
+    judge: Judge,
+    /// What was handed over last.
     accepted: Option<Oid>,
+    /// What counted last, also for a process before this one.
+    baseline: Option<Oid>,
     held: BTreeSet<String>,
     broken: Cell<bool>,
 }
@@ -36,6 +42,8 @@ pub enum Look {
     Unchanged(String),
     /// The branch is elsewhere.
     Moved(Moved),
+    /// The branch is at a commit that does not count.
+    Refused(Refused),
     /// The branch was there and is not any more; picked up again as soon as it is back.
     BranchGone,
     /// The repository has no branch at all.
@@ -45,16 +53,19 @@ pub enum Look {
 /// The difference between what was last accepted and where the branch stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Where the branch stands, 40 hex digits.
+    /// Where the branch stands, 40 hex digits; after a restart with a tip that is refused, what was accepted before.
     pub tip: String,
     /// What was last accepted; none at first.
     pub from: Option<String>,
-    /// Whether `tip` does not descend from `from`: history was rewritten, by a forced push for example.
+    /// Whether history was rewritten, by a forced push for example: `tip` does not descend from `from`, or at first
+    /// from what an earlier process accepted.
     pub rewritten: bool,
     /// The plan files that differ, by their path from the root; none: gone.
     pub files: BTreeMap<String, Option<FileEntry>>,
     /// How many plans the commits in between say may be removed, by the trailer `Tidegate-Allow-Removal: <n>`.
     pub allow_removal: Option<usize>,
+    /// Why `tip` is not where the branch stands: that commit does not count.
+    pub refused: Option<Refused>,
 }
 
 /// The reference of a mirror that says where a branch was when it was fetched last.
@@ -81,8 +92,10 @@ impl Mirror {
     pub fn open_with(source: Source, dir: &Path, transport: Box<dyn Transport>) -> Result<Self, GitError> {
         let mut keep = Keep::take(dir)?;
         let repository = keep.open()?;
-        let broken = Cell::new(false);
-        Ok(Self { source, keep, repository, transport, accepted: None, held: BTreeSet::new(), broken })
+        let (broken, held) = (Cell::new(false), BTreeSet::new());
+        let judge = Judge::new(&source.trust);
+        let baseline = keep.accepted(&source.branch);
+        Ok(Self { source, keep, repository, transport, judge, accepted: None, baseline, held, broken })
     }
 
     /// What is mirrored.
@@ -121,10 +134,22 @@ impl Mirror {
             Tip::Gone { branches } => return self.gone(branches),
         };
         let tip = if stands == Some(tip) { tip } else { self.fetch(tip)? };
-        if self.accepted == Some(tip) {
-            return Ok(Look::Unchanged(tip.to_string()));
+        let Some(refused) = self.judge.refuses(&self.repository, tip, self.baseline)? else {
+            if self.accepted == Some(tip) {
+                return Ok(Look::Unchanged(tip.to_string()));
+            }
+            return self.moved(tip, None).map(Look::Moved);
+        };
+        match self.baseline.filter(|before| self.accepted.is_none() && *before != tip) {
+            Some(before) if self.still_counts(before)? => self.moved(before, Some(refused)).map(Look::Moved),
+            _ => Ok(Look::Refused(refused)),
         }
-        self.moved(tip).map(Look::Moved)
+    }
+
+    /// Whether what an earlier process accepted is here and would be accepted again.
+    fn still_counts(&mut self, before: Oid) -> Result<bool, GitError> {
+        let is_here = self.repository.find_commit(before).is_ok();
+        Ok(is_here && self.judge.refuses(&self.repository, before, Some(before))?.is_none())
     }
 
     fn gone(&self, branches: Vec<String>) -> Result<Look, GitError> {
@@ -167,14 +192,12 @@ impl Mirror {
         Ok(tip)
     }
 
-    fn moved(&self, tip: Oid) -> Result<Moved, GitError> {
+    fn moved(&self, tip: Oid, refused: Option<Refused>) -> Result<Moved, GitError> {
         let repository = &self.repository;
         // After a new clone of a rewritten branch, what was accepted may exist nowhere any more.
         let from = self.accepted.filter(|from| repository.find_commit(*from).is_ok());
-        let rewritten = match (self.accepted, from) {
-            (Some(_), Some(from)) => !repository.graph_descendant_of(tip, from)?,
-            (accepted, _) => accepted.is_some(),
-        };
+        let baseline = self.accepted.or(self.baseline);
+        let rewritten = baseline.map(|from| judge::rewritten(repository, tip, from)).transpose()?.unwrap_or(false);
         let folder = |commit| tree::folder(repository, commit, &self.source.path);
         let before = from.map(folder).transpose()?.flatten();
         let mut files = tree::changes(repository, &self.source.path, before, folder(tip)?)?;
@@ -185,12 +208,16 @@ impl Mirror {
         }
         let allow_removal = history::allowed_removal(repository, tip, from, ALLOWANCE_COMMITS_MAX)?;
         let from = self.accepted.map(|from| from.to_string());
-        Ok(Moved { tip: tip.to_string(), from, rewritten, files, allow_removal })
+        Ok(Moved { tip: tip.to_string(), from, rewritten, files, allow_removal, refused })
     }
 
     /// Remembers that `moved` was handed over: the next look compares with it.
     pub fn accept(&mut self, moved: &Moved) {
         self.accepted = Oid::from_str(&moved.tip).ok();
+        if self.baseline != self.accepted {
+            self.baseline = self.accepted;
+            self.keep.remember(&self.source.branch, &moved.tip);
+        }
         for (path, file) in &moved.files {
             if file.is_some() {
                 self.held.insert(path.clone());
@@ -259,7 +286,7 @@ impl Mirror {
     pub fn tidy(&mut self) -> Result<(), GitError> {
         let is_there = |root: &Oid| self.repository.find_commit(*root).is_ok();
         let Some(tip) = self.stands()?.filter(is_there) else { return Ok(()) };
-        let accepted = self.accepted.filter(is_there);
+        let accepted = self.baseline.filter(is_there);
         if let Some(repository) = self.keep.pack(&self.repository, tip, accepted)? {
             self.repository = repository;
         }

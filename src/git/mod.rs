@@ -16,6 +16,7 @@ mod blobs;
 mod commit;
 mod error;
 mod history;
+mod judge;
 mod location;
 mod meter;
 mod mirror;
@@ -25,7 +26,9 @@ mod snapshot;
 mod source;
 mod transport;
 mod tree;
+mod trust;
 mod upkeep;
+mod verify;
 mod watch;
 
 pub use access::{Access, Limits, Secret, TOKEN_VARIABLE};
@@ -41,4 +44,6 @@ pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Ver
 pub use source::{Source, SourceError};
 pub use transport::{Local, Tip, Transport};
 pub use tree::{FileEntry, FileKind};
+pub use trust::{HistoryPolicy, Objection, Refused, Trust, Verify, VerifyMode};
+pub use verify::{KeysError, Why, check_keys};
 pub use watch::{Hints, hints};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::blobs::Blobs;
 use super::history::VERSIONS_MAX;
-use super::{Commit, FileEntry, FileKind, FileVersion, GitError, Look, Mirror, Moved, Source};
+use super::{Commit, FileEntry, FileKind, FileVersion, GitError, Look, Mirror, Moved, Refused, Source};
 
 /// The largest plan file that is loaded, in bytes.
 pub const FILE_BYTES_MAX: u64 = 256 << 10;
@@ -30,6 +30,8 @@ pub enum Sight {
     },
     /// The branch is elsewhere.
     Moved(Box<Snapshot>),
+    /// The branch is at a commit that does not count; what was accepted before stays in force.
+    Refused(Refused),
     /// The branch was there and is not any more.
     BranchGone,
     /// The repository has no branch at all.
@@ -39,12 +41,14 @@ pub enum Sight {
 /// The difference between what was last accepted and where the branch stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Where the branch stands, 40 hex digits.
+    /// Where the branch stands, 40 hex digits; after a restart with a tip that is refused, what was accepted before.
     pub tip: String,
     /// What was last accepted; none at first.
     pub from: Option<String>,
-    /// Whether history was rewritten: `tip` does not descend from `from`.
+    /// Whether history was rewritten: `tip` does not descend from what was accepted, by an earlier process perhaps.
     pub rewritten: bool,
+    /// Why `tip` is not where the branch stands: that commit does not count.
+    pub refused: Option<Refused>,
     /// How many plans may be removed, by the trailer `Tidegate-Allow-Removal: <n>`.
     pub allow_removal: Option<usize>,
     /// The plan files that differ, by their path from the root.
@@ -128,6 +132,7 @@ impl Reader {
         self.pending = None;
         Ok(match self.mirror.look()? {
             Look::Unchanged(tip) => Sight::Unchanged { tip },
+            Look::Refused(refused) => Sight::Refused(refused),
             Look::BranchGone => Sight::BranchGone,
             Look::Empty => Sight::Empty,
             Look::Moved(moved) => {
@@ -168,6 +173,7 @@ impl Reader {
             tip: moved.tip.clone(),
             from: moved.from.clone(),
             rewritten: moved.rewritten,
+            refused: moved.refused.clone(),
             allow_removal: moved.allow_removal,
             changes,
         })

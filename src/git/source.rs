@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Access, GitMeter, Location};
+use super::{Access, GitMeter, Location, Trust};
 
 /// One plan repository to follow.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Source {
     pub path: String,
     /// How often to look when nothing hints at a change.
     pub interval: Duration,
+    /// Which of its tips count.
+    pub trust: Trust,
     /// What it is reached with.
     pub access: Access,
     /// Counts what is asked of it.
@@ -138,7 +140,7 @@ impl Source {
         }
         access.check(&location)?;
         let (branch, path, meter) = (branch.into(), folder(path)?, GitMeter::default());
-        Ok(Self { name, location, branch, path, interval, access, meter })
+        Ok(Self { name, location, branch, path, interval, trust: Trust::default(), access, meter })
     }
 
     /// How long a look with its fetch may take at most, if it goes over the network.
@@ -150,6 +152,11 @@ impl Source {
     /// The same source under another name in plan ids.
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same source, of which only such tips count.
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 }
 

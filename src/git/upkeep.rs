@@ -4,6 +4,7 @@
 //!   dir/in-use       locked while a process keeps the mirror
 //!   dir/mirror.git   the mirror
 //!   dir/broken.git   the last mirror that could not be read
+//!   dir/accepted     the commit that counted last, and its branch; it outlives a broken mirror
 //! ```
 
 use std::collections::BTreeSet;
@@ -64,6 +65,22 @@ impl Keep {
     /// Where the mirror in a folder is.
     pub(super) fn mirror_in(dir: &Path) -> PathBuf {
         dir.join("mirror.git")
+    }
+
+    /// The commit of the branch that counted last, as an earlier process noted it.
+    pub(super) fn accepted(&self, branch: &str) -> Option<Oid> {
+        let noted = fs::read_to_string(self.dir.join("accepted")).ok()?;
+        let (id, of) = noted.trim_end().split_once(' ')?;
+        Oid::from_str(id).ok().filter(|_| of == branch)
+    }
+
+    /// Notes the commit of the branch that counts now.
+    pub(super) fn remember(&self, branch: &str, id: &str) {
+        let (new, noted) = (self.dir.join("accepted.new"), self.dir.join("accepted"));
+        if let Err(error) = fs::write(&new, format!("{id} {branch}\n")).and_then(|()| fs::rename(new, noted)) {
+            // The next process then starts from an older commit that counted: it asks for more, never for less.
+            tracing::warn!(dir = %self.dir.display(), %error, "cannot note which commit was accepted");
+        }
     }
 
     /// Opens the mirror after a sweep; a broken or missing one starts empty.

@@ -5,12 +5,14 @@ use crate::rollout::Reason;
 use super::{
     Ending, Event, Worker,
     engine::{Engine, Incoming},
+    namespaces::Namespace,
 };
 
 impl Engine {
     /// Whether Git and every cluster have been read.
     pub(super) fn is_informed(&self) -> bool {
-        self.tip.is_some() && self.view.places.keys().all(|name| self.synced.contains(name))
+        (self.tip.is_some() || self.view.git.refused.is_some())
+            && self.view.places.keys().all(|name| self.synced.contains(name))
     }
 
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
@@ -22,7 +24,7 @@ impl Engine {
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
     pub(super) fn last(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Written { worker, cluster, edit, outcome } => {
+            Incoming::Written { worker, cluster, edit, outcome, .. } => {
                 self.in_flight -= 1;
                 super::announce::log_outcome(&cluster, &edit, &outcome);
                 let now = self.clock.now();
@@ -31,11 +33,17 @@ impl Engine {
                 let effects = worker.handle(Event::Written { cluster, kind: edit.kind, outcome }, now, &self.view);
                 for effect in effects {
                     if let super::Effect::Announce { cluster, news } = effect {
-                        super::announce::log(&cluster, &edit.key, "", &news);
+                        super::announce::log(&cluster, &edit.key, worker.journal().map(|journal| &**journal), &news);
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
+            Incoming::Namespace { cluster, namespace, .. } => {
+                if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
+                    self.in_flight -= 1;
+                }
+            }
             Incoming::Seen(..) | Incoming::RetryPlain => {}
         }
     }
@@ -61,6 +69,7 @@ impl Engine {
         }
         unreached.sort();
         let files = self.files.clone().unwrap_or_default();
-        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), unreached }
+        let refused = self.view.git.refused.as_deref().map(str::to_owned);
+        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), refused, unreached }
     }
 }

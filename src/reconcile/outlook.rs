@@ -32,7 +32,7 @@ impl<'a> Still<'a> {
                 claims.see(key, Some(live));
             }
         }
-        let git = GitSight { last_look: Some(now), max_age_s: 300 };
+        let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         Self { snapshot, claims, git, living, clock_offset_ms }
     }
 
@@ -98,7 +98,7 @@ impl Sight for Still<'_> {
     }
 
     fn git(&self) -> GitSight {
-        self.git
+        self.git.clone()
     }
 
     fn lives(&self, owner: &str) -> bool {

@@ -72,7 +72,7 @@ pub(super) fn is_ready(world: &World, name: &VersionName, deadline: Option<Times
     Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, deadline })
 }
 
-/// Entry conditions: nothing rises unless Git was seen, no person stands in the way, the clocks agree, every cluster
+/// Entry conditions: nothing rises unless Git was seen and its tip accepted, no person stands in the way, the clocks agree, every cluster
 /// answers, and both the versions that gain weight and those of the way back can serve.
 pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Timestamp) -> Result<(), Reason> {
     open(world, journal.plan.pause, now)?;
@@ -95,6 +95,9 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
 pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Reason> {
     if pause {
         return Err(Reason::Paused);
+    }
+    if let Some(why) = &world.git.refused {
+        return Err(Reason::TipNotAccepted { why: why.to_string() });
     }
     let last_look = world.git.last_look;
     if matches!(world.wanted, Wanted::Unknown) || last_look.is_none_or(|last| after(last, world.git.max_age_s) < now) {

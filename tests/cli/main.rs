@@ -20,6 +20,10 @@ mod proxy;
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
 mod schema;
+#[path = "../support/signing.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod signing;
 mod standing;
 mod stop;
+mod trust;
 mod usage;

@@ -37,7 +37,7 @@ async fn the_version_is_printed_at_once() {
 #[tokio::test]
 async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
     let home = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 11] = [
         (&[], "Usage: tidegate"),
         (&["statsu"], "similar subcommand exists: 'status'"),
         (&["run"], "--repo <PATH|URL>"),
@@ -45,6 +45,9 @@ async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
         (&["status", "-o", "xml"], "[possible values: table, wide, json, yaml]"),
         (&["check"], "<PATH>..."),
         (&["stop", "web"], "--reason <REASON>"),
+        (&["run", "--repo", "x", "--verify", "tip"], "--verify-keys <FILE>"),
+        (&["run", "--repo", "x", "--verify", "tip", "--verify-keys", "/none"], "cannot read the keys in /none"),
+        (&["run", "--repo", "x", "--history-policy", "keep"], "[possible values: accept, hold, reject]"),
         (&["check", "nowhere"], "cannot read nowhere"),
     ];
     for (arguments, says) in cases {

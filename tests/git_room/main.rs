@@ -6,6 +6,8 @@ mod faults;
 mod follow;
 mod history;
 mod looks;
+mod rewritten;
+mod signed;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -24,6 +24,12 @@ impl Certificates {
         made
     }
 
+    /// Signs the server's certificate anew, for other names or for days that may be over.
+    pub fn sign(&self, names: &str, days: i32) {
+        std::fs::write(self.folder.join("server.ext"), format!("subjectAltName={names}\n")).unwrap();
+        self.openssl(&format!("x509 -req -days {days} -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile server.ext -out server.pem"));
+    }
+
     /// Lets the server's certificate sign itself; an authority may be one, too.
     pub fn sign_itself(&self, authority: bool) {
         let extensions = format!(

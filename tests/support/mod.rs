@@ -7,5 +7,6 @@ pub mod controlplane;
 pub mod git_http;
 pub mod kubernetes;
 pub mod repository;
+pub mod signing;
 pub mod sshd;
 pub mod world;

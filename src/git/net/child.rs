@@ -70,33 +70,34 @@ impl Child {
     /// Looks, fetches if asked to, and returns what is asked next. The connection ends with it.
     fn converse(&self, look: &Look, requests: &mut impl Read, answers: &mut impl Write) -> io::Result<Option<Request>> {
         let session = Session::new(look, &self.web);
+        let mut say = |answer: Answer| wire::write(answers, &answer.without(&look.keys));
         let repository = match Repository::open_bare(&look.mirror) {
             Ok(repository) => repository,
             Err(error) => {
-                wire::write(answers, &Answer::Broken(super::fault::words(error.message())))?;
+                say(Answer::Broken(super::fault::words(error.message())))?;
                 return wire::read(requests);
             }
         };
         let mut remote = match session.remote(&repository) {
             Ok(remote) => remote,
             Err(fault) => {
-                wire::write(answers, &Answer::Failed(fault))?;
+                say(Answer::Failed(fault))?;
                 return wire::read(requests);
             }
         };
         let mut connection = match session.connect(&mut remote) {
             Ok(connection) => connection,
             Err(fault) => {
-                wire::write(answers, &Answer::Failed(fault))?;
+                say(Answer::Failed(fault))?;
                 return wire::read(requests);
             }
         };
         let answer = session.tip(&connection);
-        wire::write(answers, &answer)?;
-        let tip = match answer {
-            Answer::At(tip) if look.stands.as_ref() != Some(&tip) => Oid::from_str(&tip).ok(),
+        let tip = match &answer {
+            Answer::At(tip) if look.stands.as_ref() != Some(tip) => Oid::from_str(tip).ok(),
             _ => None,
         };
+        say(answer)?;
         let Some(tip) = tip else {
             drop(connection);
             return wire::read(requests);
@@ -105,7 +106,7 @@ impl Child {
         if !matches!(next, Some(Request::Fetch)) {
             return Ok(next);
         }
-        wire::write(answers, &session.fetch(&repository, &mut connection, tip))?;
+        say(session.fetch(&repository, &mut connection, tip))?;
         drop(connection);
         wire::read(requests)
     }

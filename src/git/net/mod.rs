@@ -14,6 +14,7 @@ mod child;
 mod dial;
 mod fault;
 mod known_hosts;
+mod redact;
 mod remote;
 mod session;
 mod tls;

@@ -55,6 +55,25 @@ fn a_revert_in_mid_walk_is_at_once_and_what_was_reverted_walks_again() {
 }
 
 #[test]
+fn a_tip_that_is_not_accepted_holds_a_walk_until_a_good_one_and_no_way_back() {
+    let mut sim = settled_on_v1();
+    sim.push(to_v2());
+    assert_eq!(sim.trace(), ["v1=90 v2=10"]);
+    sim.around.git.refused = Some("the tip 4f2c is not accepted: it is not signed".into());
+    sim.look().pass("1h");
+    assert_eq!(sim.reason().name(), "TipNotAccepted");
+    assert!(sim.reason().to_string().contains("4f2c") && sim.reason().needs_a_person());
+    assert_eq!(sim.trace(), [""; 0], "the hold is over, and nothing rises");
+    sim.around.git.refused = None;
+    sim.look();
+    assert_eq!(sim.trace(), ["v1=75 v2=25"]);
+    sim.around.git.refused = Some("again".into());
+    sim.set_weights("v1=100");
+    assert_eq!(sim.weights(), "v1=100");
+    assert!(matches!(sim.journal().phase, Phase::WentBack { .. }), "lowered by hand is a stop all the same");
+}
+
+#[test]
 fn a_revert_of_a_settled_target_is_at_once_and_its_revert_walks() {
     let mut sim = settled_on_v1();
     sim.push(to_v2()).pass("2h");

@@ -26,6 +26,7 @@ enum Act {
     LoseWrite,
     Ready(u8, Option<u32>),
     Blind(bool),
+    Refuse(bool),
     Lower,
 }
 
@@ -54,6 +55,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::LoseWrite),
         1 => (1_u8..=3, prop_oneof![Just(None), Just(Some(0)), Just(Some(2))]).prop_map(|(v, n)| Act::Ready(v, n)),
         1 => any::<bool>().prop_map(Act::Blind),
+        1 => any::<bool>().prop_map(Act::Refuse),
         1 => Just(Act::Lower),
     ];
     prop::collection::vec(act, 1..14)
@@ -78,6 +80,10 @@ fn perform(sim: &mut Sim, act: &Act) {
         }
         Act::Blind(blind) => {
             sim.around.git.last_look = (!blind).then_some(sim.now);
+            sim.look();
+        }
+        Act::Refuse(refuse) => {
+            sim.around.git.refused = refuse.then(|| "the tip is not accepted".into());
             sim.look();
         }
         Act::Lower => {
@@ -107,6 +113,7 @@ fn check_write(written: &Written, before: Option<&Traffic>) -> Result<(), TestCa
             prop_assert!(declared(weight) || journal.rising.len() != 1, "law 2: {} is no step: {}", live, version.name);
             prop_assert_eq!(around.ready.get(version.name.as_str()).copied().unwrap_or(Some(2)), Some(2), "law 8");
             prop_assert!(around.git.last_look.is_some(), "nothing rises blind");
+            prop_assert!(around.git.refused.is_none(), "nothing rises while the tip is not accepted");
         }
     }
     Ok(())
@@ -157,6 +164,7 @@ proptest! {
         let v1 = &journal.plan.routing.versions[0];
         prop_assume!(journal.proven(v1).max(journal.state.traffic.weight(&v1.name)) == 100);
         sim.around.git.last_look = None;
+        sim.around.git.refused = Some("the tip is not accepted".into());
         sim.around.offset_ms = Some(60_000);
         let target = ["v1=100", "v1=100"][back];
         sim.push(plan(target).steps(["", "10:5m"][back]).from("v1=100").with(|plan| plan.pause = true));
