@@ -17,7 +17,7 @@ impl Answer {
             Self::Failed(fault) => Self::Failed(hide(fault, &secrets)),
             Self::Gone(branches) => Self::Gone(branches.iter().map(|name| masked(name, &secrets)).collect()),
             Self::Broken(words) => Self::Broken(masked(&words, &secrets)),
-            answer @ (Self::At(_) | Self::Empty | Self::Fetched(_)) => answer,
+            answer @ (Self::At(_) | Self::Empty | Self::Fetched { .. }) => answer,
         }
     }
 }
