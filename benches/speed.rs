@@ -9,6 +9,8 @@
     reason = "a benchmark that cannot measure has failed"
 )]
 
+#[path = "speed/bed.rs"]
+mod bed;
 #[path = "speed/command.rs"]
 mod command;
 #[path = "../tests/support/controlplane.rs"]
@@ -29,6 +31,10 @@ mod plans;
 mod process;
 #[path = "speed/route.rs"]
 mod route;
+#[path = "speed/scale.rs"]
+mod scale;
+#[path = "speed/soak.rs"]
+mod soak;
 #[path = "speed/walk.rs"]
 mod walk;
 
@@ -38,12 +44,17 @@ use figures::Board;
 use mesh::Mesh;
 
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 5] = [
+const BENCHMARKS: [(&str, &str); 10] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans, tidegate --version"),
     ("walk", "length of holds and requests per step, on a kube-apiserver"),
     ("live-100", "commit to live weight with 100 plans, on a kube-apiserver"),
-    ("live-1000", "the same with 1,000 plans, and what they cost at rest"),
+    ("live-1000", "the same with 1,000 plans"),
+    ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
+    ("scale-100", "the same with 100 plans"),
+    ("scale-1000", "the same with 1,000 plans"),
+    ("scale-10000", "the same with 10,000 plans"),
+    ("soak", "resident memory over 2,000 commits"),
 ];
 
 /// What the command line asks for.
@@ -96,7 +107,7 @@ fn main() -> ExitCode {
     if wanted.has("command") {
         command::measure(&wanted, &mut board);
     }
-    if ["walk", "live-100", "live-1000"].iter().any(|name| wanted.has(name)) {
+    if BENCHMARKS.iter().any(|(name, _)| !["decision", "command"].contains(name) && wanted.has(name)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mesh = Mesh::start().await;
@@ -104,6 +115,10 @@ fn main() -> ExitCode {
                 walk::measure(&wanted, &mesh, &mut board).await;
             }
             live::measure(&wanted, &mesh, &mut board).await;
+            scale::measure(&wanted, &mesh, &mut board).await;
+            if wanted.has("soak") {
+                soak::measure(&wanted, &mesh, &mut board).await;
+            }
         });
     }
     if board.is_within() || wanted.report { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -16,6 +16,7 @@
 //! - [`cluster`]: a client per context, watch caches, writes.
 //! - [`reconcile`]: a worker per route without I/O, and the loop that performs what it asks for.
 //! - [`sandbox`]: an in-memory API server over HTTP for the demo and the tests.
+//! - [`serve`]: health, metrics and status over HTTP, and push webhooks.
 //! - [`cli`]: one file a command.
 #![forbid(unsafe_code)]
 
@@ -27,3 +28,4 @@ pub mod plan;
 pub mod reconcile;
 pub mod rollout;
 pub mod sandbox;
+pub mod serve;

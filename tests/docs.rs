@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tidegate::plan::{CODES, Severity, parse_file};
+use tidegate::serve::metrics::METRICS;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -264,6 +265,41 @@ fn every_code_is_explained_outside_the_table() {
     let explained = read("docs/plan.md") + findings.split("<!-- end -->").last().unwrap();
     for (code, ..) in CODES {
         assert!(explained.contains(code), "docs/plan.md does not say when {code} comes up");
+    }
+}
+
+#[test]
+fn the_table_of_metrics_is_the_one_of_the_code() {
+    let page = read("docs/metrics.md");
+    let mut table = "| metric | type | unit | labels | is |\n|---|---|---|---|---|\n".to_owned();
+    for metric in &METRICS {
+        let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        let (name, kind, unit, help) = (metric.name, metric.kind.name(), metric.unit, metric.help);
+        table.push_str(&format!("| `{name}` | {kind} | {unit} | {labels} | {help} |\n"));
+    }
+    let (head, rest) = page.split_once("<!-- metrics -->\n").unwrap();
+    let (there, tail) = rest.split_once("<!-- end -->").unwrap();
+    if std::env::var_os("TIDEGATE_BLESS").is_some() {
+        let page = format!("{head}<!-- metrics -->\n{table}<!-- end -->{tail}");
+        std::fs::write(root().join("docs/metrics.md"), page).unwrap();
+        return;
+    }
+    assert_eq!(there, table, "run the test with TIDEGATE_BLESS=1 to write the table");
+}
+
+#[test]
+fn every_metric_and_label_that_the_docs_name_exists() {
+    let known: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    for page in pages() {
+        for word in read(&page).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            let looks_like_one = word.starts_with("tidegate_") && word.len() > "tidegate_".len();
+            assert!(!looks_like_one || known.contains(word), "{} names {word}, which is no metric", page.display());
+        }
+    }
+    let tail = read("docs/metrics.md").split("<!-- end -->").last().unwrap().to_owned();
+    for label in METRICS.iter().flat_map(|metric| metric.labels) {
+        let described = tail.contains(&format!("`{label}`"));
+        assert!(described, "docs/metrics.md does not describe the label {label}");
     }
 }
 

@@ -82,8 +82,13 @@ impl Route {
                     };
                     live["metadata"]["uid"] = json!(format!("uid-{}", edit.kind.plural()));
                     live["metadata"]["resourceVersion"] = json!(version.to_string());
-                    objects.insert(edit.kind, Arc::new(live.clone()));
-                    events.push_back(Event::Written { cluster, kind: edit.kind, outcome: Outcome::Applied(live) });
+                    let live = Arc::new(live);
+                    objects.insert(edit.kind, live.clone());
+                    events.push_back(Event::Written {
+                        cluster,
+                        kind: edit.kind,
+                        outcome: Outcome::Applied(Some(live)),
+                    });
                 }
             }
         }

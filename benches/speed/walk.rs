@@ -9,7 +9,7 @@ use crate::Wanted;
 use crate::figures::{Board, Bound, Samples, Unit};
 use crate::mesh::{Mesh, Watch};
 use crate::plans::{PlanRepository, path, plan};
-use crate::process::Running;
+use crate::process::{Running, Setup};
 
 const CONVERGENCE_WAIT: Duration = Duration::from_millis(200);
 const STEPS: [&str; 6] = [
@@ -37,7 +37,7 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
     };
     let plans = PlanRepository::with(&files(0));
     let mut watch = Watch::start(mesh, &namespace).await;
-    let _tidegate = Running::start(&mesh.plane.kubeconfig(), &plans, CONVERGENCE_WAIT);
+    let _tidegate = Running::start(&mesh.plane.kubeconfig(), &Setup::local(&plans), CONVERGENCE_WAIT);
     watch.all_at(&names, 0).await;
     mesh.calm().await;
     plans.publish(plans.prepare(&files(100)));

@@ -1,6 +1,6 @@
 //! `tidegate diff`: the edits that would be made now, as a unified diff, after a server-side dry run.
 
-use std::{collections::BTreeSet, collections::HashSet, time::Duration};
+use std::{collections::BTreeSet, collections::HashSet, sync::Arc, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -109,6 +109,8 @@ impl Diff {
                 let route = route.and_then(|live| istio::delete_edit(ObjectKind::VirtualService, &live));
                 return route.into_iter().collect();
             }
+            // Somebody's change that stands is not put back.
+            Goal::Apply(apply) if apply.leave && !self.target => return Vec::new(),
             Goal::Apply(apply) => apply,
         };
         let Apply { journal, subsets, .. } = apply;
@@ -146,8 +148,7 @@ async fn show(cluster: &Cluster, still: &Still<'_>, edit: &Edit) -> Result<u8, F
     };
     let label = format!("{}/{}/{}", edit.kind.plural(), edit.key.namespace, edit.key.name);
     let after = match cluster::write(cluster, edit, true).await {
-        Outcome::Applied(Value::Null) => None,
-        Outcome::Applied(answer) => Some(answer),
+        Outcome::Applied(answer) => answer.map(Arc::unwrap_or_clone),
         Outcome::Rejected { message, .. } => {
             eprintln!("{label}: the API server would refuse this: {}", terminal::plain(&message));
             meant

@@ -3,17 +3,19 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
+    serve::Ends,
 };
 
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
+    log,
+    serving::ServeArgs,
     terminal,
     terminal::say,
 };
@@ -25,6 +27,8 @@ pub(super) struct Run {
     repository: RepositoryArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+    #[command(flatten)]
+    serve: ServeArgs,
     /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
     /// it, or reject it until the branch descends again
     #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
@@ -41,6 +45,9 @@ pub(super) struct Run {
     /// Nothing rises once the last good look at the repository is older
     #[arg(long, default_value = "5m", value_parser = duration)]
     max_git_age: Duration,
+    /// Whether CanaryPlan resources show the plans to kubectl: `auto` writes them where the cluster has their definition
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"], default_value = "auto")]
+    canaryplan_resources: String,
     /// Look once, do what is due now, wait for the writes, print what is left waiting
     #[arg(long)]
     once: bool,
@@ -51,12 +58,18 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
-        log(&self.log_format);
+        log::start(&self.log_format);
         let mut source = self.repository.source(self.interval)?;
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
             "reject" => HistoryPolicy::Reject,
             _ => HistoryPolicy::Accept,
+        };
+        let served = if self.once { None } else { self.serve.start(&source.branch).await? };
+        let (server, ends) = served.unzip();
+        let (asks, asked) = match ends {
+            Some(Ends { asks, asked }) => (Some(asks), asked),
+            None => (None, tokio::sync::watch::channel(0).1),
         };
         let cluster = self.cluster.connect().await?;
         // Held until the end: dropping it removes the folder.
@@ -69,14 +82,19 @@ impl Run {
         let options = Options {
             source,
             mirror,
-            asked: tokio::sync::watch::channel(0).1,
+            asked,
             clusters: vec![cluster],
             settings,
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
+            canaryplans: self.canaryplan_resources != "off",
+            asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;
+        if let Some(server) = server {
+            server.stop().await;
+        }
         if !self.once {
             return Ok(DONE);
         }
@@ -117,12 +135,4 @@ async fn asked_to_end() {
         _ = tokio::signal::ctrl_c() => {}
     }
     tracing::info!("asked to end: finishing the writes that are under way");
-}
-
-fn log(format: &str) {
-    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colored = terminal::colored_errors();
-    // A second subscriber is refused: then the first one is in place already.
-    let _ = if format == "json" { builder.json().try_init() } else { builder.with_ansi(colored).try_init() };
 }

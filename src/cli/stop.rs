@@ -9,7 +9,7 @@ use crate::{
     rollout::STOP,
 };
 
-use super::{DONE, Failure, access::ClusterArgs, status, terminal::say, why};
+use super::{DONE, Failure, access::ClusterArgs, picture::Picture, terminal::say};
 
 const TRIES: usize = 5;
 
@@ -28,13 +28,14 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let cluster = self.cluster.connect().await?;
-        let plans = status::read(&cluster).await?;
-        let key = why::find(&plans, &self.plan)?.key.clone();
+        let key = Picture::read(&cluster).await?.find(&self.plan)?.route();
         let mut refused = String::new();
         for _ in 0..TRIES {
             let live = cluster::look(&cluster, ObjectKind::VirtualService, &key).await.map_err(Failure::unreached)?;
             let Some(edit) = live.as_ref().and_then(|live| annotate(&key, live, &self.reason)) else {
-                return Err(Failure::unreached(anyhow::anyhow!("VirtualService {key} is gone")));
+                return Err(Failure::unreached(anyhow::anyhow!(
+                    "there is no VirtualService {key}: nothing of the plan is live"
+                )));
             };
             match cluster::write(&cluster, &edit, false).await {
                 Outcome::Applied(_) => {

@@ -36,6 +36,8 @@ pub struct Announcement {
     pub action: &'static str,
     /// One sentence; cut at 1 kB.
     pub note: String,
+    /// Whether repeats within minutes are one event with a count. It keeps the first one's note.
+    pub folds: bool,
 }
 
 /// The queue of one cluster's events. The oldest are dropped when the API server does not keep up.
@@ -103,10 +105,15 @@ impl Queue {
 }
 
 async fn publish(cluster: Cluster, instance: Option<String>, queue: Arc<Queue>) {
-    // One recorder for all: it folds repeats into a series.
-    let recorder = Recorder::new(cluster.client().clone(), Reporter { controller: "tidegate".into(), instance });
+    let recorder = || {
+        let reporter = Reporter { controller: "tidegate".into(), instance: instance.clone() };
+        Recorder::new(cluster.client().clone(), reporter)
+    };
+    // A recorder folds what differs in its note alone into a series: two steps of one walk would be one event.
+    let folding = recorder();
     loop {
         let said = queue.next().await;
+        let recorder = if said.folds { folding.clone() } else { recorder() };
         let about = ObjectReference {
             api_version: Some(cluster.istio_version().api_version().into()),
             kind: Some(said.kind.kind().into()),
@@ -149,7 +156,16 @@ mod tests {
     fn said(note: &str) -> Announcement {
         let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
         let (kind, uid) = (ObjectKind::VirtualService, String::new());
-        Announcement { kind, key, uid, warning: false, reason: "Entered", action: "Raise", note: note.into() }
+        Announcement {
+            kind,
+            key,
+            uid,
+            warning: false,
+            reason: "Entered",
+            action: "Raise",
+            note: note.into(),
+            folds: false,
+        }
     }
 
     #[test]

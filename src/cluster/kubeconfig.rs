@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use kube::config::Kubeconfig;
+use kube::config::{Kubeconfig, KubeconfigError};
 
 use super::ConnectError;
 
@@ -54,7 +54,19 @@ fn read(path: &Path) -> Result<Kubeconfig, ConnectError> {
     if bytes > FILE_BYTES_MAX {
         return Err(unreadable(format!("file is {bytes} bytes, the limit is {FILE_BYTES_MAX}")));
     }
-    Kubeconfig::read_from(path).map_err(|error| unreadable(error.to_string()))
+    Kubeconfig::read_from(path).map_err(|error| unreadable(words(&error)))
+}
+
+/// What is wrong with a file, without its words: the parser's own text quotes lines of it, and they hold credentials.
+fn words(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(at) => format!("it is no kubeconfig, see line {}, column {}", at.line(), at.column()),
+            None => "it is no kubeconfig".to_owned(),
+        },
+        _ => "it is no kubeconfig".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +124,22 @@ mod tests {
         assert!(matches!(choose(std::slice::from_ref(&absent), None).unwrap_err(), ConnectError::Unreadable { .. }));
         assert!(choose(&[absent.clone(), there], None).is_ok());
         assert!(matches!(choose(&[absent.clone(), absent], None).unwrap_err(), ConnectError::NoKubeconfig));
+    }
+
+    #[test]
+    fn a_file_that_is_no_kubeconfig_is_named_by_its_place_and_not_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("broken");
+        for (text, place) in [
+            ("kind: Config\nusers: [{name: a, user: kept-secret}]\n", "line 2, column"),
+            ("kind: Config\n  token: kept-secret\n", "line 2, column"),
+            ("users:\n- name: a\n  user: {token: [kept-secret]}\n", "line 3, column"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = choose(std::slice::from_ref(&path), None).unwrap_err();
+            let words = format!("{error} {error:?} {}", error.hint());
+            assert!(words.contains(place) && !words.contains("kept-secret"), "{words}");
+        }
     }
 
     #[test]

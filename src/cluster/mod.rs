@@ -4,6 +4,7 @@
 //!  Access ─► Cluster ─┬─ watch ─► Seen::{Object, Endpoints, Synced, Away, Back}, Endpoints (index)
 //!                     ├─ write(Edit) ─► Outcome, look ─► the live object
 //!                     ├─ apply(plain Istio object) ─► Applied
+//!                     ├─ write_canaryplan ─► Published
 //!                     └─ Announcer ─► Kubernetes Events
 //! ```
 //!
@@ -11,23 +12,32 @@
 
 mod announce;
 mod apply;
+mod canaryplan;
 mod capability;
 mod connect;
 mod endpoints;
 mod feed;
 mod kubeconfig;
 mod meter;
+mod namespace;
 mod observe;
 mod snapshot;
 mod untyped;
 mod write;
+mod writer;
 
 pub use announce::{Announcement, Announcer};
 pub use apply::{Applied, apply, look_plain};
+pub use canaryplan::{
+    CanaryPlan, Condition, Published, Written, canaryplan_definition, canaryplans, list_canaryplans, remove_canaryplan,
+    write_canaryplan,
+};
 pub use capability::{CapabilityError, IstioVersion, istio_version};
 pub use connect::{Access, Cluster, ConnectError};
 pub use endpoints::Endpoints;
 pub use meter::{Answer, Verb};
+pub use namespace::lacks_namespace;
 pub use observe::{Seen, watch};
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
-pub use write::{LookError, Outcome, look, write};
+pub use write::{LookError, NO_RIGHT, Outcome, look, write};
+pub use writer::other_writer;

@@ -1,5 +1,6 @@
 //! Writes one edit as one compare-and-swap request and tells what came of it (law 6).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use json_patch::{Patch as JsonPatch, PatchOperation};
@@ -17,13 +18,16 @@ use crate::plan::ObjectKey;
 /// The name under which the server files tidegate's fields.
 pub(super) const FIELD_MANAGER: &str = "tidegate";
 
+/// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
+pub const NO_RIGHT: &str = "is forbidden: User ";
+
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What came of a write. After anything but `Applied` the live object is looked at before the next decision.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Done; the whole object as the server answered it, without `managedFields`. `Null` for a deletion.
-    Applied(Value),
+    /// Done; the whole object as the server answered it, without `managedFields`. None after a deletion.
+    Applied(Option<Arc<Value>>),
     /// Not done: the object was not as the edit took it to be.
     Stale,
     /// Not done, and trying the same again will not help: the server or one of its admission webhooks refuses it.
@@ -68,7 +72,7 @@ pub enum LookError {
 /// Sends the edit as one request with a deadline of 10 s, never repeated. A dry run passes admission and stores nothing.
 pub async fn write(cluster: &Cluster, edit: &Edit, dry_run: bool) -> Outcome {
     match tokio::time::timeout(DEADLINE, send(cluster, edit, dry_run)).await {
-        Ok(Ok(answer)) => Outcome::Applied(answer),
+        Ok(Ok(answer)) => Outcome::Applied((!answer.is_null()).then(|| Arc::new(answer))),
         Ok(Err(error)) => refused(cluster, edit, error).await,
         Err(_) => Outcome::Unknown { message: format!("no answer in {DEADLINE:?}") },
     }

@@ -55,6 +55,33 @@ pub fn matches_meant(answer: &Value, meant: &Value) -> bool {
         && has_all(lens::annotations(answer), lens::annotations(meant))
 }
 
+/// The first place in which an answer is other than what was meant, as a JSON pointer; none where it [`matches_meant`].
+pub fn altered_at(answer: &Value, meant: &Value) -> Option<String> {
+    if matches_meant(answer, meant) {
+        return None;
+    }
+    let (one, other) = (answer.get("spec").unwrap_or(&Value::Null), meant.get("spec").unwrap_or(&Value::Null));
+    Some(if same(one, other) { "/metadata".to_owned() } else { format!("/spec{}", first_difference(one, other)) })
+}
+
+fn first_difference(one: &Value, other: &Value) -> String {
+    let step = |key: &str, one: Option<&Value>, other: Option<&Value>| {
+        let (one, other) = (one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null));
+        (!same(one, other))
+            .then(|| format!("/{}{}", key.replace('~', "~0").replace('/', "~1"), first_difference(one, other)))
+    };
+    let found = match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.keys().chain(other.keys()).find_map(|key| step(key, one.get(key), other.get(key)))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            (0..one.len().max(other.len())).find_map(|at| step(&at.to_string(), one.get(at), other.get(at)))
+        }
+        _ => None,
+    };
+    found.unwrap_or_default()
+}
+
 /// How the destinations of one route differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RouteDifference {
@@ -244,7 +271,13 @@ mod tests {
             let mut other = answer.clone();
             *other.pointer_mut(path).unwrap() = json!(value);
             assert!(!matches_meant(&other, &meant), "{path}");
+            let place = if path.starts_with("/spec") { path } else { "/metadata" };
+            assert_eq!(altered_at(&other, &meant).as_deref(), Some(place));
         }
+        let mut shorter = answer.clone();
+        shorter["spec"]["http"] = json!([]);
+        assert_eq!(altered_at(&shorter, &meant).as_deref(), Some("/spec/http/0"));
+        assert_eq!(altered_at(&answer, &meant), None);
         assert!(!matches_meant(&Value::Null, &meant));
     }
 }

@@ -9,6 +9,7 @@
 pub mod desired;
 mod diff;
 mod edit;
+mod exposure;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod json;
@@ -17,11 +18,14 @@ mod order;
 mod patch;
 mod shares;
 mod text;
+mod writers;
 
 pub use desired::{destination_rule, virtual_service};
-pub use diff::{Drift, drift, matches_meant};
+pub use diff::{Drift, altered_at, drift, matches_meant};
 pub use edit::{Change, Edit, ObjectKind};
+pub use exposure::{route_strays, subsets_stray};
 pub use order::{Next, OrderView, next};
-pub use patch::{Marks, Owned, delete_edit, destinations_edit, route_edit};
+pub use patch::{Marks, Owned, delete_edit, destinations_edit, marks_edit, route_edit};
 pub use shares::{LiveShares, live_shares};
 pub use text::unified;
+pub use writers::{Writer, last_writer};

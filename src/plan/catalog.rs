@@ -70,6 +70,8 @@ pub struct Touched {
     pub objects: BTreeSet<ObjectKey>,
     /// The plain objects that came, went or changed, by kind and key.
     pub plain: BTreeSet<(String, ObjectKey)>,
+    /// The plans whose documents came, went or changed, or about which the findings did.
+    pub plans: BTreeSet<PlanKey>,
 }
 
 /// The plan of one VirtualService.
@@ -108,10 +110,14 @@ impl Catalog {
     pub fn commit(&mut self, commit: Commit) -> Touched {
         let Commit { revision, changed, allow_removal } = commit;
         let affected = self.tip.apply(&revision, changed);
-        let mut keys = affected.plans;
+        let mut plans = affected.plans;
+        let mut keys = plans.clone();
         keys.append(&mut self.waiting);
+        let before: Vec<_> = keys.iter().map(|key| self.findings.get(key).cloned()).collect();
         let objects = self.settle(&keys, &revision, allow_removal);
-        Touched { objects, plain: self.plain.settle(&self.tip, affected.objects) }
+        let now = keys.iter().zip(before).filter(|(key, before)| self.findings.get(key) != before.as_ref());
+        plans.extend(now.map(|(key, _)| key.clone()));
+        Touched { objects, plain: self.plain.settle(&self.tip, affected.objects), plans }
     }
 
     /// The plan of a VirtualService.
@@ -148,6 +154,21 @@ impl Catalog {
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         let across = self.mass_removal.iter().chain(self.findings.values().flatten());
         self.tip.findings().chain(across).chain(self.plain.findings())
+    }
+
+    /// Everything that is wrong with one plan, in its documents or between it and others.
+    pub fn findings_of(&self, key: &PlanKey) -> impl Iterator<Item = &Finding> {
+        self.tip.findings_of(key).chain(self.findings.get(key).into_iter().flatten())
+    }
+
+    /// The plans that the tip names and of which no version is in force or on its way out.
+    pub fn refused(&self) -> impl Iterator<Item = &PlanKey> {
+        self.tip.keys().filter(|key| self.force.object(key).is_none())
+    }
+
+    /// Whether the tip has a document of that name, refused or not.
+    pub fn is_written(&self, key: &PlanKey) -> bool {
+        self.tip.names(key)
     }
 
     /// Whether no file has errors.

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
     Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     Flag,
     Whole {
         min: i64,
@@ -106,6 +108,11 @@ const SPEC: &[Field] = &[
     optional("objects", Shape::Object(OBJECTS), "names and visibility of the Istio objects"),
     optional("takeOwnership", Shape::Flag, "take over a VirtualService that nobody labelled"),
     optional("prune", Shape::Flag, "delete the objects when the settled plan is removed"),
+    optional(
+        "driftPolicy",
+        Shape::Choice(&["correct", "warn"]),
+        "what becomes of changes that no commit asked for: put back, or told; default: correct",
+    ),
     optional("pause", Shape::Flag, "nothing rises; going back and drift repair go on"),
     optional("suspend", Shape::Flag, "write nothing at all, and alarm"),
     later("clusters", "the clusters of the plan"),

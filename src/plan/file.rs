@@ -14,7 +14,13 @@ pub fn parse_file(path: &str, bytes: &[u8]) -> ParsedFile {
         for (base, document) in yaml::documents(text) {
             match yaml::parse(base, document) {
                 Ok(None) => {}
-                Ok(Some(node)) => read::document(&node, &mut report, &mut file),
+                Ok(Some(node)) => {
+                    let count = report.count();
+                    let key = read::document(&node, &mut report, &mut file);
+                    if let Some(key) = key.filter(|_| report.count() > count) {
+                        file.noted.push((key, base..base + document.len()));
+                    }
+                }
                 Err(fault) => match fault.hint {
                     Some(hint) => report.hint(codes::FI04, &fault.span, fault.message, hint),
                     None => report.add(codes::FI04, &fault.span, fault.message),
@@ -87,6 +93,25 @@ mod tests {
         assert!(message.contains("byte offset 8, line 2"), "{message}");
         let refused = refused_file("a.yaml", "is a symbolic link", "commit the file itself");
         assert_eq!(refused.message, "cannot read a.yaml: it is a symbolic link");
+    }
+
+    #[test]
+    fn findings_are_told_of_the_plan_whose_document_they_are_in() {
+        let plan = |name: &str, spec: &str| {
+            format!(
+                "---\napiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+            )
+        };
+        let good = "{service: a, versions: {v1: {labels: {v: a}}}, traffic: {v1: 100}}";
+        let text = [plan("a", &good.replace("v1: 100", "v1: 90")), plan("b", good), plan("c", "{servcie: c}")].concat();
+        let file = parse_file("web.yaml", text.as_bytes());
+        let of = |name: &str| {
+            let key = super::super::PlanKey { namespace: "default".into(), name: name.into() };
+            file.findings_of(&key).map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        assert_eq!((of("a"), of("b")), (vec![codes::TG05], vec![]));
+        assert_eq!(of("c").first(), Some(&codes::PL04));
+        assert_eq!(of("a").len() + of("c").len(), file.findings.len());
     }
 
     proptest! {

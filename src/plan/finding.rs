@@ -1,7 +1,7 @@
 //! What is wrong with a plan file, where, and what to write instead.
 
 use super::{PlainObject, Plan, PlanKey};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,9 +56,20 @@ pub struct ParsedFile {
     pub findings: Vec<Finding>,
     /// The plans whose names could be read, but which have errors.
     pub broken: Vec<PlanKey>,
+    /// The plans that findings are about, each with the bytes of its document.
+    pub noted: Vec<(PlanKey, Range<usize>)>,
 }
 
 impl ParsedFile {
+    /// The findings about a plan.
+    pub fn findings_of(&self, key: &PlanKey) -> impl Iterator<Item = &Finding> {
+        let within = move |finding: &&Finding| {
+            let start = finding.place.as_ref().map_or(0, |place| place.start);
+            self.noted.iter().any(|(noted, bytes)| noted == key && bytes.contains(&start))
+        };
+        self.findings.iter().filter(within)
+    }
+
     /// Whether some document of the file is refused.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)

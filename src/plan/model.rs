@@ -28,6 +28,9 @@ pub struct Plan {
     pub take_ownership: bool,
     /// Whether the objects go when the settled plan is removed.
     pub prune: bool,
+    /// What becomes of changes that no commit asked for.
+    #[serde(default)]
+    pub drift: DriftPolicy,
     /// Nothing rises; going back and drift repair go on; holds count.
     pub pause: bool,
     /// Nothing at all is written.
@@ -39,6 +42,17 @@ impl Plan {
     pub fn object(&self) -> ObjectKey {
         ObjectKey { namespace: self.key.namespace.clone(), name: self.routing.virtual_service.name.clone() }
     }
+}
+
+/// What becomes of changes that no commit asked for, as far as they can expose callers to nothing unproven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DriftPolicy {
+    /// They are put back.
+    #[default]
+    Correct,
+    /// They are told, and nothing rises while they stand.
+    Warn,
 }
 
 /// What a plan renders, apart from weights: the same routing with other traffic differs in weights alone.

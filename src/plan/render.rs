@@ -16,7 +16,7 @@ pub fn render(finding: &Finding, source: Option<&str>, color: bool) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group: Group<'_> = Group::with_title(level.primary_title(shortened(&finding.message)).id(finding.code));
+    let mut group: Group<'_> = Group::with_title(level.primary_title(shown(&finding.message)).id(finding.code));
     if let Some(place) = &finding.place {
         group = match source.and_then(|source| Excerpt::of(source, place)) {
             Some(excerpt) => group.element(
@@ -29,7 +29,7 @@ pub fn render(finding: &Finding, source: Option<&str>, color: bool) -> String {
         };
     }
     for hint in &finding.hints {
-        group = group.element(Level::HELP.message(shortened(hint)));
+        group = group.element(Level::HELP.message(shown(hint)));
     }
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
@@ -73,7 +73,7 @@ fn floor(text: &str, at: usize) -> usize {
 }
 
 /// A sentence, escaped, of at most [`SENTENCE_CHARS_MAX`]: it may quote what the file says.
-fn shortened(sentence: &str) -> String {
+pub fn shown(sentence: &str) -> String {
     match sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
         Some((end, _)) => escaped(sentence.get(..end).unwrap_or_default()) + "…",
         None => escaped(sentence),

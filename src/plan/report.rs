@@ -54,6 +54,11 @@ impl<'a> Report<'a> {
         Place { file: self.file.to_owned(), start: at.start, end: at.end }
     }
 
+    /// How many findings there are.
+    pub(super) fn count(&self) -> usize {
+        self.findings.len()
+    }
+
     /// How many errors there are.
     pub(super) fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()

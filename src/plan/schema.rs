@@ -38,6 +38,7 @@ fn property(field: &Field) -> Value {
 fn of(shape: &Shape) -> Value {
     match shape {
         Shape::Text => json!({"type": "string"}),
+        Shape::Choice(words) => json!({"type": "string", "enum": words}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Shape::Duration => {
@@ -47,6 +48,38 @@ fn of(shape: &Shape) -> Value {
         Shape::List(item) => json!({"type": "array", "items": of(item)}),
         Shape::Named(value) => json!({"type": "object", "additionalProperties": of(value)}),
         Shape::Istio => json!({"type": "object"}),
+    }
+}
+
+/// The schema of `spec` as Kubernetes wants it for a resource definition: the fields with their types and meaning, none
+/// of them required or bounded. What is mirrored was checked already, and a field of a later version is kept as it is.
+pub fn structural_spec() -> Value {
+    PLAN.iter().find(|field| field.name == "spec").map_or(Value::Null, structural)
+}
+
+fn structural(field: &Field) -> Value {
+    let mut property = structural_of(&field.shape);
+    if let Some(map) = property.as_object_mut() {
+        map.insert("description".to_owned(), json!(field.about));
+    }
+    property
+}
+
+fn structural_of(shape: &Shape) -> Value {
+    match shape {
+        Shape::Text | Shape::Duration => json!({"type": "string"}),
+        Shape::Choice(words) => json!({"type": "string", "enum": words}),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Whole { .. } => json!({"type": "integer"}),
+        Shape::Object(fields) => {
+            let given = fields.iter().filter(|field| field.status != Status::Later);
+            let properties: Map<String, Value> =
+                given.map(|field| (field.name.to_owned(), structural(field))).collect();
+            json!({"type": "object", "properties": properties, "x-kubernetes-preserve-unknown-fields": true})
+        }
+        Shape::List(item) => json!({"type": "array", "items": structural_of(item)}),
+        Shape::Named(value) => json!({"type": "object", "additionalProperties": structural_of(value)}),
+        Shape::Istio => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
     }
 }
 

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::VersionName;
 
 /// Percent of all requests per version. Weights are integers, sum to 100, and none is 0: a version without
-/// traffic is left out.
+/// traffic is left out. Sorted by name: every plan is held many times over, and a map would be many times as large.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<VersionName, u8>", into = "BTreeMap<VersionName, u8>")]
-pub struct Traffic(BTreeMap<VersionName, u8>);
+pub struct Traffic(Box<[(VersionName, u8)]>);
 
 /// Why weights are no traffic.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,17 +35,17 @@ impl Traffic {
             }
         }
         let distinct: u32 = kept.values().map(|weight| u32::from(*weight)).sum();
-        if sum == 100 && distinct == 100 { Ok(Self(kept)) } else { Err(TrafficError::Sum(sum)) }
+        if sum == 100 && distinct == 100 { Ok(Self(kept.into_iter().collect())) } else { Err(TrafficError::Sum(sum)) }
     }
 
     /// All requests to one version.
     pub fn all(version: VersionName) -> Self {
-        Self(BTreeMap::from([(version, 100)]))
+        Self(Box::new([(version, 100)]))
     }
 
     /// The version's weight in percent, 0 if it has none.
     pub fn weight(&self, version: &VersionName) -> u8 {
-        self.0.get(version).copied().unwrap_or(0)
+        self.iter().find(|(name, _)| *name == version).map_or(0, |(_, weight)| weight)
     }
 
     /// The versions with a weight above 0, by name.
@@ -64,7 +64,7 @@ impl TryFrom<BTreeMap<VersionName, u8>> for Traffic {
 
 impl From<Traffic> for BTreeMap<VersionName, u8> {
     fn from(traffic: Traffic) -> Self {
-        traffic.0
+        traffic.0.into_iter().collect()
     }
 }
 

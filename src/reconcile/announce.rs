@@ -4,13 +4,13 @@ use crate::{
     cluster::{Announcement, Outcome},
     istio::{Edit, ObjectKind},
     plan::ObjectKey,
-    rollout::What,
+    rollout::{Altered, Journal, Phase, Reason, What},
 };
 
-use super::News;
+use super::{News, tally};
 
-/// The Event for a piece of news; which object it is about is the caller's to fill in.
-pub(super) fn event(cluster: &str, news: &News) -> Announcement {
+/// The Event for a piece of news that is to be told; which object it is about is the caller's to fill in.
+pub(super) fn event(cluster: &str, news: &News) -> Option<Announcement> {
     let (warning, reason, action, note) = match news {
         News::Transition(transition) => {
             let detail = if transition.note.is_empty() { String::new() } else { format!(" ({})", transition.note) };
@@ -22,20 +22,46 @@ pub(super) fn event(cluster: &str, news: &News) -> Announcement {
                 format!("a change of the {} that no commit asked for was put back in cluster {cluster}", kind.kind());
             (true, "DriftCorrected", "Correct", note)
         }
+        News::DriftHeldOff(_) => return None,
+        News::DriftFight(fight) => (true, "DriftFight", "Correct", format!("in cluster {cluster} {fight}")),
+        News::WriteAltered(altered) => {
+            let Altered { kind, at, until } = altered.clone();
+            let reason = Reason::WriteAltered { cluster: cluster.to_owned(), kind, at, until };
+            (true, "WriteAltered", "Write", reason.to_string())
+        }
     };
     let key = ObjectKey { namespace: String::new(), name: String::new() };
-    Announcement { kind: ObjectKind::VirtualService, key, uid: String::new(), warning, reason, action, note }
+    let folds = matches!(news, News::DriftCorrected(_));
+    let kind = ObjectKind::VirtualService;
+    Some(Announcement { kind, key, uid: String::new(), warning, reason, action, note, folds })
 }
 
 /// The log line for a piece of news.
-pub(super) fn log(cluster: &str, route: &ObjectKey, plan: &str, news: &News) {
+pub(super) fn log(cluster: &str, route: &ObjectKey, journal: Option<&Journal>, news: &News) {
+    let plan = journal.map(|journal| journal.owner.to_string()).unwrap_or_default();
     match news {
-        News::Transition(transition) => tracing::info!(
-            plan, %route, cluster, commit = %transition.commit, traffic = %transition.traffic, note = %transition.note,
-            "{}", transition.what.name()
-        ),
+        News::Transition(transition) => {
+            let step = journal.and_then(|journal| match journal.phase {
+                Phase::Walking { weight } => Some(weight),
+                _ => None,
+            });
+            let revision = journal.map_or_else(|| transition.commit.clone(), |journal| journal.revision.to_string());
+            let cause = tally::cause(transition, journal);
+            tracing::info!(
+                plan, %route, cluster, revision, step, cause, traffic = transition.traffic, note = transition.note,
+                "{}", transition.what.name()
+            );
+        }
         News::DriftCorrected(kind) => {
             tracing::warn!(plan, %route, cluster, kind = kind.kind(), "put back a change that no commit asked for");
+        }
+        News::DriftHeldOff(kind) => {
+            tracing::debug!(plan, %route, cluster, kind = kind.kind(), "put back a change in a fight");
+        }
+        News::DriftFight(fight) => tracing::warn!(plan, %route, cluster, "DriftFight: {fight}"),
+        News::WriteAltered(Altered { kind, at, .. }) => {
+            let kind = kind.kind();
+            tracing::warn!(plan, %route, cluster, kind, at, "WriteAltered: the API server stores something else than is written");
         }
     }
 }

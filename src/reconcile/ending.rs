@@ -5,6 +5,7 @@ use crate::rollout::Reason;
 use super::{
     Ending, Event, Worker,
     engine::{Engine, Incoming},
+    namespaces::Namespace,
 };
 
 impl Engine {
@@ -23,7 +24,7 @@ impl Engine {
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
     pub(super) fn last(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Written { worker, cluster, edit, outcome } => {
+            Incoming::Written { worker, cluster, edit, outcome, .. } => {
                 self.in_flight -= 1;
                 super::announce::log_outcome(&cluster, &edit, &outcome);
                 let now = self.clock.now();
@@ -32,11 +33,17 @@ impl Engine {
                 let effects = worker.handle(Event::Written { cluster, kind: edit.kind, outcome }, now, &self.view);
                 for effect in effects {
                     if let super::Effect::Announce { cluster, news } = effect {
-                        super::announce::log(&cluster, &edit.key, "", &news);
+                        super::announce::log(&cluster, &edit.key, worker.journal().map(|journal| &**journal), &news);
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
+            Incoming::Namespace { cluster, namespace, .. } => {
+                if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
+                    self.in_flight -= 1;
+                }
+            }
             Incoming::Seen(..) | Incoming::RetryPlain => {}
         }
     }

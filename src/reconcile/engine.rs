@@ -4,24 +4,27 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    cluster::{self, Announcement, Announcer, Outcome, Seen},
+    cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
-    istio::{Edit, ObjectKind},
+    istio::{Edit, ObjectKind, Writer},
     plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
 
 use super::{
-    Clock, Effect, Event, Live, News, Worker, announce,
+    Clock, Event, Live, Worker, announce,
     claims::Claims,
     links::Links,
+    mirror::{Mirror, Mirrored},
     objects::Objects,
     plans,
+    tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     view::{Place, View},
 };
@@ -32,10 +35,13 @@ const WRITES_MAX: usize = 32;
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
     Seen(ClusterName, Seen),
-    Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome },
+    Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
+    Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
+    Namespace { cluster: ClusterName, namespace: String, missing: bool },
+    Mirrored(ClusterName, Mirrored),
 }
 
 /// All workers, and what they share.
@@ -43,11 +49,12 @@ pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) repository: String,
     pub(super) branch: String,
+    pub(super) git_meter: git::GitMeter,
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
     links: Links,
-    pub(super) timers: Timers,
+    pub(super) timers: Timers<ObjectKey>,
     pub(super) objects: Objects,
     /// Whether an accepted tip was read.
     pub(super) tip: Option<Revision>,
@@ -61,10 +68,14 @@ pub(super) struct Engine {
     pub(super) allow_removal: Option<usize>,
     /// The folder of the repository's mirror.
     pub(super) mirror: PathBuf,
-    announcers: HashMap<ClusterName, Announcer>,
-    writes: HashMap<ClusterName, Arc<Semaphore>>,
+    pub(super) announcers: HashMap<ClusterName, Announcer>,
+    pub(super) writes: HashMap<ClusterName, Arc<Semaphore>>,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) plain_retry: bool,
+    /// The CanaryPlan resources; none where they are not wanted.
+    pub(super) resources: Option<Mirror>,
+    pub(super) tally: Tally,
+    pub(super) on_their_way: OnTheirWay,
 }
 
 impl Engine {
@@ -92,12 +103,14 @@ impl Engine {
             clock: Clock::start(),
             repository: source.name.clone(),
             branch: source.branch.clone(),
+            git_meter: source.meter.clone(),
             catalog: Catalog::new(),
             view: View {
                 places,
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 living: Default::default(),
                 pending: HashMap::new(),
+                namespaces: HashMap::new(),
             },
             workers: HashMap::new(),
             links: Links::default(),
@@ -116,12 +129,24 @@ impl Engine {
             writes,
             sender,
             plain_retry: false,
+            resources: None,
+            tally: Tally::default(),
+            on_their_way: OnTheirWay::default(),
         }
     }
 
     /// Takes in a look at the plan repository.
     pub(super) fn git(&mut self, seen: git::Seen) {
         let at = self.clock.at(seen.at);
+        self.tally.took(Stage::Look, seen.at.elapsed());
+        self.tally.look(match &seen.outcome {
+            Ok(GitLook::Unchanged { .. }) => "unchanged",
+            Ok(GitLook::Moved(_)) => "moved",
+            Ok(GitLook::Refused(_)) => "refused",
+            Ok(GitLook::BranchGone) => "branch_gone",
+            Ok(GitLook::Empty) => "empty",
+            Err(_) => "error",
+        });
         match seen.outcome {
             Ok(GitLook::Unchanged { .. }) => self.looked(at, None),
             Ok(GitLook::Refused(refused)) => self.looked(at, Some(&refused)),
@@ -130,7 +155,9 @@ impl Engine {
                     tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; this tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
+                let began = Instant::now();
                 let touched = plans::take(&mut self.catalog, &self.branch, &snapshot);
+                self.tally.took(Stage::Read, began.elapsed());
                 if let Some(files) = &mut self.files {
                     let now = |change: &git::Change| change.now.clone();
                     files.extend(
@@ -145,7 +172,7 @@ impl Engine {
                     tracing::warn!(code = finding.code, file = place, "{}", finding.message);
                 }
                 let changed = self.saw_git(at, snapshot.refused.as_ref());
-                self.touched(touched);
+                self.touched(touched, seen.at);
                 if changed {
                     self.look_all();
                 }
@@ -153,9 +180,9 @@ impl Engine {
                     self.find_orphans();
                 }
             }
-            Ok(GitLook::BranchGone) => self.lost_git("the branch is gone".to_owned()),
-            Ok(GitLook::Empty) => self.lost_git("the repository has no branch".to_owned()),
-            Err(error) => self.lost_git(format!("{error}; {}", error.hint())),
+            Ok(GitLook::BranchGone) => self.lost_git("not_found", "the branch is gone".to_owned()),
+            Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
+            Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
     }
 
@@ -192,14 +219,15 @@ impl Engine {
     }
 
     /// The last good plans stay in force; nothing rises once the last look is too old.
-    fn lost_git(&mut self, error: String) {
+    fn lost_git(&mut self, category: &str, error: String) {
+        self.tally.error(format!("git_{category}"));
         if self.git_error.as_ref() != Some(&error) {
             tracing::warn!(branch = %self.branch, "cannot read the plan repository: {error}; the last good plans stay in force");
         }
         self.git_error = Some(error);
     }
 
-    fn touched(&mut self, touched: Touched) {
+    fn touched(&mut self, touched: Touched, looked: Instant) {
         for object in &touched.objects {
             let living = self.catalog.entry(object).filter(|entry| entry.removed.is_none());
             let owner = living.map(|entry| self.owner(&entry.plan.key).to_string());
@@ -209,11 +237,13 @@ impl Engine {
             self.apply_plain(&kind, &key);
         }
         for object in touched.objects {
+            self.on_their_way.seen(&object, looked);
             self.want(&object);
         }
+        self.mirror_commit(touched.plans.iter());
     }
 
-    fn owner(&self, plan: &PlanKey) -> Owner {
+    pub(super) fn owner(&self, plan: &PlanKey) -> Owner {
         Owner { repository: self.repository.clone(), plan: plan.clone() }
     }
 
@@ -240,24 +270,34 @@ impl Engine {
     pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Seen(cluster, seen) => self.seen(cluster, seen),
-            Incoming::Written { worker, cluster, edit, outcome } => {
+            Incoming::Written { worker, cluster, edit, outcome, began } => {
                 self.in_flight -= 1;
+                self.tally.written(&outcome, began.elapsed());
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    let live = (!answer.is_null()).then(|| Arc::new(answer.clone()));
-                    self.objects.put(&cluster, edit.kind, &edit.key, live);
+                    self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
             Incoming::Looked { worker, cluster, found } => {
                 self.in_flight -= 1;
+                if let Err(error) = &found {
+                    self.tally.error("look");
+                    tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
+                }
                 self.hand(&worker, Event::Looked { cluster, found });
+            }
+            Incoming::Writer { worker, cluster, kind, by } => {
+                self.in_flight -= 1;
+                self.hand(&worker, Event::Writer { cluster, kind, by });
             }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
                 self.plain(cluster, kind, key, failure);
             }
             Incoming::RetryPlain => self.retry_plain(),
+            Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
+            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
     }
 
@@ -280,6 +320,7 @@ impl Engine {
             }
             Seen::Away { error, since } => {
                 tracing::warn!(%cluster, %since, "the cluster is away: {error}");
+                self.tally.error("cluster_away");
                 self.away.insert(cluster.clone(), error);
                 self.reach(&cluster, Some(since));
             }
@@ -304,8 +345,8 @@ impl Engine {
         {
             shared = place.claims.see(&key, live.as_deref());
         }
-        self.objects.put(&cluster, kind, &key, live.clone());
-        if !self.synced.contains(&cluster) {
+        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
+        if !news || !self.synced.contains(&cluster) {
             return;
         }
         let concerned: Vec<ObjectKey> = match kind {
@@ -340,8 +381,10 @@ impl Engine {
         }
     }
 
+    /// Wakes all that wait for something; what is settled waits for neither Git nor a plain object.
     pub(super) fn look_all(&mut self) {
-        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+        let waiting = self.workers.iter().filter(|(_, worker)| !worker.is_at_rest());
+        for key in waiting.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.hand(&key, Event::Look);
         }
     }
@@ -365,11 +408,20 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
+        let (began, shows) = (Instant::now(), !matches!(event, Event::Look));
         let effects = worker.handle(event, now, &self.view);
-        let done = worker.is_done();
+        self.tally.took(Stage::Decide, began.elapsed());
+        if shows || !effects.is_empty() {
+            self.mirror_route(key);
+        }
+        let Some(worker) = self.workers.get(key) else { return };
+        let (done, busy) = (worker.is_done(), worker.is_busy());
         let renamed = self.links.set(key, worker.destination_rule(), worker.service());
         for effect in effects {
             self.perform(key, effect);
+        }
+        if !busy {
+            self.on_their_way.rests(key);
         }
         if done {
             self.dismiss(key);
@@ -378,6 +430,8 @@ impl Engine {
             for cluster in self.synced.clone() {
                 self.show(key, &cluster);
             }
+        } else if let Some(worker) = self.workers.get_mut(key) {
+            worker.lie_down(|cluster, kind, object| self.objects.packed(cluster, kind, object));
         }
     }
 
@@ -386,61 +440,5 @@ impl Engine {
         self.workers.remove(key);
         self.links.forget(key);
         self.timers.set(key, None);
-    }
-
-    fn perform(&mut self, key: &ObjectKey, effect: Effect) {
-        match effect {
-            Effect::Write { cluster, edit } => {
-                let (Some(place), Some(writes)) = (self.view.places.get(&cluster), self.writes.get(&cluster)) else {
-                    return;
-                };
-                let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
-                let worker = key.clone();
-                self.in_flight += 1;
-                tokio::spawn(async move {
-                    let _permit = writes.acquire_owned().await;
-                    let outcome = cluster::write(&client, &edit, false).await;
-                    // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome });
-                });
-            }
-            Effect::Look { cluster, virtual_service, destination_rule } => {
-                let Some(place) = self.view.places.get(&cluster) else { return };
-                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
-                self.in_flight += 1;
-                tokio::spawn(async move {
-                    let (route, rule) = tokio::join!(
-                        cluster::look(&client, ObjectKind::VirtualService, &virtual_service),
-                        cluster::look(&client, ObjectKind::DestinationRule, &destination_rule),
-                    );
-                    let found = match (route, rule) {
-                        (Ok(route), Ok(rule)) => Ok((route.map(Arc::new), rule.map(Arc::new))),
-                        (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
-                    };
-                    // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Looked { worker, cluster, found });
-                });
-            }
-            Effect::WakeAt(at) => self.timers.set(key, at),
-            Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
-            Effect::Reason(reason) => {
-                if reason.needs_a_person() {
-                    tracing::warn!(route = %key, reason = reason.name(), "{reason}");
-                } else {
-                    tracing::debug!(route = %key, reason = reason.name(), "{reason}");
-                }
-            }
-        }
-    }
-
-    fn announce(&self, key: &ObjectKey, cluster: &str, news: &News) {
-        let owner = self.workers.get(key).and_then(Worker::journal).map(|journal| journal.owner.to_string());
-        announce::log(cluster, key, owner.as_deref().unwrap_or_default(), news);
-        let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
-        if let (Some(announcer), Some(uid)) = (self.announcers.get(cluster), uid) {
-            let Announcement { warning, reason, action, note, .. } = announce::event(cluster, news);
-            let kind = ObjectKind::VirtualService;
-            announcer.announce(Announcement { kind, key: key.clone(), uid, warning, reason, action, note });
-        }
     }
 }

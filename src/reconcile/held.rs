@@ -6,19 +6,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
-    cluster::Outcome,
-    istio::{self, Change, Edit, ObjectKind},
-    plan::VersionName,
-    rollout::{ClusterView, Journal, JournalError, Phase, Transition, What, is_ours},
+    cluster::{NO_RIGHT, Outcome},
+    istio::{self, Change, Edit, ObjectKind, Writer},
+    plan::{ObjectKey, VersionName},
+    rollout::{Altered, ClusterView, Journal, JournalError, Phase, Transition, What, is_ours},
 };
 
 use super::{
+    fights::Fights,
     marks,
+    rest::Rest,
     worker::{Live, News},
 };
-
-/// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
-const NO_RIGHT: &str = "is forbidden: User ";
 
 /// The first pause before something is tried again, in milliseconds; doubles up to the longest.
 const RETRY_MS: i64 = 500;
@@ -27,25 +26,34 @@ const RETRY_MS_MAX: i64 = 60_000;
 /// How often in a row a write that met a newer object is repeated without a pause.
 const STALE_AT_ONCE: u32 = 3;
 
+/// How often in a row a write is answered with another object before people are told.
+const ALTERED_TOLD: u32 = 3;
+
 /// One cluster of one route.
 #[derive(Clone, Default)]
 pub(super) struct Held {
     pub(super) away_since: Option<Timestamp>,
     pub(super) memory: Option<Arc<Journal>>,
     pub(super) look_due: Option<Timestamp>,
-    virtual_service: Option<Live>,
-    destination_rule: Option<Live>,
-    journal: Option<Result<Arc<Journal>, JournalError>>,
-    copy: Option<Arc<Journal>>,
+    pub(super) virtual_service: Option<Live>,
+    pub(super) destination_rule: Option<Live>,
+    pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
+    pub(super) copy: Option<Arc<Journal>>,
+    /// What the objects and all that was read off them became, while nothing is to be done.
+    pub(super) resting: Option<Box<Rest>>,
+    was_ours: bool,
     spec_seen: Option<Timestamp>,
     subsets_seen: Option<Timestamp>,
     gone_at: Option<Timestamp>,
     none_since: BTreeMap<VersionName, Timestamp>,
     in_flight: Option<InFlight>,
     looking: bool,
+    asking: Option<ObjectKind>,
+    pub(super) fights: Fights,
+    altered: Option<(Altered, u32)>,
     attempts: u32,
     stale: u32,
-    standing: Option<Arc<Journal>>,
+    pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
 }
 
@@ -70,9 +78,18 @@ impl Held {
         self.virtual_service.is_some() && self.destination_rule.is_some()
     }
 
+    /// Whether nothing is put off, refused or missing.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.look_due.is_none()
+            && self.refused.is_none()
+            && self.altered.is_none()
+            && self.attempts == 0
+            && self.none_since.is_empty()
+    }
+
     /// Whether an answer is awaited.
     pub(super) fn is_busy(&self) -> bool {
-        self.in_flight.is_some() || self.looking
+        self.in_flight.is_some() || self.looking || self.asking.is_some()
     }
 
     /// Whether nothing of a removed plan is left to write: its objects are gone, or its journal says that it was let go.
@@ -102,20 +119,45 @@ impl Held {
     /// Another content is wanted, or the server is another: what was put off may be tried at once.
     pub(super) fn forgive(&mut self, now: Timestamp) {
         self.refused = None;
+        self.altered = None;
         self.attempts = 0;
         self.look_due = self.look_due.map(|due| due.min(now));
     }
 
-    /// Nothing is left to write for this journal: what was refused is not wanted any more.
-    pub(super) fn rest(&mut self, journal: Option<Arc<Journal>>) {
+    /// Nothing is left to write: what was refused is not wanted any more.
+    pub(super) fn rest(&mut self) {
         self.refused = None;
+        self.altered = None;
         self.attempts = 0;
+    }
+
+    /// Both objects stand as this journal means them.
+    pub(super) fn stand(&mut self, journal: Option<Arc<Journal>>) {
+        self.fights.stand();
         self.standing = journal;
     }
 
-    /// Whether both objects have once stood as this journal means them.
-    pub(super) fn stands(&self, journal: &Journal) -> bool {
-        self.standing.as_deref() == Some(journal)
+    /// Whether both objects have once stood with this content; with its copy only where all of the journal is the same.
+    pub(super) fn stood(&self, journal: &Journal, copied: bool) -> bool {
+        let same = |stood: &Journal| stood.state == journal.state && stood.plan.digest == journal.plan.digest;
+        self.standing.as_deref().is_some_and(|stood| if copied { stood == journal } else { same(stood) })
+    }
+
+    /// Whether this position was there, and its journal is not there any more.
+    pub(super) fn lost(&self, journal: &Journal) -> bool {
+        let was_there = self.memory.as_deref().is_some_and(|memory| memory.state == journal.state);
+        was_there && !matches!(self.journal, Some(Ok(_)))
+    }
+
+    /// Who wrote an object last is being asked.
+    pub(super) fn writer_asked(&mut self, kind: ObjectKind) {
+        self.asking = Some(kind);
+    }
+
+    /// Takes in who wrote an object last.
+    pub(super) fn writer(&mut self, kind: ObjectKind, by: Option<Writer>) {
+        self.asking = None;
+        self.fights.writer(kind, by);
     }
 
     /// Takes in an object as a watch saw it; one older than what is held is ignored.
@@ -146,6 +188,10 @@ impl Held {
             (None, None) => true,
             _ => false,
         };
+        if kind == ObjectKind::VirtualService {
+            let same = before.as_deref().zip(live.as_deref()).is_some_and(|(before, live)| same_object(before, live));
+            self.was_ours = live.as_deref().is_some_and(marks::is_marked) || (same && self.was_ours);
+        }
         let gone = before.is_some() && live.is_none();
         let found = live.as_deref().filter(|live| marks::is_marked(live)).and_then(Journal::on);
         // A saved copy that somebody applied again says where the walk was, not where it is.
@@ -206,32 +252,46 @@ impl Held {
     /// A write is on its way; `corrects` where it only puts back what somebody changed.
     pub(super) fn write_sent(&mut self, edit: &Edit, journal: Option<&Arc<Journal>>, corrects: bool) {
         let before = self.memory.clone();
-        let corrects = corrects && journal.is_some() && matches!(edit.change, Change::Patch { .. });
+        let corrects = corrects && journal.is_some();
         self.in_flight = Some(InFlight { edit: edit.clone(), before, corrects });
     }
 
     /// Takes in the answer to a write and returns what people should be told.
-    pub(super) fn written(&mut self, kind: ObjectKind, outcome: Outcome, now: Timestamp) -> Vec<News> {
+    pub(super) fn written(
+        &mut self,
+        kind: ObjectKind,
+        outcome: Outcome,
+        now: Timestamp,
+        object: impl Fn(ObjectKind) -> ObjectKey,
+    ) -> Vec<News> {
         let Some(sent) = self.in_flight.take() else { return Vec::new() };
         match outcome {
-            Outcome::Applied(answer) => {
-                let live = (!answer.is_null()).then(|| Arc::new(answer));
+            Outcome::Applied(live) => {
                 self.refused = None;
                 self.stale = 0;
-                let as_meant = match (&sent.edit.change, &live) {
-                    (Change::Create(meant) | Change::Patch { meant, .. }, Some(live)) => {
-                        istio::matches_meant(live, meant)
-                    }
-                    (Change::Delete { .. }, None) => true,
-                    _ => false,
+                let altered_at = match (&sent.edit.change, &live) {
+                    (Change::Create(meant) | Change::Patch { meant, .. }, Some(live)) => istio::altered_at(live, meant),
+                    (Change::Delete { .. }, None) => None,
+                    _ => Some(String::new()),
                 };
                 self.see(kind, live, now);
-                if as_meant {
-                    self.attempts = 0;
-                } else {
-                    self.look_due = Some(self.pause(now));
+                let mut news = self.transitions(&sent, kind);
+                match altered_at {
+                    Some(at) => news.extend(self.altered(kind, at, now)),
+                    None => {
+                        self.attempts = 0;
+                        self.altered = self.altered.take().filter(|(altered, _)| altered.kind != kind);
+                        if sent.corrects {
+                            let (in_fight, begins) = self.fights.corrected(kind, now);
+                            if news.is_empty() {
+                                let corrected = if in_fight { News::DriftHeldOff } else { News::DriftCorrected };
+                                news.push(corrected(kind));
+                            }
+                            news.extend(self.fights.fight(object).filter(|_| begins).map(News::DriftFight));
+                        }
+                    }
                 }
-                self.news(&sent, kind)
+                news
             }
             Outcome::Stale => {
                 // At once, unless it happens again and again.
@@ -252,8 +312,20 @@ impl Held {
         }
     }
 
-    fn news(&self, sent: &InFlight, kind: ObjectKind) -> Vec<News> {
-        if kind == ObjectKind::VirtualService && !sent.corrects {
+    /// Counts an answer that is another object than was written, and says when it is told.
+    fn altered(&mut self, kind: ObjectKind, at: String, now: Timestamp) -> Option<News> {
+        let until = self.pause(now);
+        self.look_due = Some(until);
+        let same = self.altered.as_ref().filter(|(altered, _)| altered.kind == kind && altered.at == at);
+        let times = same.map_or(0, |(_, times)| *times).saturating_add(1);
+        let altered = Altered { kind, at, until };
+        self.altered = Some((altered.clone(), times));
+        (times == ALTERED_TOLD).then_some(News::WriteAltered(altered))
+    }
+
+    /// The transitions that an answer shows.
+    fn transitions(&self, sent: &InFlight, kind: ObjectKind) -> Vec<News> {
+        if kind == ObjectKind::VirtualService {
             let old = sent.before.as_ref().map(|journal| journal.transitions.as_slice()).unwrap_or_default();
             let new = self.memory.as_ref().map(|journal| journal.transitions.as_slice()).unwrap_or_default();
             let fresh: Vec<&Transition> = new.iter().filter(|transition| !old.contains(transition)).collect();
@@ -262,7 +334,7 @@ impl Held {
             let told = fresh.iter().filter(|transition| !silent(transition.what));
             return told.map(|transition| News::Transition(Transition::clone(transition))).collect();
         }
-        if sent.corrects { vec![News::DriftCorrected(kind)] } else { Vec::new() }
+        Vec::new()
     }
 
     /// Whether a write may be tried now, else when: what was refused is tried again only after a pause.
@@ -304,10 +376,16 @@ impl Held {
             journal: self.journal.clone(),
             copy: self.copy.clone(),
             memory: self.memory.clone(),
+            was_ours: self.was_ours,
             spec_seen: self.spec_seen,
             subsets_seen: self.subsets_seen,
             rejected: self.refused.as_ref().map(|refused| refused.message.clone()),
             forbidden: self.refused.as_ref().is_some_and(|refused| refused.forbidden),
+            altered: self
+                .altered
+                .as_ref()
+                .filter(|(_, times)| *times >= ALTERED_TOLD)
+                .map(|(altered, _)| altered.clone()),
             ..ClusterView::empty()
         }
     }

@@ -1,6 +1,6 @@
-//! The Istio objects of every cluster as last seen, for routes whose worker comes later.
+//! The Istio objects of every cluster as last seen, packed: for routes whose worker comes later, or is at rest.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -10,38 +10,64 @@ use crate::{
     rollout::{OWNER, is_ours},
 };
 
-use super::Live;
+use super::{Live, packed::Packed};
 
 /// The objects by cluster, kind and name.
 #[derive(Default)]
-pub(super) struct Objects(HashMap<(String, ObjectKind), HashMap<ObjectKey, Arc<Value>>>);
+pub(super) struct Objects(HashMap<(String, ObjectKind), HashMap<ObjectKey, Stored>>);
+
+/// One object.
+struct Stored {
+    uid: Option<Box<str>>,
+    /// The owner that it names, where it is one of ours.
+    owner: Option<Box<str>>,
+    packed: Packed,
+}
+
+impl Stored {
+    fn of(live: &Value) -> Self {
+        let owner = lens::annotation(live, OWNER).filter(|_| is_ours(live));
+        Self { uid: lens::uid(live).map(Into::into), owner: owner.map(Into::into), packed: Packed::of(live) }
+    }
+}
 
 impl Objects {
-    /// Takes in an object; none: it is gone.
-    pub(super) fn put(&mut self, cluster: &str, kind: ObjectKind, key: &ObjectKey, live: Live) {
+    /// Takes in an object; none: it is gone. Returns whether that is news.
+    pub(super) fn put(&mut self, cluster: &str, kind: ObjectKind, key: &ObjectKey, live: Option<&Value>) -> bool {
         let objects = self.0.entry((cluster.to_owned(), kind)).or_default();
-        match live {
-            Some(live) => objects.insert(key.clone(), live),
-            None => objects.remove(key),
-        };
+        let Some(live) = live else { return objects.remove(key).is_some() };
+        let new = Stored::of(live);
+        if objects.get(key).is_some_and(|old| old.packed == new.packed) {
+            return false;
+        }
+        objects.insert(key.clone(), new);
+        true
+    }
+
+    fn stored(&self, cluster: &str, kind: ObjectKind, key: &ObjectKey) -> Option<&Stored> {
+        self.0.get(&(cluster.to_owned(), kind))?.get(key)
     }
 
     /// The object as last seen.
     pub(super) fn get(&self, cluster: &str, kind: ObjectKind, key: &ObjectKey) -> Live {
-        self.0.get(&(cluster.to_owned(), kind))?.get(key).cloned()
+        self.packed(cluster, kind, key)?.unpacked()
+    }
+
+    /// The object as last seen, in the least space.
+    pub(super) fn packed(&self, cluster: &str, kind: ObjectKind, key: &ObjectKey) -> Option<Packed> {
+        Some(self.stored(cluster, kind, key)?.packed.clone())
     }
 
     /// The object's uid.
     pub(super) fn uid(&self, cluster: &str, kind: ObjectKind, key: &ObjectKey) -> Option<String> {
-        lens::uid(&*self.get(cluster, kind, key)?).map(str::to_owned)
+        self.stored(cluster, kind, key)?.uid.as_deref().map(str::to_owned)
     }
 
     /// The VirtualServices of any cluster whose owner's name starts so.
-    pub(super) fn owned_by(&self, prefix: &str) -> impl Iterator<Item = (&ObjectKey, &Arc<Value>)> {
+    pub(super) fn owned_by(&self, prefix: &str) -> impl Iterator<Item = (&ObjectKey, &Packed)> {
         let routes = self.0.iter().filter(|((_, kind), _)| *kind == ObjectKind::VirtualService);
-        routes.flat_map(|(_, objects)| objects).filter_map(move |(key, live)| {
-            let owner = lens::annotation(live, OWNER)?;
-            (is_ours(live) && owner.starts_with(prefix)).then_some((key, live))
-        })
+        let owned = move |stored: &Stored| stored.owner.as_ref().is_some_and(|owner| owner.starts_with(prefix));
+        let ours = routes.flat_map(|(_, objects)| objects).filter(move |(_, stored)| owned(stored));
+        ours.map(|(key, stored)| (key, &stored.packed))
     }
 }

@@ -30,7 +30,7 @@ impl Engine {
         let ours = self.objects.owned_by(&prefix);
         let unasked = ours.filter(|(key, _)| self.catalog.entry(key).is_none());
         let (orphans, strangers): (Vec<_>, Vec<_>) = unasked
-            .map(|(key, live)| (key.clone(), Journal::on(live).and_then(Result::ok)))
+            .map(|(key, packed)| (key.clone(), packed.unpacked().as_deref().and_then(Journal::on).and_then(Result::ok)))
             .partition(|(_, journal)| journal.as_ref().is_none_or(|journal| self.followed(&journal.revision.commit)));
         for (key, _) in strangers {
             // Another repository of the same name, perhaps: its plans are not removed plans of this one.

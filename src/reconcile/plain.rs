@@ -59,6 +59,7 @@ impl Engine {
             self.view.pending.remove(&id);
             return;
         }
+        self.tally.error("plain_object");
         if let Some(pending) = self.view.pending.get_mut(&id)
             && pending.message != message
         {

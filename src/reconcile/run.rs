@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -11,10 +12,17 @@ use crate::{
     rollout::{Reason, Settings},
 };
 
-use super::engine::{Engine, Incoming};
+use super::{
+    Ask, Clock,
+    engine::{Engine, Incoming},
+    mirror::Mirror,
+};
 
 /// How long a write that is under way may take after the end was asked for.
 const LAST_WRITE: Duration = Duration::from_secs(12);
+/// How long the CanaryPlan resources are waited for at the end: the next process brings them up to date.
+const LAST_RESOURCES: Duration = Duration::from_secs(1);
+const LAST_RESOURCES_ONCE: Duration = Duration::from_secs(10);
 /// How long one round waits for a cluster or a repository that does not answer.
 const ONCE_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -36,6 +44,10 @@ pub struct Options {
     pub instance: Option<String>,
     /// Ends after one round: what is due now.
     pub once: bool,
+    /// Whether CanaryPlan resources are written where the clusters have them.
+    pub canaryplans: bool,
+    /// Questions for the present report; none where nobody may ask.
+    pub asks: Option<mpsc::Receiver<Ask>>,
 }
 
 /// How a run ended.
@@ -56,7 +68,7 @@ pub struct Ending {
 ///
 /// # Errors
 /// Where the thread that follows the repository can't be started.
-pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
+pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
     let (sender, mut incoming) = mpsc::unbounded_channel();
     let mut watched = Vec::new();
     for cluster in options.clusters {
@@ -80,6 +92,9 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
         options.instance.as_deref(),
         sender,
     );
+    if options.canaryplans {
+        engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
+    }
     engine.files = options.once.then(BTreeMap::new);
     let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
     let (mut git, _thread) = git::follow(options.source, options.mirror, options.asked)?;
@@ -87,18 +102,18 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
     let patience = tokio::time::sleep(patience);
     let mut patience = std::pin::pin!(patience);
     loop {
-        let wake = engine.timers.next().map(|at| tokio::time::Instant::from_std(engine.clock.instant(at)));
-        let timer = async {
-            match wake {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let timer = until(&engine.clock, engine.timers.next());
+        let resources = until(&engine.clock, engine.mirror_wake());
         tokio::select! {
             () = &mut shutdown => break,
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
             () = timer => engine.wake(),
+            () = resources => engine.mirror_turn(),
+            Some(ask) = asked(&mut options.asks) => if !ask.answer.is_closed() {
+                // Whoever asked may have gone meanwhile.
+                let _ = ask.answer.send(engine.report(ask.whole));
+            },
             () = &mut patience, if options.once && !engine.is_informed() => break,
         }
         if options.once && engine.is_idle() {
@@ -114,5 +129,34 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> std::i
             Some(event) = incoming.recv() => engine.last(event),
         }
     }
+    engine.mirror_hurry();
+    let deadline = tokio::time::sleep(if options.once { LAST_RESOURCES_ONCE } else { LAST_RESOURCES });
+    let mut deadline = std::pin::pin!(deadline);
+    while engine.is_informed() && !engine.mirror_rests() {
+        let resources = until(&engine.clock, engine.mirror_wake());
+        tokio::select! {
+            () = &mut deadline => break,
+            () = resources => engine.mirror_turn(),
+            Some(event) = incoming.recv() => engine.last(event),
+        }
+    }
     Ok(engine.ending())
+}
+
+/// Sleeps until an instant of the clock; for ever without one.
+fn until(clock: &Clock, at: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
+    let at = at.map(|at| tokio::time::Instant::from_std(clock.instant(at)));
+    async move {
+        match at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn asked(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+    match asks {
+        Some(asks) => asks.recv().await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,21 +1,28 @@
 //! When which worker wants to be woken: one instant each, the earliest first.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
 
 use jiff::Timestamp;
 
-use crate::plan::ObjectKey;
-
-/// The instants that workers asked for.
-#[derive(Debug, Default)]
-pub(super) struct Timers {
-    by_instant: BTreeSet<(Timestamp, ObjectKey)>,
-    by_worker: HashMap<ObjectKey, Timestamp>,
+/// The instants that were asked for, one a key.
+#[derive(Debug)]
+pub(super) struct Timers<K> {
+    by_instant: BTreeSet<(Timestamp, K)>,
+    by_worker: HashMap<K, Timestamp>,
 }
 
-impl Timers {
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self { by_instant: BTreeSet::new(), by_worker: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Ord + Hash> Timers<K> {
     /// Replaces the instant of a worker; none: it does not want to be woken.
-    pub(super) fn set(&mut self, worker: &ObjectKey, at: Option<Timestamp>) {
+    pub(super) fn set(&mut self, worker: &K, at: Option<Timestamp>) {
         if let Some(before) = self.by_worker.remove(worker) {
             self.by_instant.remove(&(before, worker.clone()));
         }
@@ -25,13 +32,23 @@ impl Timers {
         }
     }
 
+    /// The instant of a worker.
+    pub(super) fn get(&self, worker: &K) -> Option<Timestamp> {
+        self.by_worker.get(worker).copied()
+    }
+
+    /// The workers that want to be woken.
+    pub(super) fn workers(&self) -> impl Iterator<Item = &K> {
+        self.by_worker.keys()
+    }
+
     /// The earliest instant.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.by_instant.first().map(|(at, _)| *at)
     }
 
     /// Takes out one worker whose instant has come.
-    pub(super) fn due(&mut self, now: Timestamp) -> Option<ObjectKey> {
+    pub(super) fn due(&mut self, now: Timestamp) -> Option<K> {
         if self.by_instant.first().is_none_or(|(at, _)| *at > now) {
             return None;
         }
@@ -44,6 +61,7 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::ObjectKey;
 
     #[test]
     fn a_worker_has_one_instant_and_the_earliest_comes_first() {

@@ -8,7 +8,7 @@ use crate::{
     rollout::{ClusterName, GitSight},
 };
 
-use super::{Sight, claims::Claims, living::Living};
+use super::{Sight, claims::Claims, living::Living, namespaces::Namespace};
 
 /// One cluster of the view.
 pub(super) struct Place {
@@ -24,6 +24,8 @@ pub(super) struct View {
     pub(super) living: Living,
     /// Plain objects that are not applied yet, with what is in the way.
     pub(super) pending: HashMap<(ClusterName, String, ObjectKey), Pending>,
+    /// Namespaces that are not known to be there.
+    pub(super) namespaces: HashMap<(ClusterName, String), Namespace>,
 }
 
 /// A plain object that is not applied.
@@ -57,6 +59,10 @@ impl Sight for View {
 
     fn git(&self) -> GitSight {
         self.git.clone()
+    }
+
+    fn lacks_namespace(&self, cluster: &str, namespace: &str) -> bool {
+        self.namespaces.get(&(cluster.to_owned(), namespace.to_owned())) == Some(&Namespace::Missing)
     }
 
     fn lives(&self, owner: &str) -> bool {

@@ -5,19 +5,19 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     cluster::Outcome,
-    istio::{self, Edit, Next, ObjectKind, OrderView, Owned},
+    istio::{Edit, Next, ObjectKind, Writer},
     plan::{ObjectKey, VersionName},
     rollout::{
-        Apply, ClusterName, ClusterView, Decision, Endpoints, GitSight, Goal, Journal, JournalError, Reason, Settings,
-        Transition, Wanted, World, decide, is_ours,
+        Altered, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError, Reason,
+        Settings, Transition, Wanted, World, decide,
     },
 };
 
-use super::{held::Held, marks};
+use super::{Reached, due, fights::Fights, held::Held};
 
 /// An object as it was seen; none where there is none.
 pub type Live = Option<Arc<serde_json::Value>>;
@@ -52,6 +52,15 @@ pub enum Event {
         /// VirtualService and DestinationRule.
         found: Result<(Live, Live), String>,
     },
+    /// It was answered who wrote an object last; none: nobody else is filed, or it is not known.
+    Writer {
+        /// Where.
+        cluster: ClusterName,
+        /// Which object.
+        kind: ObjectKind,
+        /// Who.
+        by: Option<Writer>,
+    },
     /// The API server went away, or answers again.
     Reach {
         /// Which.
@@ -82,6 +91,15 @@ pub enum Effect {
         /// The DestinationRule.
         destination_rule: ObjectKey,
     },
+    /// Ask who wrote an object last, and answer with [`Event::Writer`].
+    AskWriter {
+        /// Where.
+        cluster: ClusterName,
+        /// Which of the two.
+        kind: ObjectKind,
+        /// Its name.
+        object: ObjectKey,
+    },
     /// Send [`Event::Look`] at that instant; replaces the one asked for before.
     WakeAt(Option<Timestamp>),
     /// Tell people, as a Kubernetes Event and a log line.
@@ -102,6 +120,12 @@ pub enum News {
     Transition(Transition),
     /// Somebody's change was put back.
     DriftCorrected(ObjectKind),
+    /// The same within a fight that was told: to be counted, not to be told again.
+    DriftHeldOff(ObjectKind),
+    /// An object was put back so often that nothing rises any more.
+    DriftFight(Fight),
+    /// The API server stores something else than is written.
+    WriteAltered(Altered),
 }
 
 /// What the shell knows beside the events, asked at each decision.
@@ -116,6 +140,10 @@ pub trait Sight {
     fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
     /// When Git was last seen.
     fn git(&self) -> GitSight;
+    /// Whether the cluster is known to have no such namespace.
+    fn lacks_namespace(&self, _cluster: &str, _namespace: &str) -> bool {
+        false
+    }
     /// Plans that exist, as `repository/namespace/name`.
     fn lives(&self, owner: &str) -> bool;
 }
@@ -123,12 +151,12 @@ pub trait Sight {
 /// The worker of one VirtualService.
 #[derive(Clone)]
 pub struct Worker {
-    key: ObjectKey,
-    wanted: Wanted,
+    pub(super) key: ObjectKey,
+    pub(super) wanted: Wanted,
     settings: Settings,
-    clusters: BTreeMap<ClusterName, Held>,
-    reason: Option<Reason>,
-    wake_at: Option<Timestamp>,
+    pub(super) clusters: BTreeMap<ClusterName, Held>,
+    pub(super) reason: Option<Reason>,
+    pub(super) wake_at: Option<Timestamp>,
     waits_for_proxies: bool,
 }
 
@@ -170,6 +198,19 @@ impl Worker {
         self.clusters.values().find_map(|held| held.memory.as_ref())
     }
 
+    /// When it looks again by itself.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.wake_at
+    }
+
+    /// What each cluster reached.
+    pub fn reached(&self) -> impl Iterator<Item = (&ClusterName, Reached)> {
+        self.clusters.iter().map(|(name, held)| match &held.resting {
+            Some(rest) => (name, rest.reached.clone()),
+            None => (name, Reached::of(held.memory.as_ref(), held.virtual_service())),
+        })
+    }
+
     /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
     pub fn is_busy(&self) -> bool {
         self.waits_for_proxies || self.clusters.values().any(Held::is_busy)
@@ -185,11 +226,15 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        self.get_up();
         let mut effects = Vec::new();
         match event {
             Event::Wanted(wanted) => {
                 self.want(wanted);
-                self.clusters.values_mut().for_each(|held| held.forgive(now));
+                for held in self.clusters.values_mut() {
+                    held.forgive(now);
+                    held.fights = Fights::default();
+                }
             }
             Event::Object { cluster, kind, live } => self.see(&cluster, kind, live, now),
             Event::Looked { cluster, found } => {
@@ -198,9 +243,15 @@ impl Worker {
                 }
             }
             Event::Written { cluster, kind, outcome } => {
+                let (route, rule) = (self.key.clone(), self.destination_rule());
                 if let Some(held) = self.clusters.get_mut(&cluster) {
-                    let news = held.written(kind, outcome, now);
+                    let news = held.written(kind, outcome, now, |kind| object(kind, &route, &rule));
                     effects.extend(news.into_iter().map(|news| Effect::Announce { cluster: cluster.clone(), news }));
+                }
+            }
+            Event::Writer { cluster, kind, by } => {
+                if let Some(held) = self.clusters.get_mut(&cluster) {
+                    held.writer(kind, by);
                 }
             }
             Event::Reach { cluster, away_since } => {
@@ -233,10 +284,11 @@ impl Worker {
         if self.clusters.values().any(|held| !held.is_known() && held.away_since.is_none()) {
             return;
         }
+        self.clusters.values_mut().for_each(|held| held.fights.calm(now));
         let world = self.world(now, sight);
         let decision = decide(&world, now);
         let mut wake_at = decision.wake_at;
-        let Decision { goals, mut reason, journal, .. } = decision;
+        let Decision { goals, mut reason, journal, decided, .. } = decision;
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());
         self.waits_for_proxies = false;
         for (cluster, goal) in goals {
@@ -254,32 +306,53 @@ impl Worker {
                 }
                 continue;
             }
-            let next = next_edit(held, &goal, &self.settings, now).unwrap_or_else(|error| {
+            let next = due::next_edit(held, &goal, &self.settings, now).unwrap_or_else(|error| {
                 if let JournalError::TooLarge(bytes) = error {
                     reason = Reason::JournalTooLarge { bytes };
                 }
                 Next::Nothing
             });
             match next {
-                Next::Write(edit) => match held.may_write(&edit, now) {
-                    Ok(()) => {
-                        let corrects = matches!(&goal, Goal::Apply(apply) if corrects(held, &edit, apply));
-                        held.write_sent(&edit, journal.as_ref(), corrects);
-                        effects.push(Effect::Write { cluster, edit: Box::new(edit) });
+                Next::Write(edit) => {
+                    let corrected = match &goal {
+                        Goal::Apply(apply) if !decided && due::corrects(held, &edit, apply) => Some(&apply.journal),
+                        Goal::Apply(_) | Goal::Keep | Goal::Prune => None,
+                    };
+                    match due::may_write(held, &edit, corrected, now) {
+                        Err(retry_at) => wake_at = earlier(wake_at, retry_at),
+                        Ok(()) if corrected.is_some() && due::asks_writer(held, &edit, now) => {
+                            held.writer_asked(edit.kind);
+                            effects.push(Effect::AskWriter { cluster, kind: edit.kind, object: edit.key });
+                        }
+                        Ok(()) => {
+                            held.write_sent(&edit, journal.as_ref(), corrected.is_some());
+                            effects.push(Effect::Write { cluster, edit: Box::new(edit) });
+                        }
                     }
-                    Err(retry_at) => wake_at = earlier(wake_at, retry_at),
-                },
+                }
                 Next::Wait { until_ms, .. } => {
                     if let Ok(until) = Timestamp::from_millisecond(until_ms) {
                         wake_at = earlier(wake_at, until);
                     }
                     self.waits_for_proxies = true;
                 }
-                Next::Nothing => held.rest(match &goal {
-                    Goal::Apply(apply) => Some(apply.journal.clone()),
-                    Goal::Keep | Goal::Prune => None,
-                }),
+                Next::Nothing => {
+                    held.rest();
+                    match &goal {
+                        Goal::Apply(apply) if apply.leave => {
+                            held.fights.wait(ObjectKind::VirtualService);
+                            held.fights.wait(ObjectKind::DestinationRule);
+                        }
+                        Goal::Apply(apply) => held.stand(Some(apply.journal.clone())),
+                        Goal::Keep | Goal::Prune => held.stand(None),
+                    }
+                }
             }
+        }
+        if matches!(reason, Reason::Endpoints { .. })
+            && let Some(cluster) = self.clusters.keys().find(|name| sight.lacks_namespace(name, &self.key.namespace))
+        {
+            reason = Reason::NoNamespace { namespace: self.key.namespace.clone(), cluster: cluster.clone() };
         }
         if self.reason.as_ref() != Some(&reason) {
             effects.push(Effect::Reason(reason.clone()));
@@ -293,8 +366,10 @@ impl Worker {
 
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
+        self.get_up();
         let versions = self.versions();
         let service = self.service();
+        let destination_rule = self.destination_rule();
         let own = service.as_ref().and_then(|host| host.service());
         let living_owners =
             self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
@@ -314,7 +389,8 @@ impl Worker {
                 Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None),
             };
             let clock_offset_ms = sight.clock_offset_ms(name);
-            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, ..held.view() };
+            let fight = held.fights.fight(|kind| object(kind, &self.key, &destination_rule));
+            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, fight, ..held.view() };
             clusters.insert(name.clone(), view);
         }
         World { wanted: self.wanted.clone(), living_owners, git: sight.git(), clusters, settings: self.settings }
@@ -350,49 +426,10 @@ fn earlier(one: Option<Timestamp>, two: Timestamp) -> Option<Timestamp> {
     Some(one.map_or(two, |one| one.min(two)))
 }
 
-/// Whether the edit only puts back what somebody changed: nothing was decided, and no subset has become surplus.
-fn corrects(held: &Held, edit: &Edit, apply: &Apply) -> bool {
-    let decided = apply.journal_changed || apply.copy;
-    !decided && (edit.kind == ObjectKind::VirtualService || held.stands(&apply.journal) && apply.remove_at.is_none())
-}
-
-/// The next write that leads to the goal, if any.
-fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> Result<Next, JournalError> {
-    Ok(match goal {
-        Goal::Keep => Next::Nothing,
-        Goal::Apply(apply) => {
-            let marks = marks::of(apply, held)?;
-            let Apply { journal, subsets, remove_at, .. } = apply;
-            let owned = Owned { subsets: journal.subsets.clone(), traffic_policy: journal.owns_traffic_policy };
-            istio::next(&OrderView {
-                virtual_service: held.virtual_service(),
-                destination_rule: held.destination_rule(),
-                routing: &journal.state.routing,
-                traffic: &journal.state.traffic,
-                subsets,
-                owned: &owned,
-                route_marks: &marks.virtual_service,
-                destination_marks: &marks.destination_rule,
-                dr_seen_ms: held.subsets_seen().map(Timestamp::as_millisecond),
-                now_ms: now.as_millisecond(),
-                convergence_wait_ms: settings.convergence_wait_ms,
-                may_remove: remove_at.is_some_and(|at| at <= now),
-            })
-        }
-        Goal::Prune => prune(held, settings, now),
-    })
-}
-
-fn prune(held: &Held, settings: &Settings, now: Timestamp) -> Next {
-    if let Some(live) = held.virtual_service() {
-        return istio::delete_edit(ObjectKind::VirtualService, live).map_or(Next::Nothing, Next::Write);
-    }
-    let Some(live) = held.destination_rule().filter(|live| is_ours(live)) else { return Next::Nothing };
-    let wait = SignedDuration::from_millis(settings.convergence_wait_ms);
-    match held.gone_at().and_then(|at| at.checked_add(wait).ok()) {
-        Some(until) if until > now => {
-            Next::Wait { until_ms: until.as_millisecond(), what: "the proxies to leave the subsets" }
-        }
-        _ => istio::delete_edit(ObjectKind::DestinationRule, live).map_or(Next::Nothing, Next::Write),
+/// Which of a route's two objects is of the kind.
+fn object(kind: ObjectKind, route: &ObjectKey, rule: &ObjectKey) -> ObjectKey {
+    match kind {
+        ObjectKind::VirtualService => route.clone(),
+        ObjectKind::DestinationRule => rule.clone(),
     }
 }

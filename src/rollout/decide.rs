@@ -8,14 +8,11 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::{
-    istio::{self, Marks},
-    plan::{Plan, Revision, Version, VersionName},
-};
+use crate::plan::{Plan, Revision, Version, VersionName};
 
 use super::{
-    Cause, ClusterName, ClusterView, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What,
-    World, accept, gates, sight, subsets, walk,
+    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What, World, accept,
+    converge, drift, gates, sight, subsets, walk,
 };
 
 /// What to do now, and why.
@@ -29,6 +26,8 @@ pub struct Decision {
     pub reason: Reason,
     /// The position after this decision; none where there is none.
     pub journal: Option<Arc<Journal>>,
+    /// Whether anything was decided beside putting back what was there: only then is a write more than a correction.
+    pub decided: bool,
 }
 
 /// What one cluster should be made like.
@@ -55,6 +54,8 @@ pub struct Apply {
     pub remove_at: Option<Timestamp>,
     /// Whether the DestinationRule gets a copy of the journal.
     pub copy: bool,
+    /// Somebody's change of the spec is left as it stands: only label, annotations and journal are put back.
+    pub leave: bool,
 }
 
 /// Decides (law 5: the same arguments give the same decision).
@@ -64,6 +65,7 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
         wake_at: None,
         reason,
         journal: None,
+        decided: false,
     };
     let unknown = || match &world.git.refused {
         Some(why) => Reason::TipNotAccepted { why: why.to_string() },
@@ -118,6 +120,8 @@ struct Draft<'a> {
     world: &'a World,
     now: Timestamp,
     found: Arc<Journal>,
+    /// The journal with the note that it was restored, where it was.
+    restored: Option<Journal>,
     journal: Journal,
     wake_at: Option<Timestamp>,
 }
@@ -128,10 +132,14 @@ impl<'a> Draft<'a> {
         let gone = world.clusters.values().any(|cluster| cluster.virtual_service.is_none());
         if origin == Origin::Restored && !matches!(world.wanted, Wanted::Removed { .. }) {
             let what = if gone { "the VirtualService was gone" } else { "its journal was gone or broken" };
-            accept::note(&mut journal, now, What::Restored, what.to_owned());
+            // A fight over the journal must not push what happened out of it.
+            if journal.transitions.last().is_none_or(|last| last.what != What::Restored) {
+                accept::note(&mut journal, now, What::Restored, what.to_owned());
+            }
             journal.converged = None;
         }
-        Self { origin, world, now, found, journal, wake_at: None }
+        let restored = (journal != *found).then(|| journal.clone());
+        Self { origin, world, now, found, restored, journal, wake_at: None }
     }
 
     fn run(mut self, wanted: Option<(&Arc<Plan>, &Revision, &Owner)>) -> Decision {
@@ -153,6 +161,30 @@ impl<'a> Draft<'a> {
         self.finish(reason)
     }
 
+    fn decided(&self) -> bool {
+        let Some(restored) = &self.restored else {
+            return self.origin == Origin::First || self.journal != *self.found;
+        };
+        // That it has converged again follows from putting it back.
+        Journal { converged: restored.converged, ..self.journal.clone() } != *restored
+    }
+
+    /// What keeps a walk from going on, though it was written: a fight, or drift that the plan leaves as it stands.
+    fn disturbed(&mut self) -> Option<Reason> {
+        for (name, view) in &self.world.clusters {
+            if let Some(fight) = &view.fight {
+                let (cluster, fight) = (name.clone(), fight.clone());
+                self.wake(fight.until);
+                return Some(Reason::DriftFight { cluster, fight });
+            }
+        }
+        if self.decided() {
+            return None;
+        }
+        let kept = self.journal.kept_subsets();
+        self.world.clusters.iter().find_map(|(name, view)| drift::left(name, view, &self.journal, &kept, self.now))
+    }
+
     fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
     }
@@ -170,34 +202,12 @@ impl<'a> Draft<'a> {
         }
         let cause = match stop {
             Some(text) => Cause::Stop(text.to_owned()),
-            None => Cause::LoweredByHand(self.lowered()?),
+            None => Cause::LoweredByHand(drift::lowered(self.world, &self.journal)?),
         };
         if matches!(self.journal.phase, Phase::Starting) && matches!(cause, Cause::Stop(_)) {
             return None;
         }
         accept::fail(&mut self.journal, self.world, cause, self.now).err()
-    }
-
-    /// Which unproven version is live below what the journal says it has.
-    fn lowered(&self) -> Option<String> {
-        for (cluster, view) in &self.world.clusters {
-            let Some(live) = view.virtual_service.as_deref().filter(|_| view.away_since.is_none()) else { continue };
-            // What was written there, not what is written elsewhere meanwhile.
-            let own = view.journal.as_ref().and_then(|journal| journal.as_ref().ok());
-            let state = own.map_or(&self.journal.state, |own| &own.state);
-            if !istio::drift(live, &state.routing, &state.traffic).weights_differ {
-                continue;
-            }
-            let shares = istio::live_shares(live, &state.routing);
-            for (name, weight) in state.traffic.iter() {
-                let proven = state.routing.version(name).map_or(0, |version| self.journal.proven(version));
-                let live = shares.per_version_min.get(name).copied().unwrap_or(0);
-                if weight > proven && live < weight {
-                    return Some(format!("version {name} from {weight} to {live} in cluster {cluster}"));
-                }
-            }
-        }
-        None
     }
 
     /// Whether a plan has to be brought into force.
@@ -239,30 +249,6 @@ impl<'a> Draft<'a> {
         accept::fail(&mut self.journal, self.world, cause?, self.now).err()
     }
 
-    /// When the live objects were last seen to change their spec, plus the stated wait; none while a write of the
-    /// present state is still to come.
-    fn converges(&self, view: &ClusterView, kept: &[Version]) -> Option<Timestamp> {
-        let state = &self.journal.state;
-        let live = view.virtual_service.as_deref()?;
-        let drift = istio::drift(live, &state.routing, &state.traffic);
-        let rule = view.destination_rule.as_deref();
-        let owned = istio::Owned { traffic_policy: self.journal.owns_traffic_policy, ..istio::Owned::default() };
-        let stands = istio::destinations_edit(rule, &state.routing, kept, &owned, &Marks::default()).is_none();
-        if drift.spec_differs || drift.weights_differ || view.away_since.is_some() || !stands {
-            return None;
-        }
-        let seen = view.spec_seen?;
-        let seen = view.subsets_seen.map_or(seen, |subsets| seen.max(subsets));
-        seen.checked_add(SignedDuration::from_millis(self.world.settings.convergence_wait_ms)).ok()
-    }
-
-    /// When every cluster has the present state.
-    fn all_converge(&self) -> Option<Timestamp> {
-        let kept = self.journal.kept_subsets();
-        let views = self.world.clusters.values();
-        views.map(|view| self.converges(view, &kept)).collect::<Option<Vec<_>>>()?.into_iter().max()
-    }
-
     fn advance(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Reason {
         let reason = match &self.journal.phase {
             Phase::Released { .. } => Reason::Released,
@@ -283,8 +269,11 @@ impl<'a> Draft<'a> {
 
     /// Goes one position further, or says what it waits for.
     fn walk(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Result<Reason, Reason> {
+        if let Some(reason) = self.disturbed() {
+            return Err(blocked.unwrap_or(reason));
+        }
         if self.journal.converged.is_none() {
-            match self.all_converge() {
+            match converge::all(self.world, &self.journal) {
                 Some(at) if at <= self.now => self.journal.converged = Some(self.now),
                 until => {
                     if let Some(at) = until {
@@ -432,6 +421,7 @@ impl<'a> Draft<'a> {
         let kept = self.journal.kept_subsets();
         let names: BTreeSet<VersionName> = kept.iter().map(|version| version.name.clone()).collect();
         let changed = self.journal != *self.found;
+        let decided = self.decided();
         if changed || !names.is_subset(&self.journal.subsets) {
             let live = subsets::live(self.world);
             self.journal.subsets.retain(|name| live.contains(name));
@@ -458,14 +448,19 @@ impl<'a> Draft<'a> {
             let leaves = surplus || standing.is_some();
             let subsets = standing.unwrap_or_else(|| kept.clone());
             let drained = |at: Timestamp| at.checked_add(wait).ok();
-            let converged = if leaves { self.converges(view, &subsets) } else { None };
+            let converged = if leaves { converge::one(self.world, &self.journal, view, &subsets) } else { None };
             let remove_at = converged.and_then(drained);
             let copy = settled && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
             if let Some(at) = remove_at.filter(|at| *at > self.now) {
                 self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
             }
             let subsets = if remove_at.is_some_and(|at| at <= self.now) { kept.clone() } else { subsets };
-            let goal = Apply { journal: journal.clone(), journal_changed, subsets, remove_at, copy };
+            let left = if decided { None } else { drift::left(name, view, &journal, &subsets, self.now) };
+            let leave = left.is_some();
+            if let Some(left) = left.filter(|_| matches!(reason, Reason::Settled)) {
+                reason = left;
+            }
+            let goal = Apply { journal: journal.clone(), journal_changed, subsets, remove_at, copy, leave };
             let gains = gates::gains_gone(view, &journal.state);
             if let Some(version) = gains.filter(|_| view.away_since.is_none()) {
                 reason = Reason::CannotServe { version };
@@ -479,6 +474,8 @@ impl<'a> Draft<'a> {
         {
             reason = Reason::Rejected { message };
         }
-        Decision { goals, wake_at: self.wake_at, reason, journal: Some(journal) }
+        let reason = drift::disturbance(self.world, reason);
+        let wake_at = self.wake_at.into_iter().chain(reason.until()).min();
+        Decision { goals, wake_at, reason, journal: Some(journal), decided }
     }
 }

@@ -121,6 +121,20 @@ pub enum Phase {
     },
 }
 
+impl Phase {
+    /// One word for people and machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Walking { .. } => "Walking",
+            Self::Target => "Target",
+            Self::Settled => "Settled",
+            Self::WentBack { .. } => "WentBack",
+            Self::Released { .. } => "Released",
+        }
+    }
+}
+
 /// Why traffic went back without a commit that asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "why", content = "what")]

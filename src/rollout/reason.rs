@@ -8,7 +8,7 @@ use crate::{
     plan::{ObjectKey, VersionName},
 };
 
-use super::{Cause, ClusterName, JOURNAL_MAX_BYTES};
+use super::{Cause, ClusterName, Fight, JOURNAL_MAX_BYTES};
 
 /// What a plan waits for, or why it does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub enum Reason {
         /// When the wait becomes a failure; none: it never does, as nothing was raised yet.
         deadline: Option<Timestamp>,
     },
+    /// Nothing of the plan can be there: its namespace is not.
+    NoNamespace {
+        /// Which.
+        namespace: String,
+        /// Where.
+        cluster: ClusterName,
+    },
     /// A pin waits for a ready endpoint of its version.
     Pin {
         /// The pin.
@@ -55,6 +62,11 @@ pub enum Reason {
     },
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
+    /// The plan's only document is not valid, or stands against another plan: none of it is in force.
+    Refused {
+        /// The first finding, in short; empty where there is none.
+        why: String,
+    },
     /// `pause: true`.
     Paused,
     /// `suspend: true`.
@@ -145,6 +157,31 @@ pub enum Reason {
         /// One of them.
         version: VersionName,
     },
+    /// Somebody's change stands, as the plan says `driftPolicy: warn`.
+    Drift {
+        /// Where.
+        cluster: ClusterName,
+        /// Which object.
+        kind: ObjectKind,
+    },
+    /// Somebody else sets an object back after each correction.
+    DriftFight {
+        /// Where.
+        cluster: ClusterName,
+        /// Over what, with whom, and until when.
+        fight: Fight,
+    },
+    /// The API server stores something else than was written, again and again.
+    WriteAltered {
+        /// Where.
+        cluster: ClusterName,
+        /// Which object.
+        kind: ObjectKind,
+        /// The first place that differs, as a JSON pointer.
+        at: String,
+        /// When it is written again.
+        until: Timestamp,
+    },
     /// The plan was removed; its objects stay as they are.
     Released,
     /// A write comes next.
@@ -160,10 +197,12 @@ impl Reason {
             Self::Hold { .. } => "Hold",
             Self::Converging { .. } => "Converging",
             Self::Endpoints { .. } => "EndpointsNotReady",
+            Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
             Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
+            Self::Refused { .. } => "PlanRefused",
             Self::Paused => "Paused",
             Self::Suspended => "Suspended",
             Self::Stopped { .. } => "Stopped",
@@ -183,6 +222,9 @@ impl Reason {
             Self::Away { .. } => "ClusterAway",
             Self::Rejected { .. } => "Rejected",
             Self::CannotServe { .. } => "CannotServe",
+            Self::Drift { .. } => "Drift",
+            Self::DriftFight { .. } => "DriftFight",
+            Self::WriteAltered { .. } => "WriteAltered",
             Self::Released => "Released",
             Self::Writing => "Writing",
         }
@@ -194,6 +236,8 @@ impl Reason {
             self,
             Self::TipNotAccepted { .. }
                 | Self::NewerInvalid
+                | Self::NoNamespace { .. }
+                | Self::Refused { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
@@ -210,13 +254,17 @@ impl Reason {
                 | Self::ClockSkew { .. }
                 | Self::Rejected { .. }
                 | Self::CannotServe { .. }
+                | Self::Drift { .. }
+                | Self::DriftFight { .. }
+                | Self::WriteAltered { .. }
         )
     }
 
     /// Until when, where that is known (law 13).
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Hold { until } => Some(*until),
+            Self::Hold { until } | Self::WriteAltered { until, .. } => Some(*until),
+            Self::DriftFight { fight, .. } => Some(fight.until),
             Self::Converging { until } => *until,
             Self::Endpoints { deadline, .. } => *deadline,
             _ => None,
@@ -242,6 +290,12 @@ impl std::fmt::Display for Reason {
                     None => write!(f, "; see that its namespace, its Service, and pods with its labels are there"),
                 }
             }
+            Self::NoNamespace { namespace, cluster } => {
+                write!(
+                    f,
+                    "cluster {cluster} has no namespace {namespace}; create it, or correct the plan's metadata.namespace"
+                )
+            }
             Self::Pin { name, version } => {
                 write!(f, "waits for a ready endpoint of version {version} before it writes pin {name}")
             }
@@ -253,6 +307,11 @@ impl std::fmt::Display for Reason {
             Self::NewerInvalid => write!(
                 f,
                 "nothing rises: the branch holds a newer version of this plan that is not valid; correct it, `tidegate check` shows how"
+            ),
+            Self::Refused { why } => write!(
+                f,
+                "the plan is refused and not in force{}{why}; correct it, `tidegate check` shows how",
+                if why.is_empty() { "" } else { ": " }
             ),
             Self::Paused => write!(f, "nothing rises: the plan says `pause: true`"),
             Self::Suspended => write!(f, "nothing is written, not even a way back: the plan says `suspend: true`"),
@@ -308,6 +367,17 @@ impl std::fmt::Display for Reason {
             Self::CannotServe { version } => {
                 write!(f, "version {version} has no ready endpoint and no settled state can serve, so nothing moves")
             }
+            Self::Drift { cluster, kind } => write!(
+                f,
+                "a change of the {} in cluster {cluster} that no commit asked for stands, as the plan says `driftPolicy: warn`; nothing rises until it is committed or undone, `tidegate diff --target` shows it",
+                kind.kind()
+            ),
+            Self::DriftFight { cluster, fight } => write!(f, "in cluster {cluster} {fight}"),
+            Self::WriteAltered { cluster, kind, at, until } => write!(
+                f,
+                "cluster {cluster} stores another {at} of the {} than is written, as a mutating admission webhook or policy does; it is written again at {until}; exempt objects with the label app.kubernetes.io/managed-by=tidegate there",
+                kind.kind()
+            ),
             Self::Released => write!(f, "the plan was removed; its objects stay as they are"),
             Self::Writing => write!(f, "writes"),
         }
@@ -320,6 +390,20 @@ impl Millis {
     #[expect(clippy::cast_precision_loss, reason = "shown to people with one digit")]
     fn seconds(&self) -> f64 {
         self.0 as f64 / 1000.0
+    }
+}
+
+impl Cause {
+    /// A stable name for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Stop(_) => "Stop",
+            Self::LoweredByHand(_) => "LoweredByHand",
+            Self::Rejected(_) => "Rejected",
+            Self::FailedBefore => "FailedBefore",
+            Self::EndpointsGone(_) => "EndpointsGone",
+            Self::Deadline(_) => "Deadline",
+        }
     }
 }
 

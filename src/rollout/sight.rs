@@ -59,7 +59,9 @@ fn of_cluster(cluster: &ClusterView) -> Sight {
         }
         Some(Err(error)) => error.to_string(),
         // Somebody made it anew: what this process remembers is of another object.
-        None if !is_marked(live) => return Sight::Unlabelled(live.clone()),
+        None if !is_marked(live) && !(cluster.was_ours && cluster.memory.is_some()) => {
+            return Sight::Unlabelled(live.clone());
+        }
         None => "the annotation tidegate.dev/journal is missing".to_owned(),
     };
     restored.map_or(Sight::Unreadable(Reason::JournalLost { detail }), |journal| Sight::Journal(journal, true))

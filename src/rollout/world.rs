@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::plan::{ObjectKey, Plan, Revision, VersionName};
+use crate::{
+    istio::ObjectKind,
+    plan::{ObjectKey, Plan, Revision, VersionName},
+};
 
-use super::{Journal, JournalError, Owner};
+use super::{Fight, Journal, JournalError, Owner};
 
 /// A cluster's name in tidegate's configuration.
 pub type ClusterName = String;
@@ -107,6 +110,8 @@ pub struct ClusterView {
     pub copy: Option<Arc<Journal>>,
     /// The last journal that this process wrote or read.
     pub memory: Option<Arc<Journal>>,
+    /// Whether this process has seen tidegate's marks on this very VirtualService.
+    pub was_ours: bool,
     /// When this process first saw the present spec of the VirtualService and of the DestinationRule.
     pub spec_seen: Option<Timestamp>,
     /// When this process first saw the present spec of the DestinationRule.
@@ -123,6 +128,21 @@ pub struct ClusterView {
     pub rejected: Option<String>,
     /// Whether it refused tidegate's rights, which says nothing about the content of the write.
     pub forbidden: bool,
+    /// A fight over one of the objects.
+    pub fight: Option<Fight>,
+    /// Writes that the server stores otherwise than they were sent.
+    pub altered: Option<Altered>,
+}
+
+/// Writes of an object that are stored otherwise than they were sent, as mutating admission does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    /// The object's kind.
+    pub kind: ObjectKind,
+    /// The first place that differs, as a JSON pointer.
+    pub at: String,
+    /// When it is written again.
+    pub until: Timestamp,
 }
 
 impl ClusterView {
@@ -135,6 +155,7 @@ impl ClusterView {
             journal: None,
             copy: None,
             memory: None,
+            was_ours: false,
             spec_seen: None,
             subsets_seen: None,
             endpoints: BTreeMap::new(),
@@ -143,6 +164,8 @@ impl ClusterView {
             clock_offset_ms: None,
             rejected: None,
             forbidden: false,
+            fight: None,
+            altered: None,
         }
     }
 

@@ -23,8 +23,8 @@ async fn a_namespace_that_does_not_exist_is_named() {
         .replace("namespace: shop", "namespace: ghost");
     bed.repository.commit("A ghost", &[("plans/ghost.yaml", text)]);
     let once = once(&bed).await;
-    let says = "ghost/web: waits for a ready endpoint of version v1 (0 ready); see that its namespace, its Service, and pods \
-                with its labels are there";
+    assert_eq!(once.code, 1, "{once:?}");
+    let says = "ghost/web: cluster sandbox has no namespace ghost; create it, or correct the plan's metadata.namespace";
     assert!(once.stdout.lines().any(|line| line == says), "{}", once.stdout);
 }
 

@@ -141,6 +141,8 @@ impl World {
             max_git_age_s: 300,
             instance: None,
             once: false,
+            canaryplans: true,
+            asks: None,
         };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(reconcile::run(options, async {

@@ -82,6 +82,8 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         max_git_age_s: 300,
         instance: None,
         once: false,
+        canaryplans: false,
+        asks: None,
     })
 }
 

@@ -69,9 +69,10 @@ impl KnownHost {
 
     /// The keys that are trusted, one line each with the host's plain name: what libssh2 takes the kinds of keys from that
     /// it asks the server for.
-    pub(super) fn lines(&self, host: &str, port: u16) -> String {
+    pub fn lines(&self, host: &str, port: u16) -> String {
         let name = name(host, port);
-        let good = self.keys.iter().filter(|known| !known.revoked);
+        let revoked = |key: &[u8]| self.keys.iter().any(|known| known.revoked && known.key == key);
+        let good = self.keys.iter().filter(|known| !revoked(&known.key));
         good.map(|known| format!("{name} {} {}\n", known.kind, STANDARD.encode(&known.key))).collect()
     }
 }

@@ -91,6 +91,14 @@ pub fn destinations_edit(
     draft.finish(kind, key)
 }
 
+/// The edit that puts the marks on a live object and leaves its spec as it is; `None` when nothing is to do.
+pub fn marks_edit(kind: ObjectKind, live: &Value, marks: &Marks) -> Option<Edit> {
+    let key = ObjectKey { namespace: lens::namespace(live).to_owned(), name: lens::name(live)?.to_owned() };
+    let mut draft = Draft::new(live);
+    draft.mark(marks);
+    draft.finish(kind, key)
+}
+
 /// The edit that deletes exactly this object; `None` for one that no API server has given an identity.
 pub fn delete_edit(kind: ObjectKind, live: &Value) -> Option<Edit> {
     Some(Edit {

@@ -9,8 +9,8 @@ use serde_json::{Map, json};
 
 use super::{Catalog, Commit, Entry, FileAt, Touched};
 use crate::plan::{
-    Digest, Document, Finding, Host, ObjectKey, ObjectSpec, ParsedFile, Place, PlainObject, Plan, PlanKey, Revision,
-    Route, Routing, Severity, Span, Traffic, Version, VersionName,
+    Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, ParsedFile, Place, PlainObject, Plan, PlanKey,
+    Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
 };
 
 /// A plan in the making; service, objects and host are named after the plan unless said otherwise.
@@ -97,6 +97,7 @@ impl Draft {
             from: None,
             take_ownership: false,
             prune: false,
+            drift: DriftPolicy::Correct,
             pause: false,
             suspend: false,
         })

@@ -153,7 +153,7 @@ fn service_and_objects_cannot_change_under_a_plan() {
 fn law_12_a_plan_is_removed_only_when_every_file_parses() {
     let mut repository = repository(&["web", "api"]);
     let touched = repository.push(vec![("web", None), ("bad", Some(file(&[]).broken(&[])))]);
-    assert_eq!(touched, Touched::default());
+    assert_eq!(touched.objects, [].into());
     assert!(repository.holds(&plan("web")) && !repository.catalog.all_parse());
     assert_eq!(repository.codes(), ["TEST", "TG38"]);
     let touched = repository.push(vec![("bad", None)]);
@@ -251,7 +251,7 @@ fn law_12_eleven_of_many_are_not_removed_without_the_trailer() {
     let mut repository = repository(&names);
     let mut ten = repository.clone();
     assert_eq!(ten.push(gone(10)).objects.len(), 10);
-    assert_eq!(repository.push(gone(11)), Touched::default());
+    assert_eq!(repository.push(gone(11)).objects, [].into());
     assert_eq!(repository.codes(), ["TG36"]);
     repository.push(vec![("p00", Some(file(&[plan("p00")])))]);
     let removed = repository.catalog.entries().filter(|(_, entry)| entry.removed.is_some());
@@ -276,6 +276,23 @@ fn renames_do_not_count_as_removals_and_go_on_beside_a_refused_mass_removal() {
         assert!(repository.holds(&plan(name)), "{name}");
     }
     assert_eq!(repository.codes(), ["TG36", "TG32 b", "TG34 b"]);
+}
+
+#[test]
+fn a_commit_tells_the_plans_whose_documents_or_findings_it_changed() {
+    let mut repository = Repository::default();
+    let first = repository.push(vec![("a", Some(one(&plan("a"))))]);
+    assert_eq!(first.plans, [plan_key("a")].into());
+    let rival = plan("b").service("a");
+    let second = repository.push(vec![("b", Some(one(&rival)))]);
+    assert_eq!(second.plans, [plan_key("b")].into());
+    assert!(
+        repository.catalog.findings_of(&plan_key("b")).count() > 0 && repository.catalog.is_written(&plan_key("b"))
+    );
+    assert_eq!(repository.catalog.findings_of(&plan_key("a")).count(), 0);
+    // Another plan that goes is what lets this one in.
+    let third = repository.push(vec![("a", None)]);
+    assert!(third.plans.contains(&plan_key("a")) && !repository.catalog.is_written(&plan_key("a")), "{third:?}");
 }
 
 #[test]

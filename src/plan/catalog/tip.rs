@@ -89,6 +89,22 @@ impl Tip {
         self.files.values().flat_map(|file| &file.findings)
     }
 
+    /// The plans that documents name.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PlanKey> {
+        self.plans.keys()
+    }
+
+    /// Whether a document names the plan.
+    pub(super) fn names(&self, key: &PlanKey) -> bool {
+        self.plans.contains_key(key)
+    }
+
+    /// The findings about a plan in its own documents, by path.
+    pub(super) fn findings_of(&self, key: &PlanKey) -> impl Iterator<Item = &Finding> {
+        let paths: BTreeSet<&str> = self.plan(key).iter().map(|written| written.path.as_str()).collect();
+        paths.into_iter().filter_map(|path| self.files.get(path)).flat_map(move |file| file.findings_of(key))
+    }
+
     fn take(&mut self, path: &str, affected: &mut Affected, former: &mut BTreeMap<PlanKey, (Digest, Revision)>) {
         self.with_errors.remove(path);
         let Some(file) = self.files.remove(path) else { return };

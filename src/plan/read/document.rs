@@ -14,11 +14,13 @@ use super::{
     syntax::{is_dns_label, is_dns_subdomain},
 };
 
-/// Reads one document: adds it to the file if it is valid, and to the report what is wrong with it.
-pub(in crate::plan) fn document(node: &Node, report: &mut Report<'_>, file: &mut ParsedFile) {
+/// Reads one document: adds it to the file if it is valid, and to the report what is wrong with it. Returns the plan's
+/// name, as far as the document is a plan whose name can be read.
+pub(in crate::plan) fn document(node: &Node, report: &mut Report<'_>, file: &mut ParsedFile) -> Option<PlanKey> {
     let at = place(node);
     if !node.is_map() {
-        return report.add(codes::PL03, at, format!("a document is {}, not a map", node.kind()));
+        report.add(codes::PL03, at, format!("a document is {}, not a map", node.kind()));
+        return None;
     }
     let (kind, api_version) = (node.get("kind"), node.get("apiVersion"));
     let (Some(kind), Some(api_version)) = (kind.and_then(Node::text), api_version.and_then(Node::text)) else {
@@ -32,7 +34,7 @@ pub(in crate::plan) fn document(node: &Node, report: &mut Report<'_>, file: &mut
                 report.add(codes::PL03, place(found), format!("`{field}` is {}, not text", found.kind()));
             }
         }
-        return;
+        return None;
     };
     let errors = report.errors();
     let (read, is_plan) = match api_version.split_once('/') {
@@ -53,15 +55,16 @@ pub(in crate::plan) fn document(node: &Node, report: &mut Report<'_>, file: &mut
         }
         _ => (plain::read(node, kind, api_version, report).map(|object| Document::Object(Arc::new(object))), false),
     };
+    let key = key(node).filter(|_| is_plan);
     match read {
         Some(document) if report.errors() == errors => {
             // What the catalog finds concerns the whole document: the name stands for it.
             let name = node.get("metadata").map_or(at, |metadata| value_place(metadata, "name"));
             file.documents.push((document, report.place(name)));
         }
-        _ if is_plan => file.broken.extend(key(node)),
-        _ => {}
+        _ => file.broken.extend(key.clone()),
     }
+    key
 }
 
 /// The bytes of a field's value.

@@ -1,6 +1,6 @@
 //! Puts a plan together from its parts.
 
-use super::super::{Digest, Host, Plan, PlanKey, Routing, Span, fields, node::Node, report::Report};
+use super::super::{Digest, DriftPolicy, Host, Plan, PlanKey, Routing, Span, fields, node::Node, report::Report};
 use super::{document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions};
 
 /// The plan's names, as every part needs them.
@@ -57,7 +57,15 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
         from,
         take_ownership: flag("takeOwnership"),
         prune: flag("prune"),
+        drift: drift(spec),
         pause: flag("pause"),
         suspend: flag("suspend"),
     })
+}
+
+fn drift(spec: &Node) -> DriftPolicy {
+    match spec.get("driftPolicy").and_then(Node::text) {
+        Some("warn") => DriftPolicy::Warn,
+        _ => DriftPolicy::Correct,
+    }
 }

@@ -26,6 +26,13 @@ pub(super) fn check(name: &str, node: &Node, at: &Range<usize>, shape: &Shape, r
         (Shape::Istio, Content::Map(_)) => {}
         (Shape::Flag, Content::Scalar(value)) if value.is_boolean() => {}
         (Shape::Text, Content::Scalar(value)) if value.is_string() => {}
+        (Shape::Choice(words), Content::Scalar(value)) if value.is_string() => {
+            let text = node.text().unwrap_or_default();
+            if !words.contains(&text) {
+                let message = format!("{} cannot be `{}`", quoted(name), text.escape_debug());
+                report.unknown(codes::PL03, &node.span, message, text, words.iter().copied());
+            }
+        }
         (Shape::Duration, Content::Scalar(value)) if value.is_string() => {
             if let Err(error) = node.text().unwrap_or_default().parse::<Span>() {
                 report.hint(codes::PL03, &node.span, error.to_string(), "write e.g. `90s`, `10m` or `1h30m`");
@@ -90,6 +97,7 @@ fn quoted(name: &str) -> String {
 fn wanted(shape: &Shape) -> &'static str {
     match shape {
         Shape::Text => "text",
+        Shape::Choice(_) => "one of its words",
         Shape::Flag => "`true` or `false`",
         Shape::Whole { .. } => "a whole number",
         Shape::Duration => "a duration like `10m`",

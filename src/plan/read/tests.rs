@@ -56,6 +56,8 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
             vec![("PL03", "5"), ("PL03", "6"), ("PL03", "7"), ("PL03", "8"), ("PL03", "9")],
         ),
         (with("settle: {hold: 10x}"), vec![("PL03", "10x")]),
+        (with("driftPolicy: wran"), vec![("PL03", "wran")]),
+        (with("driftPolicy: true"), vec![("PL03", "true")]),
         (but("  traffic: {v1: 50, v2: 50}\n", ""), vec![("PL04", "spec")]),
         (with("routes: []\nhosts: []"), vec![("PL04", "routes"), ("PL04", "hosts")]),
         (but("v1alpha1", "v1"), vec![("PL05", "tidegate.dev/v1")]),

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::simulation::Sim;
 use crate::{
-    plan::{Digest, Host, ObjectSpec, Pin, Plan, PlanKey, Route, Routing, Span, Step, Traffic, Version, VersionName},
+    plan::{
+        Digest, DriftPolicy, Host, ObjectSpec, Pin, Plan, PlanKey, Route, Routing, Span, Step, Traffic, Version,
+        VersionName,
+    },
     rollout::Phase,
 };
 
@@ -83,6 +86,7 @@ pub(super) fn plan(target: &str) -> Draft {
         from: None,
         take_ownership: false,
         prune: false,
+        drift: DriftPolicy::Correct,
         pause: false,
         suspend: false,
     })

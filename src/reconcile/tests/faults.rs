@@ -419,3 +419,16 @@ fn a_first_state_is_a_raise_and_waits_for_what_every_raise_waits_for() {
     sim.look().pass("2s");
     assert_eq!(sim.weights(), "v1=100");
 }
+
+#[test]
+fn a_settled_route_rests_and_still_knows_what_it_was_when_its_objects_go() {
+    let mut sim = settled_on_v1();
+    assert!(sim.is_at_rest());
+    let journal = sim.journal();
+    sim.delete(ObjectKind::VirtualService).delete(ObjectKind::DestinationRule).pass("10s");
+    assert_eq!(sim.weights(), "v1=100");
+    assert_eq!(sim.journal().proof, journal.proof);
+    assert!(sim.is_at_rest());
+    sim.push(to_v2()).pass("1s");
+    assert!(!sim.is_at_rest(), "a walk waits for time");
+}

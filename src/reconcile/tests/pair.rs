@@ -12,7 +12,7 @@ use super::{
 use crate::{
     istio::ObjectKind,
     plan::Revision,
-    reconcile::{Effect, Event, Worker},
+    reconcile::{Effect, Event, News, Worker, packed::Packed},
     rollout::{Cause, Journal, Owner, Phase, Wanted},
 };
 
@@ -95,10 +95,18 @@ impl Pair {
                         let found = Ok((object(ObjectKind::VirtualService), object(ObjectKind::DestinationRule)));
                         self.queue.insert(0, Event::Looked { cluster, found });
                     }
+                    Effect::AskWriter { cluster, kind, .. } => {
+                        self.queue.insert(0, Event::Writer { cluster, kind, by: None });
+                    }
                     Effect::WakeAt(at) => self.wake_at = at,
-                    Effect::Announce { .. } | Effect::Reason(_) => {}
+                    Effect::Announce { news, .. } => {
+                        assert!(!matches!(news, News::DriftCorrected(_)), "nobody changed anything by hand");
+                    }
+                    Effect::Reason(_) => {}
                 }
             }
+            let apis = &self.apis;
+            self.worker.lie_down(|cluster, kind, _| apis.get(cluster)?.objects.get(&kind).map(|live| Packed::of(live)));
         }
         panic!("the worker spins: {:?}", self.worker.reason());
     }

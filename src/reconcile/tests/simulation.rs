@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::draft::{Draft, traffic};
 use crate::{
     cluster::Outcome,
-    istio::{self, Change, Edit, ObjectKind},
+    istio::{self, Change, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{Effect, Event, News, Sight, Worker},
-    rollout::{GitSight, Journal, Owner, Reason, Settings, Wanted},
+    reconcile::{Effect, Event, News, Sight, Worker, packed::Packed},
+    rollout::{self, GitSight, Journal, Owner, Reason, Settings, Wanted},
 };
 
 pub(super) const CLUSTER: &str = "east";
@@ -90,7 +90,7 @@ impl Api {
                 if live["metadata"]["resourceVersion"] == json!(resource_version) =>
             {
                 self.objects.remove(&edit.kind);
-                Outcome::Applied(Value::Null)
+                Outcome::Applied(None)
             }
             _ => Outcome::Stale,
         }
@@ -120,6 +120,12 @@ pub(super) struct Sim {
     pub(super) refuse: VecDeque<Outcome>,
     /// The next write happens, and its answer is lost.
     pub(super) lose_answer: bool,
+    /// What the server stores instead of a VirtualService that is written.
+    pub(super) mutate: Option<fn(&mut Value)>,
+    /// Who is filed as the other writer.
+    pub(super) writer: Option<Writer>,
+    /// What was live when it was asked who made it so.
+    pub(super) asked: Vec<String>,
     /// What was written and what could be known, at each write that moved weights.
     pub(super) checks: Vec<Written>,
     worker: Worker,
@@ -143,6 +149,9 @@ impl Sim {
             news: Vec::new(),
             refuse: VecDeque::new(),
             lose_answer: false,
+            mutate: None,
+            writer: None,
+            asked: Vec::new(),
             checks: Vec::new(),
             worker: new_worker([CLUSTER]),
             queue: VecDeque::new(),
@@ -222,6 +231,19 @@ impl Sim {
         self.edit(ObjectKind::VirtualService, |object| object["spec"] = spec)
     }
 
+    /// The same, where the journal may be gone: the routing is the plan's.
+    pub(super) fn set_weights_of(&mut self, draft: &Draft, text: &str) -> &mut Self {
+        let spec = istio::virtual_service(&draft.0.routing, &traffic(text))["spec"].clone();
+        self.edit(ObjectKind::VirtualService, |object| object["spec"] = spec)
+    }
+
+    /// Whether what is live exposes callers, by the journal that this process knows.
+    pub(super) fn exposes(&self) -> bool {
+        let live = |kind| self.api.objects.get(&kind).map(|object| &**object);
+        let journal = self.worker.journal().expect("a journal");
+        rollout::exposes(journal, live(ObjectKind::VirtualService), live(ObjectKind::DestinationRule))
+    }
+
     /// Something that is asked for, not told, has changed.
     pub(super) fn look(&mut self) -> &mut Self {
         self.queue.push_back(Event::Look);
@@ -246,18 +268,37 @@ impl Sim {
                     let found = Ok((object(ObjectKind::VirtualService), object(ObjectKind::DestinationRule)));
                     self.queue.push_back(Event::Looked { cluster: CLUSTER.into(), found });
                 }
+                Effect::AskWriter { cluster, kind, .. } => {
+                    self.asked.push(self.weights());
+                    self.queue.push_back(Event::Writer { cluster, kind, by: self.writer.clone() });
+                }
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Announce { news, .. } => self.news.push(news),
                 Effect::Reason(_) => {}
             }
         }
+        // As in the loop: what is settled rests between events.
+        let objects = &self.api.objects;
+        self.worker.lie_down(|_, kind, _| objects.get(&kind).map(|object| Packed::of(object)));
         true
+    }
+
+    /// Whether the worker has put its objects away.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.worker.is_at_rest()
     }
 
     fn write(&mut self, edit: &Edit) {
         self.patches += 1;
         let before = self.weights();
         let mut outcome = self.refuse.pop_front().unwrap_or_else(|| self.api.write(edit));
+        if let (Some(mutate), Outcome::Applied(Some(live)), ObjectKind::VirtualService) =
+            (self.mutate, &outcome, edit.kind)
+        {
+            let mut object = Value::clone(live);
+            mutate(&mut object);
+            outcome = applied(self.api.put(edit.kind, object));
+        }
         if std::mem::take(&mut self.lose_answer) {
             outcome = Outcome::Unknown { message: "the answer was lost".into() };
         }
@@ -383,5 +424,5 @@ pub(super) fn new_worker<const N: usize>(clusters: [&str; N]) -> Worker {
 }
 
 fn applied(object: Arc<Value>) -> Outcome {
-    Outcome::Applied(Value::clone(&object))
+    Outcome::Applied(Some(object))
 }

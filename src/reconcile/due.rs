@@ -1,0 +1,97 @@
+//! The next write that leads a cluster to its goal, and whether it may be sent now.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    istio::{self, Change, Edit, Next, ObjectKind, OrderView, Owned},
+    rollout::{Apply, Goal, Journal, JournalError, Settings, exposes, is_ours},
+};
+
+use super::{held::Held, marks};
+
+/// Whether an edit for which nothing was decided only puts back what somebody changed: this cluster had it before, and
+/// no subset has become surplus.
+pub(super) fn corrects(held: &Held, edit: &Edit, apply: &Apply) -> bool {
+    match edit.kind {
+        ObjectKind::VirtualService => !apply.journal_changed || held.lost(&apply.journal),
+        ObjectKind::DestinationRule => held.stood(&apply.journal, apply.copy) && apply.remove_at.is_none(),
+    }
+}
+
+/// Whether a write may be sent now, else when: what puts back drift from this journal may have to wait in a fight.
+pub(super) fn may_write(
+    held: &mut Held,
+    edit: &Edit,
+    corrected: Option<&Arc<Journal>>,
+    now: Timestamp,
+) -> Result<(), Timestamp> {
+    held.may_write(edit, now)?;
+    let Some(journal) = corrected else { return Ok(()) };
+    let exposes = || exposes(journal, held.virtual_service(), held.destination_rule());
+    match held.fights.due(edit.kind, exposes, now).filter(|due| *due > now) {
+        Some(due) => {
+            held.fights.wait(edit.kind);
+            Err(due)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether it is to be asked first who made the change that the edit puts back.
+pub(super) fn asks_writer(held: &Held, edit: &Edit, now: Timestamp) -> bool {
+    matches!(edit.change, Change::Patch { .. }) && held.fights.wants_writer(edit.kind, now)
+}
+
+/// The next write that leads to the goal, if any.
+pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> Result<Next, JournalError> {
+    Ok(match goal {
+        Goal::Keep => Next::Nothing,
+        Goal::Apply(apply) => {
+            let marks = marks::of(apply, held)?;
+            let Apply { journal, subsets, remove_at, .. } = apply;
+            if apply.leave {
+                return Ok(marks_alone(held, &marks));
+            }
+            let owned = Owned { subsets: journal.subsets.clone(), traffic_policy: journal.owns_traffic_policy };
+            istio::next(&OrderView {
+                virtual_service: held.virtual_service(),
+                destination_rule: held.destination_rule(),
+                routing: &journal.state.routing,
+                traffic: &journal.state.traffic,
+                subsets,
+                owned: &owned,
+                route_marks: &marks.virtual_service,
+                destination_marks: &marks.destination_rule,
+                dr_seen_ms: held.subsets_seen().map(Timestamp::as_millisecond),
+                now_ms: now.as_millisecond(),
+                convergence_wait_ms: settings.convergence_wait_ms,
+                may_remove: remove_at.is_some_and(|at| at <= now),
+            })
+        }
+        Goal::Prune => prune(held, settings, now),
+    })
+}
+
+/// The next write of marks that are missing, where the spec is left as it stands.
+fn marks_alone(held: &Held, marks: &marks::Both) -> Next {
+    let edit = |kind, live: Option<&serde_json::Value>, marks| istio::marks_edit(kind, live?, marks);
+    edit(ObjectKind::VirtualService, held.virtual_service(), &marks.virtual_service)
+        .or_else(|| edit(ObjectKind::DestinationRule, held.destination_rule(), &marks.destination_rule))
+        .map_or(Next::Nothing, Next::Write)
+}
+
+fn prune(held: &Held, settings: &Settings, now: Timestamp) -> Next {
+    if let Some(live) = held.virtual_service() {
+        return istio::delete_edit(ObjectKind::VirtualService, live).map_or(Next::Nothing, Next::Write);
+    }
+    let Some(live) = held.destination_rule().filter(|live| is_ours(live)) else { return Next::Nothing };
+    let wait = SignedDuration::from_millis(settings.convergence_wait_ms);
+    match held.gone_at().and_then(|at| at.checked_add(wait).ok()) {
+        Some(until) if until > now => {
+            Next::Wait { until_ms: until.as_millisecond(), what: "the proxies to leave the subsets" }
+        }
+        _ => istio::delete_edit(ObjectKind::DestinationRule, live).map_or(Next::Nothing, Next::Write),
+    }
+}

@@ -1,0 +1,96 @@
+//! Performs what workers ask for: writes, looks, timers, news.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::{
+    cluster::{self, Announcement},
+    istio::ObjectKind,
+    plan::ObjectKey,
+    rollout::{Reason, What},
+};
+
+use super::{
+    Effect, News, Worker, announce,
+    engine::{Engine, Incoming},
+    tally::Stage,
+};
+
+impl Engine {
+    pub(super) fn perform(&mut self, key: &ObjectKey, effect: Effect) {
+        match effect {
+            Effect::Write { cluster, edit } => {
+                let (Some(place), Some(writes)) = (self.view.places.get(&cluster), self.writes.get(&cluster)) else {
+                    return;
+                };
+                let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
+                let (worker, began) = (key.clone(), Instant::now());
+                self.in_flight += 1;
+                tokio::spawn(async move {
+                    let _permit = writes.acquire_owned().await;
+                    let outcome = cluster::write(&client, &edit, false).await;
+                    // The loop has ended where nobody receives.
+                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });
+                });
+            }
+            Effect::Look { cluster, virtual_service, destination_rule } => {
+                let Some(place) = self.view.places.get(&cluster) else { return };
+                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
+                self.in_flight += 1;
+                tokio::spawn(async move {
+                    let (route, rule) = tokio::join!(
+                        cluster::look(&client, ObjectKind::VirtualService, &virtual_service),
+                        cluster::look(&client, ObjectKind::DestinationRule, &destination_rule),
+                    );
+                    let found = match (route, rule) {
+                        (Ok(route), Ok(rule)) => Ok((route.map(Arc::new), rule.map(Arc::new))),
+                        (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
+                    };
+                    // The loop has ended where nobody receives.
+                    let _ = sender.send(Incoming::Looked { worker, cluster, found });
+                });
+            }
+            Effect::AskWriter { cluster, kind, object } => {
+                let Some(place) = self.view.places.get(&cluster) else { return };
+                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
+                self.in_flight += 1;
+                tokio::spawn(async move {
+                    let by = cluster::other_writer(&client, kind, &object).await.unwrap_or_else(|error| {
+                        tracing::warn!(cluster, "not known who writes: {error}");
+                        None
+                    });
+                    // The loop has ended where nobody receives.
+                    let _ = sender.send(Incoming::Writer { worker, cluster, kind, by });
+                });
+            }
+            Effect::WakeAt(at) => self.timers.set(key, at),
+            Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
+            Effect::Reason(reason) => {
+                self.ask_namespace(key, &reason);
+                // Their news says so once; the reason changes with each write of the other side.
+                let told = matches!(reason, Reason::DriftFight { .. } | Reason::WriteAltered { .. });
+                if reason.needs_a_person() && !told {
+                    tracing::warn!(route = %key, reason = reason.name(), "{reason}");
+                } else {
+                    tracing::debug!(route = %key, reason = reason.name(), "{reason}");
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self, key: &ObjectKey, cluster: &str, news: &News) {
+        let journal = self.workers.get(key).and_then(Worker::journal).map(|journal| &**journal);
+        announce::log(cluster, key, journal, news);
+        self.tally.news(cluster, news, journal);
+        if matches!(news, News::Transition(transition) if transition.what != What::Accepted)
+            && let Some(took) = self.on_their_way.arrived(key)
+        {
+            self.tally.took(Stage::CommitToLive, took);
+        }
+        let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
+        if let (Some(announcer), Some(uid), Some(event)) =
+            (self.announcers.get(cluster), uid, announce::event(cluster, news))
+        {
+            announcer.announce(Announcement { key: key.clone(), uid, ..event });
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What the running process knows, put together when somebody asks: standing still costs nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::{
+    cluster::{Announcer, Answer, Verb},
+    git::Operation,
+    istio::live_shares,
+    plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
+    rollout::{ClusterName, Journal, Owner, Phase, Reason},
+};
+
+use super::{Tally, Worker, engine::Engine, view::Place};
+
+/// A question for the present report.
+#[derive(Debug)]
+pub struct Ask {
+    /// Whether plans and tally are asked for; the rest costs next to nothing.
+    pub whole: bool,
+    /// Where the answer goes; whoever stopped waiting is not answered.
+    pub answer: oneshot::Sender<Report>,
+}
+
+/// Everything at one instant.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When, by the process's clock.
+    pub at: Timestamp,
+    /// Whether Git and every cluster have been read once.
+    pub ready: bool,
+    /// The plan repositories.
+    pub repositories: Vec<RepositoryReport>,
+    /// The clusters.
+    pub clusters: Vec<ClusterReport>,
+    /// Every plan that is in force, refused, removed but not let go, or live without a plan; by owner.
+    pub plans: Vec<PlanReport>,
+    /// What was counted since the start.
+    pub tally: Tally,
+}
+
+/// How one plan repository stands.
+#[derive(Clone, Debug)]
+pub struct RepositoryReport {
+    /// Its name in plan ids.
+    pub name: String,
+    /// The branch that is followed.
+    pub branch: String,
+    /// The accepted tip; none before the first.
+    pub revision: Option<Revision>,
+    /// The last good look; none before the first.
+    pub last_look: Option<Timestamp>,
+    /// Why the last look was not good.
+    pub error: Option<String>,
+    /// What is wrong with its plans at the accepted tip.
+    pub findings: Vec<Finding>,
+    /// How often each operation on it had each outcome.
+    pub requests: Vec<(Operation, &'static str, u64)>,
+}
+
+/// How one cluster stands.
+#[derive(Clone, Debug)]
+pub struct ClusterReport {
+    /// Its name.
+    pub name: ClusterName,
+    /// Whether its caches have been complete once.
+    pub synced: bool,
+    /// Why it is away; none while it answers.
+    pub away: Option<String>,
+    /// Requests so far.
+    pub requests: BTreeMap<(Verb, Answer), u64>,
+    /// Events that were never published.
+    pub events_dropped: u64,
+}
+
+/// How one plan stands.
+#[derive(Clone, Debug)]
+pub struct PlanReport {
+    /// `repository/namespace/name`; none where a journal that cannot be read hides it.
+    pub owner: Option<Owner>,
+    /// The VirtualService.
+    pub route: ObjectKey,
+    /// The plan in force, with the commit that gave it its digest; none where Git was not read or has none.
+    pub plan: Option<(Arc<Plan>, Revision)>,
+    /// Whether the tip holds a newer version that is refused.
+    pub newer_invalid: bool,
+    /// Why it stands where it stands; none before the first decision.
+    pub reason: Option<Reason>,
+    /// When it looks again by itself.
+    pub next: Option<Timestamp>,
+    /// What each cluster reached.
+    pub reached: BTreeMap<ClusterName, Reached>,
+}
+
+/// What one cluster reached.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// The position, as it was last seen.
+    pub position: Option<Arc<Position>>,
+    /// What callers get, as far as the route is of the plan's form.
+    pub live: Option<Traffic>,
+}
+
+/// What a journal says, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Position {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The plan in force.
+    pub plan: Arc<Plan>,
+    /// The commit that gave it its digest.
+    pub revision: Revision,
+    /// Where the walk stands.
+    pub phase: Phase,
+    /// The step that was entered, while walking: its name, and percent of the rising versions.
+    pub step: Option<(Option<String>, u8)>,
+    /// The versions of what was reached and of the plan in force.
+    pub versions: Box<[VersionName]>,
+    /// What was reached.
+    pub desired: Traffic,
+    /// Where a failure would lead; none where there is nothing to go back from.
+    pub way_back: Option<Traffic>,
+    /// When the present position was entered.
+    pub entered: Timestamp,
+    /// When the proxies had it.
+    pub converged: Option<Timestamp>,
+}
+
+impl Position {
+    /// What this journal says.
+    pub fn of(journal: &Journal) -> Self {
+        let step = match journal.phase {
+            Phase::Walking { weight } => {
+                let step = journal.plan.steps.iter().find(|step| step.weight == weight);
+                Some((step.and_then(|step| step.name.clone()), weight))
+            }
+            _ => None,
+        };
+        let routings = [&*journal.state.routing, &journal.plan.routing];
+        let versions: BTreeSet<&VersionName> =
+            routings.into_iter().flat_map(|routing| &routing.versions).map(|version| &version.name).collect();
+        Self {
+            versions: versions.into_iter().cloned().collect(),
+            owner: journal.owner.clone(),
+            plan: journal.plan.clone(),
+            revision: journal.revision.clone(),
+            phase: journal.phase.clone(),
+            step,
+            desired: journal.state.traffic.clone(),
+            way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
+            entered: journal.entered,
+            converged: journal.converged,
+        }
+    }
+}
+
+impl Reached {
+    /// What a journal and the VirtualService beside it say.
+    pub(super) fn of(journal: Option<&Arc<Journal>>, live: Option<&Value>) -> Self {
+        let shares = |journal: &Arc<Journal>| live_shares(live?, &journal.state.routing).traffic;
+        Self { position: journal.map(|journal| Arc::new(Position::of(journal))), live: journal.and_then(shares) }
+    }
+}
+
+impl Engine {
+    /// What is known at this instant; the cost of a whole one grows with the number of plans.
+    pub(super) fn report(&self, whole: bool) -> Report {
+        let mut plans: Vec<PlanReport> =
+            self.workers.iter().filter(|_| whole).map(|(route, worker)| self.plan_report(route, worker)).collect();
+        plans.extend(self.catalog.refused().filter(|_| whole).map(|key| self.refused_report(key)));
+        plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
+        let cluster = |(name, place): (&ClusterName, &Place)| ClusterReport {
+            name: name.clone(),
+            synced: self.synced.contains(name),
+            away: self.away.get(name).cloned(),
+            requests: place.cluster.requests(),
+            events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
+        };
+        let repository = RepositoryReport {
+            name: self.repository.clone(),
+            branch: self.branch.clone(),
+            revision: self.tip.clone(),
+            last_look: self.view.git.last_look,
+            error: self.git_error.clone(),
+            findings: self.catalog.findings().cloned().collect(),
+            requests: self.git_meter.requests(),
+        };
+        Report {
+            at: self.clock.now(),
+            ready: self.is_informed(),
+            repositories: vec![repository],
+            clusters: self.view.places.iter().map(cluster).collect(),
+            plans,
+            tally: if whole { self.tally.clone() } else { Tally::default() },
+        }
+    }
+
+    /// The report of a plan that is refused and has no worker.
+    pub(super) fn refused_report(&self, key: &PlanKey) -> PlanReport {
+        let error = self.catalog.findings_of(key).find(|finding| finding.severity == Severity::Error);
+        let why = error.map_or_else(String::new, |finding| format!("{}, {}", finding.code, finding.message));
+        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached { position: None, live: None });
+        PlanReport {
+            owner: Some(self.owner(key)),
+            route: ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() },
+            plan: None,
+            newer_invalid: false,
+            reason: Some(Reason::Refused { why }),
+            next: None,
+            reached: self.view.places.keys().map(nothing).collect(),
+        }
+    }
+
+    pub(super) fn plan_report(&self, route: &ObjectKey, worker: &Worker) -> PlanReport {
+        let entry = self.catalog.entry(route);
+        let living = entry.filter(|entry| entry.removed.is_none());
+        let reached: BTreeMap<ClusterName, Reached> =
+            worker.reached().map(|(cluster, reached)| (cluster.clone(), reached)).collect();
+        let journaled = || Some(reached.values().find_map(|reached| reached.position.as_ref())?.owner.clone());
+        PlanReport {
+            owner: entry.map(|entry| self.owner(&entry.plan.key)).or_else(journaled),
+            route: route.clone(),
+            plan: living.map(|entry| (entry.plan.clone(), entry.revision.clone())),
+            newer_invalid: living.is_some_and(|entry| entry.newer_invalid),
+            reason: worker.reason().cloned(),
+            next: worker.reason().and_then(Reason::until).or(worker.wake_at()),
+            reached,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! How plans, repositories and clusters stand, as the JSON that `status -o json` and `/status` share, and its schema.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    plan::{Finding, ObjectKey, Plan, Revision, Severity, Traffic},
+    rollout::{Owner, Reason},
+};
+
+use super::{ClusterReport, PlanReport, Position, Report, RepositoryReport};
+
+/// How one plan stands in one cluster.
+pub struct Standing<'a> {
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The plan; none where a journal that cannot be read hides it.
+    pub owner: Option<&'a Owner>,
+    /// The VirtualService.
+    pub route: &'a ObjectKey,
+    /// The plan as Git has it, where Git was read: what is shown while there is no journal.
+    pub plan: Option<(&'a Plan, &'a Revision)>,
+    /// What was reached.
+    pub position: Option<&'a Position>,
+    /// What callers get.
+    pub live: Option<&'a Traffic>,
+    /// Why it stands there; none before the first decision.
+    pub reason: Option<&'a Reason>,
+    /// When it moves next.
+    pub next: Option<Timestamp>,
+}
+
+impl Standing<'_> {
+    /// One word on where the walk stands.
+    pub fn phase(&self) -> &'static str {
+        self.position.map_or(UNKNOWN, |position| position.phase.name())
+    }
+
+    /// Name and weight of the step that was entered, while walking.
+    pub fn step(&self) -> Option<(Option<&str>, u8)> {
+        let (name, weight) = self.position?.step.as_ref()?;
+        Some((name.as_deref(), *weight))
+    }
+
+    /// As an item of `plans`.
+    pub fn json(&self) -> Value {
+        let (position, plan) = (self.position, self.plan);
+        let key = self.owner.map(|owner| &owner.plan);
+        let reason = |reason: &Reason| json!({"name": reason.name(), "message": reason.to_string(), "needsAPerson": reason.needs_a_person()});
+        json!({
+            "cluster": self.cluster,
+            "namespace": key.map_or(&self.route.namespace, |key| &key.namespace),
+            "name": key.map_or(&self.route.name, |key| &key.name),
+            "repository": self.owner.map(|owner| &owner.repository),
+            "virtualService": self.route.to_string(),
+            "phase": self.phase(),
+            "step": self.step().map(|(name, weight)| json!({"name": name, "weight": weight})),
+            "target": position.map(|position| &position.plan.traffic).or(plan.map(|(plan, _)| &plan.traffic)),
+            "desired": position.map(|position| &position.desired),
+            "live": self.live,
+            "revision": position.map(|position| &position.revision).or(plan.map(|(_, revision)| revision)),
+            "reason": self.reason.map(reason),
+            "next": self.next,
+            "entered": position.map(|position| position.entered),
+            "converged": position.and_then(|position| position.converged),
+        })
+    }
+}
+
+/// The phase where no journal can be read.
+const UNKNOWN: &str = "Unknown";
+
+impl PlanReport {
+    /// How it stands in each cluster.
+    pub fn standings(&self) -> impl Iterator<Item = Standing<'_>> {
+        self.reached.iter().map(|(cluster, reached)| Standing {
+            cluster,
+            owner: self.owner.as_ref(),
+            route: &self.route,
+            plan: self.plan.as_ref().map(|(plan, revision)| (&**plan, revision)),
+            position: reached.position.as_deref(),
+            live: reached.live.as_ref(),
+            reason: self.reason.as_ref(),
+            next: self.next,
+        })
+    }
+}
+
+impl RepositoryReport {
+    /// As an item of `repositories`.
+    pub fn json(&self) -> Value {
+        let finding = |finding: &Finding| {
+            json!({
+                "code": finding.code,
+                "severity": severity(finding.severity),
+                "file": finding.place.as_ref().map(|place| &place.file),
+                "message": finding.message,
+            })
+        };
+        json!({
+            "name": self.name,
+            "branch": self.branch,
+            "revision": self.revision,
+            "lastLook": self.last_look,
+            "error": self.error,
+            "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The severity as a word.
+pub const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+impl ClusterReport {
+    /// As an item of `clusters`.
+    pub fn json(&self) -> Value {
+        json!({"name": self.name, "synced": self.synced, "away": self.away})
+    }
+}
+
+impl Report {
+    /// The document of `/status`.
+    pub fn json(&self) -> Value {
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "at": self.at,
+            "ready": self.ready,
+            "repositories": self.repositories.iter().map(RepositoryReport::json).collect::<Vec<_>>(),
+            "clusters": self.clusters.iter().map(ClusterReport::json).collect::<Vec<_>>(),
+            "plans": self.plans.iter().flat_map(PlanReport::standings).map(|plan| plan.json()).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The document of `tidegate status -o json`, read from one cluster alone: items of `plans` and of `repositories`.
+pub fn status_list(cluster: &str, plans: Vec<Value>, repositories: Vec<Value>) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "cluster": cluster,
+        "plans": plans,
+        "repositories": repositories,
+    })
+}
+
+const API_VERSION: &str = "tidegate.dev/v1alpha1";
+const KIND: &str = "StatusList";
+
+/// The JSON Schema of both documents.
+pub fn status_schema() -> Value {
+    let document = json!({
+        "apiVersion": {"const": API_VERSION},
+        "kind": {"const": KIND},
+        "cluster": {"type": "string", "description": "the cluster that was read; `status` alone"},
+        "at": {"type": "string", "format": "date-time", "description": "when; `/status` alone"},
+        "ready": {"type": "boolean", "description": "whether Git and every cluster were read; `/status` alone"},
+        "repositories": {"type": "array", "items": repository_schema()},
+        "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status` alone"},
+        "plans": {"type": "array", "items": plan_schema(), "description": "one item per plan and cluster"},
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tidegate status -o json, and /status of tidegate run",
+        "type": "object",
+        "required": ["apiVersion", "kind", "plans"],
+        "properties": document,
+    })
+}
+
+fn nullable(kind: &str) -> Value {
+    json!({"type": [kind, "null"]})
+}
+
+const REVISION: &str = "^.+@sha1:[0-9a-f]{40}$";
+
+fn revision_schema() -> Value {
+    json!({"type": ["string", "null"], "pattern": REVISION})
+}
+
+/// An object of which every property is always there.
+fn whole(properties: Value) -> Value {
+    let required: Vec<String> = properties.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn plan_schema() -> Value {
+    let traffic = json!({
+        "type": ["object", "null"],
+        "description": "percent of all requests per version; versions without traffic are left out",
+        "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 100},
+    });
+    whole(json!({
+        "cluster": {"type": "string", "description": "the cluster's name"},
+        "namespace": {"type": "string", "description": "namespace of the plan"},
+        "name": {"type": "string", "description": "name of the plan"},
+        "repository": nullable("string"),
+        "virtualService": {"type": "string", "description": "namespace/name of the object that carries weights and journal"},
+        "phase": {"enum": ["Starting", "Walking", "Target", "Settled", "WentBack", "Released", UNKNOWN]},
+        "step": {
+            "type": ["object", "null"],
+            "properties": {"name": nullable("string"), "weight": {"type": "integer"}},
+            "required": ["name", "weight"],
+            "description": "the step that was entered, while walking",
+        },
+        "target": traffic.clone(),
+        "desired": traffic.clone(),
+        "live": traffic,
+        "revision": revision_schema(),
+        "reason": {
+            "type": ["object", "null"],
+            "properties": {
+                "name": {"type": "string"},
+                "message": {"type": "string"},
+                "needsAPerson": {"type": "boolean", "description": "whether it goes on only once somebody does something"},
+            },
+            "required": ["name", "message", "needsAPerson"],
+            "description": "null before the first decision",
+        },
+        "next": {"type": ["string", "null"], "format": "date-time", "description": "when it moves next, where that is known"},
+        "entered": {"type": ["string", "null"], "format": "date-time"},
+        "converged": {"type": ["string", "null"], "format": "date-time"},
+    }))
+}
+
+fn repository_schema() -> Value {
+    let finding = whole(json!({
+        "code": {"type": "string"},
+        "severity": {"enum": ["error", "warning"]},
+        "file": nullable("string"),
+        "message": {"type": "string"},
+    }));
+    whole(json!({
+        "name": {"type": "string", "description": "the repository's name in plan ids"},
+        "branch": {"type": "string"},
+        "revision": {"type": ["string", "null"], "pattern": REVISION, "description": "the accepted tip; a cluster does not tell"},
+        "lastLook": {"type": ["string", "null"], "format": "date-time", "description": "the last good look"},
+        "error": {"type": ["string", "null"], "description": "why the last look was not good"},
+        "findings": {"type": "array", "items": finding, "description": "what is wrong with the plans at the tip"},
+    }))
+}
+
+fn cluster_schema() -> Value {
+    whole(json!({
+        "name": {"type": "string"},
+        "synced": {"type": "boolean", "description": "whether its objects have been read"},
+        "away": {"type": ["string", "null"], "description": "why it is away; null while it answers"},
+    }))
+}

@@ -1,0 +1,34 @@
+//! When the proxies are taken to have what is applied: a stated wait after the live objects were seen to carry it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    istio::{self, Marks},
+    plan::Version,
+};
+
+use super::{ClusterView, Journal, World};
+
+/// When the live objects were last seen to change their spec, plus the stated wait; none while a write of the present
+/// state is still to come.
+pub(super) fn one(world: &World, journal: &Journal, view: &ClusterView, kept: &[Version]) -> Option<Timestamp> {
+    let state = &journal.state;
+    let live = view.virtual_service.as_deref()?;
+    let drift = istio::drift(live, &state.routing, &state.traffic);
+    let rule = view.destination_rule.as_deref();
+    let owned = istio::Owned { traffic_policy: journal.owns_traffic_policy, ..istio::Owned::default() };
+    let stands = istio::destinations_edit(rule, &state.routing, kept, &owned, &Marks::default()).is_none();
+    if drift.spec_differs || drift.weights_differ || view.away_since.is_some() || !stands {
+        return None;
+    }
+    let seen = view.spec_seen?;
+    let seen = view.subsets_seen.map_or(seen, |subsets| seen.max(subsets));
+    seen.checked_add(SignedDuration::from_millis(world.settings.convergence_wait_ms)).ok()
+}
+
+/// When every cluster has the present state.
+pub(super) fn all(world: &World, journal: &Journal) -> Option<Timestamp> {
+    let kept = journal.kept_subsets();
+    let views = world.clusters.values();
+    views.map(|view| one(world, journal, view, &kept)).collect::<Option<Vec<_>>>()?.into_iter().max()
+}
