@@ -63,7 +63,7 @@ impl Diff {
         let now = Timestamp::now();
         let owner = |entry: &Entry| Owner { repository: name.clone(), plan: entry.plan.key.clone() };
         let living: HashSet<String> = catalog.entries().map(|(_, entry)| owner(entry).to_string()).collect();
-        let still = Still::new(&snapshot, living, cluster.clock_offset_ms().map(|ahead| -ahead), now);
+        let still = Still::new(cluster.name(), &snapshot, living, cluster.clock_offset_ms().map(|ahead| -ahead), now);
         let gone =
             still.routes().filter(|(key, _, of)| of.starts_with(&format!("{name}/")) && catalog.entry(key).is_none());
         let gone: BTreeSet<ObjectKey> = gone.map(|(key, ..)| key.clone()).collect();

@@ -87,7 +87,7 @@ impl Picture {
         let resources = if let Published::Done(resources) = resources { resources } else { Vec::new() };
         let now = Timestamp::now();
         let offset = cluster.clock_offset_ms().map(|ahead| -ahead);
-        let still = Still::new(&snapshot, HashSet::new(), offset, now);
+        let still = Still::new(cluster.name(), &snapshot, HashSet::new(), offset, now);
         let mut known = HashSet::new();
         let mut repositories = BTreeMap::new();
         let mut items = Vec::new();

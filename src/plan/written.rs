@@ -136,9 +136,14 @@ spec:
     fn what_is_written_reads_as_the_same_plan() {
         let least = "apiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\nmetadata: {name: a}\nspec: {service: a, versions: \
                      {v1: {labels: {v: '1'}}}, traffic: {v1: 100}}";
-        let shown = ["bookinfo", "helloworld", "kubeflow", "myservice", "website"];
-        let shown = shown.map(|name| std::fs::read_to_string(format!("plans/{name}.yaml")).unwrap());
-        for text in shown.iter().map(String::as_str).chain([FULL, least]) {
+        let shown = [
+            include_str!("../../plans/bookinfo.yaml"),
+            include_str!("../../plans/helloworld.yaml"),
+            include_str!("../../plans/kubeflow.yaml"),
+            include_str!("../../plans/myservice.yaml"),
+            include_str!("../../plans/website.yaml"),
+        ];
+        for text in shown.into_iter().chain([FULL, least]) {
             let plan = plan(text);
             let metadata = json!({"name": plan.key.name, "namespace": plan.key.namespace});
             let document = json!({"apiVersion": fields::API_VERSION, "kind": fields::KIND, "metadata": metadata,

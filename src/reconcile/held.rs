@@ -50,7 +50,8 @@ pub(super) struct Held {
     looking: bool,
     asking: Option<ObjectKind>,
     pub(super) fights: Fights,
-    altered: Option<(Altered, u32)>,
+    /// The last answer that was another object than was written, and how many there were in a row.
+    altered: Option<Box<(Altered, u32)>>,
     attempts: u32,
     stale: u32,
     pub(super) standing: Option<Arc<Journal>>,
@@ -280,7 +281,7 @@ impl Held {
                     Some(at) => news.extend(self.altered(kind, at, now)),
                     None => {
                         self.attempts = 0;
-                        self.altered = self.altered.take().filter(|(altered, _)| altered.kind != kind);
+                        self.altered = self.altered.take().filter(|last| last.0.kind != kind);
                         if sent.corrects {
                             let (in_fight, begins) = self.fights.corrected(kind, now);
                             if news.is_empty() {
@@ -316,10 +317,10 @@ impl Held {
     fn altered(&mut self, kind: ObjectKind, at: String, now: Timestamp) -> Option<News> {
         let until = self.pause(now);
         self.look_due = Some(until);
-        let same = self.altered.as_ref().filter(|(altered, _)| altered.kind == kind && altered.at == at);
-        let times = same.map_or(0, |(_, times)| *times).saturating_add(1);
+        let same = self.altered.as_ref().filter(|last| last.0.kind == kind && last.0.at == at);
+        let times = same.map_or(0, |last| last.1).saturating_add(1);
         let altered = Altered { kind, at, until };
-        self.altered = Some((altered.clone(), times));
+        self.altered = Some(Box::new((altered.clone(), times)));
         (times == ALTERED_TOLD).then_some(News::WriteAltered(altered))
     }
 
@@ -381,11 +382,7 @@ impl Held {
             subsets_seen: self.subsets_seen,
             rejected: self.refused.as_ref().map(|refused| refused.message.clone()),
             forbidden: self.refused.as_ref().is_some_and(|refused| refused.forbidden),
-            altered: self
-                .altered
-                .as_ref()
-                .filter(|(_, times)| *times >= ALTERED_TOLD)
-                .map(|(altered, _)| altered.clone()),
+            altered: self.altered.as_ref().filter(|last| last.1 >= ALTERED_TOLD).map(|last| last.0.clone()),
             ..ClusterView::empty()
         }
     }

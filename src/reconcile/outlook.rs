@@ -16,6 +16,7 @@ use super::{Live, Sight, claims::Claims, worker::Worker};
 
 /// A cluster that stands still.
 pub struct Still<'a> {
+    cluster: String,
     snapshot: &'a Snapshot,
     claims: Claims,
     git: GitSight,
@@ -24,8 +25,14 @@ pub struct Still<'a> {
 }
 
 impl<'a> Still<'a> {
-    /// The cluster as the snapshot shows it, with Git seen just now and these plans living.
-    pub fn new(snapshot: &'a Snapshot, living: HashSet<String>, clock_offset_ms: Option<i64>, now: Timestamp) -> Self {
+    /// The cluster of that name as the snapshot shows it, with Git seen just now and these plans living.
+    pub fn new(
+        cluster: &str,
+        snapshot: &'a Snapshot,
+        living: HashSet<String>,
+        clock_offset_ms: Option<i64>,
+        now: Timestamp,
+    ) -> Self {
         let mut claims = Claims::default();
         for ((kind, key), live) in &snapshot.objects {
             if *kind == ObjectKind::VirtualService {
@@ -33,7 +40,7 @@ impl<'a> Still<'a> {
             }
         }
         let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
-        Self { snapshot, claims, git, living, clock_offset_ms }
+        Self { cluster: cluster.to_owned(), snapshot, claims, git, living, clock_offset_ms }
     }
 
     /// The VirtualServices that tidegate manages, with the owner that each names.
@@ -52,7 +59,7 @@ impl<'a> Still<'a> {
     /// What a worker of this route would decide. Without `wanted` the plan in force is taken from the journal, and so is
     /// the convergence wait of whoever wrote it.
     pub fn outlook(&self, key: &ObjectKey, wanted: Option<Wanted>, now: Timestamp) -> Decision {
-        let cluster = "here".to_owned();
+        let cluster = self.cluster.clone();
         let route = self.object(ObjectKind::VirtualService, key);
         let journal = route.as_deref().and_then(Journal::on).and_then(Result::ok);
         let wanted = wanted.or_else(|| journal.as_ref().map(in_force)).unwrap_or(Wanted::Unknown);

@@ -14,7 +14,7 @@ use crate::{
     git::Operation,
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
-    rollout::{ClusterName, Journal, Owner, Phase, Reason},
+    rollout::{ClusterName, Fight, Journal, Owner, Phase, Reason},
 };
 
 use super::{Tally, Worker, engine::Engine, view::Place};
@@ -105,6 +105,8 @@ pub struct Reached {
     pub position: Option<Arc<Position>>,
     /// What callers get, as far as the route is of the plan's form.
     pub live: Option<Traffic>,
+    /// A fight over one of its objects.
+    pub fight: Option<Box<Fight>>,
 }
 
 /// What a journal says, for people.
@@ -164,7 +166,11 @@ impl Reached {
     /// What a journal and the VirtualService beside it say.
     pub(super) fn of(journal: Option<&Arc<Journal>>, live: Option<&Value>) -> Self {
         let shares = |journal: &Arc<Journal>| live_shares(live?, &journal.state.routing).traffic;
-        Self { position: journal.map(|journal| Arc::new(Position::of(journal))), live: journal.and_then(shares) }
+        Self {
+            position: journal.map(|journal| Arc::new(Position::of(journal))),
+            live: journal.and_then(shares),
+            fight: None,
+        }
     }
 }
 
@@ -205,7 +211,7 @@ impl Engine {
     pub(super) fn refused_report(&self, key: &PlanKey) -> PlanReport {
         let error = self.catalog.findings_of(key).find(|finding| finding.severity == Severity::Error);
         let why = error.map_or_else(String::new, |finding| format!("{}, {}", finding.code, finding.message));
-        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached { position: None, live: None });
+        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached::default());
         PlanReport {
             owner: Some(self.owner(key)),
             route: ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() },
@@ -220,8 +226,12 @@ impl Engine {
     pub(super) fn plan_report(&self, route: &ObjectKey, worker: &Worker) -> PlanReport {
         let entry = self.catalog.entry(route);
         let living = entry.filter(|entry| entry.removed.is_none());
-        let reached: BTreeMap<ClusterName, Reached> =
-            worker.reached().map(|(cluster, reached)| (cluster.clone(), reached)).collect();
+        let reached: BTreeMap<ClusterName, Reached> = worker
+            .reached()
+            .map(|(cluster, reached)| {
+                (cluster.clone(), Reached { fight: worker.fight(cluster).map(Box::new), ..reached })
+            })
+            .collect();
         let journaled = || Some(reached.values().find_map(|reached| reached.position.as_ref())?.owner.clone());
         PlanReport {
             owner: entry.map(|entry| self.owner(&entry.plan.key)).or_else(journaled),

@@ -211,6 +211,12 @@ impl Worker {
         })
     }
 
+    /// The fight over an object of a cluster.
+    pub fn fight(&self, cluster: &str) -> Option<Fight> {
+        let rule = self.destination_rule();
+        self.clusters.get(cluster)?.fights.fight(|kind| object(kind, &self.key, &rule))
+    }
+
     /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
     pub fn is_busy(&self) -> bool {
         self.waits_for_proxies || self.clusters.values().any(Held::is_busy)

@@ -173,8 +173,8 @@ impl<'a> Draft<'a> {
     fn disturbed(&mut self) -> Option<Reason> {
         for (name, view) in &self.world.clusters {
             if let Some(fight) = &view.fight {
-                let (cluster, fight) = (name.clone(), fight.clone());
                 self.wake(fight.until);
+                let (cluster, fight) = (name.clone(), Box::new(fight.clone()));
                 return Some(Reason::DriftFight { cluster, fight });
             }
         }

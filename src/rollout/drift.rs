@@ -85,7 +85,7 @@ pub(super) fn left(
     }
     let cluster = name.clone();
     Some(match fight {
-        Some(fight) => Reason::DriftFight { cluster, fight: fight.clone() },
+        Some(fight) => Reason::DriftFight { cluster, fight: Box::new(fight.clone()) },
         None => Reason::Drift { cluster, kind },
     })
 }
@@ -97,7 +97,10 @@ pub(super) fn disturbance(world: &World, reason: Reason) -> Reason {
     }
     let found = world.clusters.iter().find_map(|(name, view)| {
         let cluster = name.clone();
-        let fight = view.fight.as_ref().map(|fight| Reason::DriftFight { cluster: name.clone(), fight: fight.clone() });
+        let fight = view
+            .fight
+            .as_ref()
+            .map(|fight| Reason::DriftFight { cluster: name.clone(), fight: Box::new(fight.clone()) });
         let Altered { kind, at, until } = match &view.altered {
             Some(altered) if fight.is_none() => altered.clone(),
             _ => return fight,

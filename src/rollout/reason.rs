@@ -169,7 +169,7 @@ pub enum Reason {
         /// Where.
         cluster: ClusterName,
         /// Over what, with whom, and until when.
-        fight: Fight,
+        fight: Box<Fight>,
     },
     /// The API server stores something else than was written, again and again.
     WriteAltered {

@@ -59,7 +59,7 @@ fn of_cluster(cluster: &ClusterView) -> Sight {
         }
         Some(Err(error)) => error.to_string(),
         // Somebody made it anew: what this process remembers is of another object.
-        None if !is_marked(live) && !(cluster.was_ours && cluster.memory.is_some()) => {
+        None if !(is_marked(live) || cluster.was_ours && cluster.memory.is_some()) => {
             return Sight::Unlabelled(live.clone());
         }
         None => "the annotation tidegate.dev/journal is missing".to_owned(),

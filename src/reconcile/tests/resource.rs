@@ -18,7 +18,7 @@ use crate::{
 fn report(reason: Reason) -> PlanReport {
     let key = PlanKey { namespace: "shop".into(), name: "web".into() };
     let revision = Revision { branch: "main".into(), commit: "0".repeat(40) };
-    let reached = BTreeMap::from([("east".to_owned(), Reached { position: None, live: None })]);
+    let reached = BTreeMap::from([("east".to_owned(), Reached::default())]);
     PlanReport {
         owner: Some(Owner { repository: "plans".into(), plan: key }),
         route: ObjectKey { namespace: "shop".into(), name: "web".into() },
@@ -87,7 +87,7 @@ fn words_of_others_are_cleaned_and_findings_are_few() {
 #[test]
 fn clusters_that_differ_are_told_apart() {
     let mut report = report(Reason::Hold { until: Timestamp::UNIX_EPOCH });
-    let live = |text: &str| Reached { position: None, live: Some(draft::traffic(text)) };
+    let live = |text: &str| Reached { live: Some(draft::traffic(text)), ..Reached::default() };
     report.reached = BTreeMap::from([("east".to_owned(), live("v1=90 v2=10")), ("west".to_owned(), live("v1=100"))]);
     assert_eq!(shows(&report).status["shown"]["live"], "east: v1=90 v2=10; west: v1=100");
 }
