@@ -6,7 +6,6 @@ use crate::{
     cluster::Answer,
     plan::{Traffic, VersionName},
     reconcile::{PlanReport, Position, severity},
-    rollout::Reason,
 };
 
 use super::page::{Scrape, Sink};
