@@ -4,9 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use tidegate::rollout::Journal;
 
-use crate::kubernetes::{Endpoint, api, delete, endpoint_slice, service, virtual_service, weights};
+use crate::SOON;
+use crate::kubernetes::{Endpoint, api, delete, endpoint_slice, eventually, service, virtual_service, weights};
 use crate::world::World;
 
 /// What is played.
@@ -26,7 +29,7 @@ impl Story {
 
     pub fn stages(self) -> usize {
         match self {
-            Self::Walk => 3,
+            Self::Walk => 4,
             Self::Mirror => 4,
         }
     }
@@ -51,6 +54,12 @@ impl Story {
             (Self::Walk, 1) => {
                 let web = ("plans/web.yaml", plan("web", THREE, "{v2: 100}"));
                 world.commit("Walk", &[web, ("plans/old.yaml", plan("old", TWO, "{v1: 100}")), plain(2)]);
+            }
+            (Self::Walk, 2) => {
+                // Repeats of one Event are counted in it.
+                for _ in 0..2 {
+                    change_by_hand(world).await;
+                }
             }
             (Self::Walk, _) => drop(world.repository.remove("Remove old", &["plans/old.yaml"])),
             (Self::Mirror, 0) => {}
@@ -135,6 +144,18 @@ fn plain(stage: u8) -> (&'static str, String) {
 const TWO: &str = "{v1: {labels: {version: v1}}, v2: {labels: {version: v2}}}";
 const THREE: &str = "{v1: {labels: {version: v1}}, v2: {labels: {version: v2}}, v3: {labels: {version: v3}}}";
 
+/// Takes all traffic away from v2 where it has walked there, and waits until it is back.
+async fn change_by_hand(world: &World) {
+    let moved = || async { world.live().await == [("v2".to_owned(), 100)] };
+    if moved().await {
+        let route = json!([{"destination": {"host": "web", "subset": "v1"}, "weight": 100}]);
+        let patch = Patch::Merge(json!({"spec": {"http": [{"route": route}]}}));
+        let routes = api(&world.client, &world.namespace, NETWORKING, "VirtualService");
+        routes.patch("web", &PatchParams::default(), &patch).await.unwrap();
+        eventually("the change is put back", SOON, moved).await;
+    }
+}
+
 async fn walk_facts(world: &World) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
     let mut note = |holds: bool, fact: String| holds.then(|| facts.insert(fact));
@@ -145,7 +166,10 @@ async fn walk_facts(world: &World) -> BTreeSet<String> {
         note(route.is_some(), format!("{name} has a VirtualService"));
         note(rule.is_some(), format!("{name} has a DestinationRule"));
         if name == "web" {
-            note(route.is_some_and(|route| weights(&route) == [("v2".to_owned(), 100)]), "web has moved".to_owned());
+            // Settled, too: what is lowered before that is a stop.
+            let settled = |route: &Value| Journal::on(route).is_some_and(|read| read.unwrap().is_settled());
+            let moved = |route: &Value| weights(route) == [("v2".to_owned(), 100)] && settled(route);
+            note(route.is_some_and(|route| moved(&route)), "web has moved".to_owned());
             let subsets = rule.map(|rule| rule.data["spec"]["subsets"].clone()).unwrap_or_default();
             let third = subsets.as_array().is_some_and(|subsets| subsets.iter().any(|subset| subset["name"] == "v3"));
             note(third, "web has a new subset".to_owned());
@@ -183,10 +207,13 @@ fn walk_whole(stage: usize) -> BTreeSet<String> {
     facts.extend(PLAIN.iter().map(|(_, kind, ..)| format!("the {kind} is there")));
     if stage > 0 {
         facts.extend(PLAIN.iter().map(|(_, kind, ..)| format!("the {kind} has changed")));
-        let more = ["web has moved", "web has a new subset", "an Event tells of a step", "Events are counted"];
+        let more = ["web has moved", "web has a new subset", "an Event tells of a step"];
         facts.extend(more.map(str::to_owned));
     }
-    if stage == 1 {
+    if stage > 1 {
+        facts.push("Events are counted".to_owned());
+    }
+    if [1, 2].contains(&stage) {
         facts.extend(["old has a VirtualService".to_owned(), "old has a DestinationRule".to_owned()]);
     }
     facts.into_iter().collect()
