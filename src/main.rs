@@ -12,11 +12,6 @@ const LIBGIT2_MIN: (u32, u32, u32) = (1, 9, 7);
 /// The largest object that a pack from the network may hold: a few bytes can claim any size.
 const OBJECT_BYTES_MAX: usize = 256 << 20;
 
-/// The system's allocator keeps what a burst of commits once needed: short-lived large pieces, such as the state of a
-/// compressor, leave holes that small lasting ones break up. This one gives it back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Secrets pass through this process; a core file would keep them.
     let none = Rlimit { current: Some(0), maximum: Some(0) };

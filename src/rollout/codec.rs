@@ -1,13 +1,14 @@
 //! The journal's written form: JSON in an annotation, with the plan and all routings in one compressed part.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
+    io::Read as _,
     sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -232,11 +233,26 @@ fn broken(error: impl std::fmt::Display) -> JournalError {
     JournalError::Broken(error.to_string())
 }
 
+thread_local! {
+    /// Kept, for it is 300 KiB: taken and given back for each journal, it would leave holes of that size between small
+    /// lasting pieces, and the process would grow by one for each plan.
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
+}
+
 fn pack(packed: &Packed) -> Result<String, JournalError> {
     let json = serde_json::to_vec(packed).map_err(broken)?;
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&json).map_err(broken)?;
-    Ok(STANDARD.encode(encoder.finish().map_err(broken)?))
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        let mut bytes = Vec::with_capacity(json.len() / 2 + 64);
+        loop {
+            let read = usize::try_from(compress.total_in()).map_err(broken)?;
+            let rest = json.get(read..).unwrap_or_default();
+            match compress.compress_vec(rest, &mut bytes, FlushCompress::Finish).map_err(broken)? {
+                Status::StreamEnd => return Ok(STANDARD.encode(&bytes)),
+                Status::Ok | Status::BufError => bytes.reserve(bytes.capacity()),
+            }
+        }
+    })
 }
 
 fn unpack(text: &str) -> Result<Packed, JournalError> {
