@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ObjectSpec, Plan, Version};
+use super::{DriftPolicy, ObjectSpec, Plan, Version};
 
 impl Plan {
     /// The `spec` that reads as this plan: what is left out in the document stands here as what it means.
@@ -57,6 +57,13 @@ impl Plan {
             "destinationRule": written_object(&routing.destination_rule),
         });
         put("objects", objects);
+        put(
+            "driftPolicy",
+            json!(match self.drift {
+                DriftPolicy::Correct => "correct",
+                DriftPolicy::Warn => "warn",
+            }),
+        );
         let flags = [
             ("takeOwnership", self.take_ownership),
             ("prune", self.prune),
@@ -117,6 +124,7 @@ spec:
   steps: [{name: first, weight: 5, hold: 10m}, {weight: 25, hold: 1h30m}]
   settle: {hold: 2h}
   objects: {virtualService: {name: web-vs, exportTo: ["."]}, destinationRule: {name: web-dr}}
+  driftPolicy: warn
   takeOwnership: true
   prune: true
   pause: true

@@ -100,7 +100,7 @@ impl<'a> Session<'a> {
         options.remote_callbacks(self.callbacks());
         options.download_tags(AutotagOption::None).follow_redirects(RemoteRedirect::None);
         if let Err(error) = connection.remote().download(&[reference], Some(&mut options)) {
-            return self.fetch_failed(repository, &error);
+            return self.fetch_failed(&error);
         }
         let much = connection.remote().stats().received_bytes() > MUCH_BYTES;
         let stands = self.look.stands.as_deref().and_then(|id| Oid::from_str(id).ok());
@@ -111,16 +111,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells a mirror that cannot be read from everything else.
-    fn fetch_failed(&self, repository: &Repository, error: &git2::Error) -> Answer {
+    /// Tells a mirror that cannot be read from everything else, above all from nonsense that the server sent.
+    fn fetch_failed(&self, error: &git2::Error) -> Answer {
         let fault = self.fault(error);
-        let lost = self.look.stands.as_deref().is_some_and(|id| {
-            let commit = Oid::from_str(id).and_then(|id| repository.find_commit(id));
-            commit.is_err()
-        });
-        let unreadable = matches!(error.class(), ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Object);
+        // Opened anew: what was read before may still be remembered.
+        let reads = |id: &str| {
+            let mirror = Repository::open_bare(&self.look.mirror)?;
+            mirror.find_commit(Oid::from_str(id)?)?.tree().map(drop)
+        };
+        let lost = self.look.stands.as_deref().is_some_and(|id| reads(id).is_err());
         match fault {
-            Fault::Disk { words } | Fault::Garbled { words } if lost || unreadable => Answer::Broken(words),
+            Fault::Disk { words } | Fault::Garbled { words } if lost || error.class() == ErrorClass::Odb => {
+                Answer::Broken(words)
+            }
             fault => Answer::Failed(fault),
         }
     }
