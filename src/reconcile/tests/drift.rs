@@ -336,7 +336,8 @@ proptest! {
         sim.push(if warn { warning() } else { to_v2() }).pass("1m");
         for hand in &hands {
             if !sim.api.objects.contains_key(&ROUTE) || !sim.api.objects.contains_key(&RULE) {
-                sim.pass("10s");
+                // Routes wait for the proxies to have the subsets that come back before them.
+                sim.pass("13s");
             }
             match hand {
                 Hand::Slower => sim.edit(ROUTE, slower),
@@ -351,7 +352,7 @@ proptest! {
                 prop_assert!(sim.wake_at.is_some_and(|at| at <= until), "law 13: {reason} but wakes at {:?}", sim.wake_at);
             }
             let mut later = sim.clone();
-            later.pass("12s");
+            later.pass("13s");
             prop_assert!(!later.exposes(), "{} by {reason}", later.weights());
         }
         sim.pass("1h");

@@ -240,7 +240,9 @@ impl Sim {
     /// Whether what is live exposes callers, by the journal that this process knows.
     pub(super) fn exposes(&self) -> bool {
         let live = |kind| self.api.objects.get(&kind).map(|object| &**object);
-        let journal = self.worker.journal().expect("a journal");
+        let mut worker = self.worker.clone();
+        worker.get_up();
+        let journal = worker.journal().expect("a journal");
         rollout::exposes(journal, live(ObjectKind::VirtualService), live(ObjectKind::DestinationRule))
     }
 
