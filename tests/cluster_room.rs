@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controlplane::ControlPlane;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kubernetes::{api, create, eventually, namespace, virtual_service, weights};
 use serde_json::{Value, json};
 use stub::Stub;
 use tidegate::cluster::{
     Access, Announcement, Announcer, Answer, Applied, CapabilityError, Cluster, IstioVersion, LookError, Outcome, Verb,
-    apply, istio_version, look, write,
+    apply, istio_version, look, other_writer, write,
 };
 use tidegate::istio::{Change, Edit, ObjectKind};
 use tidegate::plan::ObjectKey;
@@ -227,6 +227,29 @@ async fn a_refused_request_is_a_rejection_and_a_refused_look_is_forbidden() {
     let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
     let looked = look(&cluster, ObjectKind::VirtualService, &key).await;
     assert!(matches!(looked, Err(LookError::Forbidden { .. })), "{looked:?}");
+    let asked = other_writer(&cluster, ObjectKind::VirtualService, &key).await;
+    assert!(matches!(asked, Err(LookError::Forbidden { .. })), "{asked:?}");
+}
+
+#[tokio::test]
+async fn the_last_other_writer_is_known_until_its_change_is_put_back() {
+    let cluster = cluster().await;
+    let namespace = namespace(cluster.client(), "writer").await;
+    let key = ObjectKey { namespace: namespace.clone(), name: "web".into() };
+    let asked = async || other_writer(&cluster, ObjectKind::VirtualService, &key).await.unwrap();
+    assert_eq!(asked().await, None, "nobody writes what is not there");
+    let live = created(&cluster, &namespace).await;
+    assert_eq!(asked().await, None, "tidegate is no other");
+    let services = api(cluster.client(), &namespace, "networking.istio.io/v1", "VirtualService");
+    let mut theirs = object(&namespace, 50);
+    theirs["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    let params = PostParams { field_manager: Some("eve".into()), ..PostParams::default() };
+    let theirs = services.replace("web", &params, &serde_json::from_value(theirs).unwrap()).await.unwrap();
+    let writer = asked().await.unwrap();
+    assert_eq!((writer.manager.as_str(), writer.operation.as_str()), ("eve", "Update"));
+    assert!(writer.at.is_some());
+    applied(write(&cluster, &raise(&serde_json::to_value(theirs).unwrap(), json!(0)), false).await);
+    assert_eq!(asked().await, None, "the list is one value, and now tidegate's");
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ mod demo;
 mod diff;
 mod git_access;
 mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod picture;
 mod run;
 mod schema;

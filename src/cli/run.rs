@@ -59,6 +59,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         log::start(&self.log_format);
+        #[cfg(feature = "otlp")]
+        let exporting = super::otlp::start()?;
         let mut source = self.repository.source(self.interval)?;
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
@@ -94,6 +96,10 @@ impl Run {
         let ending = reconcile::run(options, asked_to_end()).await?;
         if let Some(server) = server {
             server.stop().await;
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(exporting) = exporting {
+            exporting.stop().await;
         }
         if !self.once {
             return Ok(DONE);

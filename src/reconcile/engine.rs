@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Display,
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -13,7 +14,7 @@ use crate::{
     cluster::{self, Announcer, Outcome, Seen},
     git::{self, Sight as GitLook},
     istio::{Edit, ObjectKind, Writer},
-    plan::{Catalog, Host, ObjectKey, PlanKey, Revision, Touched},
+    plan::{Catalog, Finding, Host, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
 
@@ -26,6 +27,7 @@ use super::{
     plans,
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
+    trace,
     view::{Place, View},
 };
 
@@ -139,14 +141,16 @@ impl Engine {
     pub(super) fn git(&mut self, seen: git::Seen) {
         let at = self.clock.at(seen.at);
         self.tally.took(Stage::Look, seen.at.elapsed());
-        self.tally.look(match &seen.outcome {
+        let outcome = match &seen.outcome {
             Ok(GitLook::Unchanged { .. }) => "unchanged",
             Ok(GitLook::Moved(_)) => "moved",
             Ok(GitLook::Refused(_)) => "refused",
             Ok(GitLook::BranchGone) => "branch_gone",
             Ok(GitLook::Empty) => "empty",
             Err(_) => "error",
-        });
+        };
+        self.tally.look(outcome);
+        trace::span(Stage::Look, seen.at, &[("repository", &self.repository), ("outcome", &outcome)]);
         match seen.outcome {
             Ok(GitLook::Unchanged { .. }) => self.looked(at, None),
             Ok(GitLook::Refused(refused)) => self.looked(at, Some(&refused)),
@@ -155,6 +159,7 @@ impl Engine {
                     tracing::warn!(branch = %self.branch, tip = %snapshot.tip, "history was rewritten; this tip is followed");
                 }
                 self.allow_removal = snapshot.allow_removal;
+                let told = self.findings();
                 let began = Instant::now();
                 let touched = plans::take(&mut self.catalog, &self.branch, &snapshot);
                 self.tally.took(Stage::Read, began.elapsed());
@@ -167,9 +172,8 @@ impl Engine {
                 let first = self.tip.is_none();
                 self.tip = Some(Revision { branch: self.branch.clone(), commit: snapshot.tip.clone() });
                 tracing::info!(revision = %snapshot.tip, files = snapshot.changes.len(), plans = touched.objects.len(), "read the plan repository");
-                for finding in self.catalog.findings() {
-                    let place = finding.place.as_ref().map_or("", |place| place.file.as_str());
-                    tracing::warn!(code = finding.code, file = place, "{}", finding.message);
+                for (code, file, message) in self.findings().difference(&told) {
+                    tracing::warn!(code, file, "{message}");
                 }
                 let changed = self.saw_git(at, snapshot.refused.as_ref());
                 self.touched(touched, seen.at);
@@ -184,6 +188,12 @@ impl Engine {
             Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
             Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
+    }
+
+    /// What is wrong with the plans, without the places: those move with each edit.
+    fn findings(&self) -> BTreeSet<(&'static str, String, String)> {
+        let file = |finding: &Finding| finding.place.as_ref().map(|place| place.file.clone()).unwrap_or_default();
+        self.catalog.findings().map(|finding| (finding.code, file(finding), finding.message.clone())).collect()
     }
 
     /// Takes in a look that brought no plans.
@@ -273,6 +283,9 @@ impl Engine {
             Incoming::Written { worker, cluster, edit, outcome, began } => {
                 self.in_flight -= 1;
                 self.tally.written(&outcome, began.elapsed());
+                let about: [(_, &dyn Display); 3] =
+                    [("cluster", &cluster), ("kind", &edit.kind.kind()), ("object", &edit.key)];
+                trace::span(Stage::Write, began, &about);
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
                     self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());

@@ -30,6 +30,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trace;
 mod view;
 mod worker;
 

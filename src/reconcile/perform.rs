@@ -13,6 +13,7 @@ use super::{
     Effect, News, Worker, announce,
     engine::{Engine, Incoming},
     tally::Stage,
+    trace,
 };
 
 impl Engine {
@@ -82,9 +83,14 @@ impl Engine {
         announce::log(cluster, key, journal, news);
         self.tally.news(cluster, news, journal);
         if matches!(news, News::Transition(transition) if transition.what != What::Accepted)
-            && let Some(took) = self.on_their_way.arrived(key)
+            && let Some(seen) = self.on_their_way.arrived(key)
         {
-            self.tally.took(Stage::CommitToLive, took);
+            self.tally.took(Stage::CommitToLive, seen.elapsed());
+            if let Some(journal) = journal {
+                let about: [(_, &dyn std::fmt::Display); 3] =
+                    [("plan", &journal.owner), ("cluster", &cluster), ("revision", &journal.revision)];
+                trace::span(Stage::CommitToLive, seen, &about);
+            }
         }
         let uid = self.objects.uid(cluster, ObjectKind::VirtualService, key);
         if let (Some(announcer), Some(uid), Some(event)) =

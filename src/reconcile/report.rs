@@ -22,7 +22,7 @@ use super::{Tally, Worker, engine::Engine, view::Place};
 /// A question for the present report.
 #[derive(Debug)]
 pub struct Ask {
-    /// Whether plans and tally are asked for; the rest costs next to nothing.
+    /// Whether plans, findings and tally are asked for; the rest costs next to nothing.
     pub whole: bool,
     /// Where the answer goes; whoever stopped waiting is not answered.
     pub answer: oneshot::Sender<Report>,
@@ -194,7 +194,7 @@ impl Engine {
             revision: self.tip.clone(),
             last_look: self.view.git.last_look,
             error: self.git_error.clone(),
-            findings: self.catalog.findings().cloned().collect(),
+            findings: self.catalog.findings().filter(|_| whole).cloned().collect(),
             requests: self.git_meter.requests(),
         };
         Report {

@@ -151,9 +151,9 @@ impl OnTheirWay {
         self.since.insert(route.clone(), at);
     }
 
-    /// The route has the weights that the commit led to: how long that took.
-    pub(super) fn arrived(&mut self, route: &ObjectKey) -> Option<Duration> {
-        self.since.remove(route).map(|at| at.elapsed())
+    /// The route has the weights that the commit led to: when the look that saw it began.
+    pub(super) fn arrived(&mut self, route: &ObjectKey) -> Option<Instant> {
+        self.since.remove(route)
     }
 
     /// The route is written no more: what its commit still waits for is no matter of speed.

@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::plan::{Plan, Revision, Version, VersionName};
+use crate::plan::{DriftPolicy, Plan, Revision, Version, VersionName};
 
 use super::{
     Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What, World, accept,
@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
                 return Some(Reason::DriftFight { cluster, fight });
             }
         }
-        if self.decided() {
+        if self.journal.plan.drift == DriftPolicy::Correct || self.decided() {
             return None;
         }
         let kept = self.journal.kept_subsets();
@@ -421,7 +421,7 @@ impl<'a> Draft<'a> {
         let kept = self.journal.kept_subsets();
         let names: BTreeSet<VersionName> = kept.iter().map(|version| version.name.clone()).collect();
         let changed = self.journal != *self.found;
-        let decided = self.decided();
+        let decided = self.origin == Origin::First || (changed && self.decided());
         if changed || !names.is_subset(&self.journal.subsets) {
             let live = subsets::live(self.world);
             self.journal.subsets.retain(|name| live.contains(name));

@@ -41,6 +41,7 @@ async fn every_metric_tells_what_is_so() {
         (format!("tidegate_step_weight{{{plan}}}"), 10.0),
         (format!("tidegate_plan_phase{{{plan},phase=\"Walking\"}}"), 1.0),
         (format!("tidegate_plan_needs_a_person{{{plan}}}"), 0.0),
+        (format!("tidegate_drift_fight{{namespace=\"{name}\",plan=\"web\",cluster=\"proxy\"}}"), 0.0),
         (format!("tidegate_git_reachable{{repository=\"{name}\"}}"), 1.0),
         ("tidegate_cluster_reachable{cluster=\"proxy\"}".to_owned(), 1.0),
         ("tidegate_transitions_total{cluster=\"proxy\",what=\"StepEntered\",cause=\"Gates\"}".to_owned(), 1.0),
@@ -159,4 +160,24 @@ async fn the_status_is_the_one_of_the_command_and_more() {
     let repository = &status["repositories"][0];
     assert_eq!((&repository["revision"], &repository["error"]), (&json!(tip), &json!(null)), "{repository:#}");
     assert_eq!(status["clusters"], json!([{"name": "proxy", "synced": true, "away": null}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fight_is_told_once_it_is_one() {
+    let running = Running::open("fight", &[]).await;
+    let (shop, name) = (&running.shop, running.shop.namespace.clone());
+    commit(shop, "traffic: {v2: 100}");
+    shop.until_settled("web", &[("v2", 100)]).await;
+    let fight = format!("tidegate_drift_fight{{namespace=\"{name}\",plan=\"web\",cluster=\"proxy\"}}");
+    running.until_metric(&fight, 0.0).await;
+    let routes = api(&shop.client, &name, "networking.istio.io/v1", "VirtualService");
+    for _ in 0..tidegate::rollout::FIGHT_CORRECTIONS {
+        let route = json!([{"destination": {"host": "web", "subset": "v1"}, "weight": 100}]);
+        let passed = shop.recorder.events().len();
+        let patch = Patch::Merge(json!({"spec": {"http": [{"route": route}]}}));
+        routes.patch("web", &PatchParams::default(), &patch).await.unwrap();
+        let back = |event: &crate::kubernetes::Recorded| event.weights == [("v2".to_owned(), 100)];
+        shop.recorder.wait_for_after(passed + 1, SOON, back).await;
+    }
+    running.until_metric(&fight, 1.0).await;
 }

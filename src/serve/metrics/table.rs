@@ -84,6 +84,11 @@ metrics! {
         |scrape, sink| each(scrape, |plan, id| {
             plan.reason.as_ref().map_or(Ok(()), |reason| sink.gauge(id, flag(reason.needs_a_person())))
         });
+    "tidegate_drift_fight" Gauge "" &["namespace", "plan", "cluster"],
+        "1 while somebody else keeps changing what is put back, else 0.",
+        |scrape, sink| each(scrape, |plan, [_, namespace, name]| {
+            plan.reached.iter().try_for_each(|(cluster, reached)| sink.gauge([namespace, name, cluster], flag(reached.fight.is_some())))
+        });
     "tidegate_drift_corrected_total" Counter "" &["cluster", "kind"], "Changes that no commit asked for and that were put back.",
         |scrape, sink| scrape.report.tally.corrected.iter()
             .try_for_each(|((cluster, kind), count)| sink.counter([cluster, kind], *count));
