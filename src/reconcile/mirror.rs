@@ -32,6 +32,8 @@ pub(super) struct Mirror {
     routes: HashMap<PlanKey, ObjectKey>,
     started: Timestamp,
     not_before: Option<Timestamp>,
+    /// Since when resources have been waiting for weights.
+    yields_since: Option<Timestamp>,
 }
 
 /// What came back about a resource.
@@ -53,7 +55,7 @@ enum Wish {
 impl Mirror {
     pub(super) fn new(clusters: impl Iterator<Item = ClusterName>, now: Timestamp) -> Self {
         let outboxes = clusters.map(|name| (name, Outbox::new(now))).collect();
-        Self { outboxes, routes: HashMap::new(), started: now, not_before: None }
+        Self { outboxes, routes: HashMap::new(), started: now, not_before: None, yields_since: None }
     }
 
     /// Something happened to a plan.
@@ -101,8 +103,9 @@ impl Engine {
         let (informed, writing) = (self.is_informed(), self.in_flight > 0);
         let Some(mirror) = &mut self.resources else { return };
         let impatient = |since: Timestamp| now.duration_since(since) >= PATIENCE;
-        let due_since = mirror.outboxes.values().filter_map(Outbox::due_since).min().unwrap_or(now);
-        if (!informed && !impatient(mirror.started)) || (writing && !impatient(due_since)) {
+        let yields_since = mirror.yields_since.filter(|_| writing).unwrap_or(now);
+        mirror.yields_since = writing.then_some(yields_since);
+        if (!informed && !impatient(mirror.started)) || (writing && !impatient(yields_since)) {
             mirror.not_before = now.checked_add(PAUSE).ok();
             return;
         }

@@ -118,11 +118,6 @@ impl Outbox {
         }
     }
 
-    /// Since when the first plan has been due.
-    pub(super) fn due_since(&self) -> Option<Timestamp> {
-        self.due.next()
-    }
-
     /// When there is something to do; none: not before an answer or another mark.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let due = self.due.next()?;
