@@ -148,8 +148,6 @@ fn start(program: &Path, home: &Path) -> io::Result<Running> {
     std::fs::create_dir_all(home)?;
     let mut command = Command::new(program);
     command.arg0("tidegate").arg(ARGUMENT).env_clear().env("HOME", home).current_dir(home);
-    // The allocator would take a gigabyte in advance, all of which counts against the child's limit.
-    command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
     // Ctrl-C in a terminal is for the parent, which finishes what is under way.
     command.process_group(0);
     command.envs(ENVIRONMENT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
