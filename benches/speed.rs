@@ -11,6 +11,9 @@
 
 #[path = "speed/bed.rs"]
 mod bed;
+#[path = "../tests/support/certificates.rs"]
+#[allow(dead_code, reason = "the server of the tests can do more than is measured")]
+mod certificates;
 #[path = "speed/command.rs"]
 mod command;
 #[path = "../tests/support/controlplane.rs"]
@@ -19,6 +22,9 @@ mod controlplane;
 mod decision;
 #[path = "speed/figures.rs"]
 mod figures;
+#[path = "../tests/support/git_http.rs"]
+#[allow(dead_code, reason = "the server of the tests can do more than is measured")]
+mod git_http;
 #[path = "../tests/support/kubernetes.rs"]
 mod kubernetes;
 #[path = "speed/live.rs"]
@@ -29,6 +35,8 @@ mod mesh;
 mod plans;
 #[path = "speed/process.rs"]
 mod process;
+#[path = "speed/push.rs"]
+mod push;
 #[path = "speed/route.rs"]
 mod route;
 #[path = "speed/scale.rs"]
@@ -44,12 +52,15 @@ use figures::Board;
 use mesh::Mesh;
 
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 10] = [
+const BENCHMARKS: [(&str, &str); 13] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans, tidegate --version"),
     ("walk", "length of holds and requests per step, on a kube-apiserver"),
     ("live-100", "commit to live weight with 100 plans, on a kube-apiserver"),
     ("live-1000", "the same with 1,000 plans"),
+    ("push-1", "push over HTTP and webhook to live weight with 1 plan"),
+    ("push-100", "the same with 100 plans"),
+    ("push-1000", "the same with 1,000 plans"),
     ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
     ("scale-100", "the same with 100 plans"),
     ("scale-1000", "the same with 1,000 plans"),
@@ -115,6 +126,7 @@ fn main() -> ExitCode {
                 walk::measure(&wanted, &mesh, &mut board).await;
             }
             live::measure(&wanted, &mesh, &mut board).await;
+            push::measure(&wanted, &mesh, &mut board).await;
             scale::measure(&wanted, &mesh, &mut board).await;
             if wanted.has("soak") {
                 soak::measure(&wanted, &mesh, &mut board).await;

@@ -10,8 +10,10 @@ use crate::mesh::{Mesh, PATIENCE, Watch};
 use crate::plans::{PlanRepository, path, plan};
 use crate::process::{Running, Setup};
 
-/// The default: a raise is committed only once the change before it has converged.
+/// The default.
 const CONVERGENCE_WAIT: Duration = Duration::from_secs(2);
+/// The same where a few plans are changed in turn, so that their turns do not take for ever.
+const CONVERGENCE_WAIT_OF_FEW: Duration = Duration::from_millis(200);
 /// How many plans are changed, each up and down in turn.
 const CHANGED: usize = 100;
 
@@ -23,6 +25,7 @@ pub struct Bed {
     setup: Setup,
     tidegate: Option<Running>,
     pub watch: Watch,
+    wait: Duration,
     /// From the start of the process until every plan was live.
     pub first_sync: Duration,
 }
@@ -48,10 +51,11 @@ impl Bed {
         let mut watch = Watch::start(mesh, &namespace).await;
         let begin = Instant::now();
         let setup = setup(&plans);
-        let tidegate = Running::start(&mesh.plane.kubeconfig(), &setup, CONVERGENCE_WAIT);
+        let wait = if count < CHANGED { CONVERGENCE_WAIT_OF_FEW } else { CONVERGENCE_WAIT };
+        let tidegate = Running::start(&mesh.plane.kubeconfig(), &setup, wait);
         let first_sync = watch.all_at(&names, 0).await - begin;
         mesh.calm().await;
-        Self { namespace, names, plans, setup, tidegate: Some(tidegate), watch, first_sync }
+        Self { namespace, names, plans, setup, tidegate: Some(tidegate), watch, wait, first_sync }
     }
 
     /// The process.
@@ -63,7 +67,7 @@ impl Bed {
     pub async fn restart(&mut self, mesh: &Mesh) -> Duration {
         self.tidegate.take().unwrap().end();
         let begin = Instant::now();
-        let tidegate = Running::start(&mesh.plane.kubeconfig(), &self.setup, CONVERGENCE_WAIT);
+        let tidegate = Running::start(&mesh.plane.kubeconfig(), &self.setup, self.wait);
         while !matches!(tidegate.ask("/readyz"), Some((200, _))) {
             assert!(begin.elapsed() < PATIENCE, "not ready after {PATIENCE:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -98,9 +102,14 @@ impl Bed {
     /// Waits until that weight is live; returns how long that was after `begin`.
     pub async fn live(&mut self, begin: Instant, name: String, v2: u64, turn: usize) -> Duration {
         let end = self.watch.all_at(&[name], v2).await;
-        // Out of step with whatever tidegate does at even intervals.
-        tokio::time::sleep(Duration::from_millis(25 + (turn as u64 * 7) % 31)).await;
+        self.pause(turn).await;
         end.saturating_duration_since(begin)
+    }
+
+    /// A plan's next raise comes once its last change has converged; out of step with whatever happens at even intervals.
+    async fn pause(&self, turn: usize) {
+        let each = self.wait / u32::try_from(self.changed().len()).unwrap();
+        tokio::time::sleep(each + Duration::from_millis(25 + (turn as u64 * 7) % 31)).await;
     }
 
     /// Raises a weight by hand; returns how long after the server's answer it was as before.
@@ -119,7 +128,7 @@ impl Bed {
         let begin = Instant::now();
         self.watch.all_at(std::slice::from_ref(&name), 37 + before).await;
         let end = self.watch.all_at(&[name], before).await;
-        tokio::time::sleep(Duration::from_millis(25 + (turn as u64 * 7) % 31)).await;
+        self.pause(turn).await;
         end.saturating_duration_since(begin)
     }
 
