@@ -12,6 +12,29 @@ const LIBGIT2_MIN: (u32, u32, u32) = (1, 9, 7);
 /// The largest object that a pack from the network may hold: a few bytes can claim any size.
 const OBJECT_BYTES_MAX: usize = 256 << 20;
 
+/// Nearly all time is spent waiting, and each thread keeps memory of its own.
+const THREADS_MAX: usize = 4;
+
+/// How often memory that is not needed any more is given back.
+const GIVE_BACK: Duration = Duration::from_secs(20);
+
+/// Gives memory back now and then: by itself the allocator of glibc returns only what lies at the end of its heaps, and a
+/// burst of commits or a first listing leaves free pages in between.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // Without the thread all works as well, in more memory.
+    let _ = std::thread::Builder::new().name("give-back".into()).spawn(|| {
+        loop {
+            std::thread::sleep(GIVE_BACK);
+            // SAFETY: it may be called at any time, from any thread.
+            #[allow(unsafe_code)]
+            unsafe {
+                libc::malloc_trim(0);
+            }
+        }
+    });
+}
+
 fn main() -> ExitCode {
     // Secrets pass through this process; a core file would keep them.
     let none = Rlimit { current: Some(0), maximum: Some(0) };
@@ -48,7 +71,9 @@ fn main() -> ExitCode {
     unsafe {
         std::env::remove_var(tidegate::git::TOKEN_VARIABLE);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    give_back();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start the runtime: {error}");

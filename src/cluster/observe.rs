@@ -21,7 +21,8 @@ use super::{Cluster, Endpoints, istio_version};
 use crate::istio::ObjectKind;
 use crate::plan::ObjectKey;
 
-const QUEUE_MAX: usize = 1_024;
+/// Each may be a whole object.
+const QUEUE_MAX: usize = 64;
 const PROBE: Duration = Duration::from_millis(250);
 
 /// What was seen in a cluster.

@@ -44,7 +44,7 @@ impl Engine {
                     self.in_flight -= 1;
                 }
             }
-            Incoming::Seen(..) | Incoming::RetryPlain => {}
+            Incoming::RetryPlain => {}
         }
     }
 

@@ -36,7 +36,6 @@ const WRITES_MAX: usize = 32;
 
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
-    Seen(ClusterName, Seen),
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
@@ -279,7 +278,6 @@ impl Engine {
     /// Takes in what came back.
     pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Seen(cluster, seen) => self.seen(cluster, seen),
             Incoming::Written { worker, cluster, edit, outcome, began } => {
                 self.in_flight -= 1;
                 self.tally.written(&outcome, began.elapsed());
@@ -314,7 +312,8 @@ impl Engine {
         }
     }
 
-    fn seen(&mut self, cluster: ClusterName, seen: Seen) {
+    /// Takes in what a watch saw.
+    pub(super) fn seen(&mut self, cluster: ClusterName, seen: Seen) {
         match seen {
             Seen::Object { kind, key, live } => self.object(cluster, kind, key, live),
             Seen::Endpoints { namespace, service } => {

@@ -78,7 +78,7 @@ impl Worker {
 
     /// Takes out what was put away.
     pub(super) fn get_up(&mut self) {
-        self.clusters.values_mut().for_each(Held::get_up);
+        self.clusters.values_mut().for_each(|held| held.get_up());
     }
 
     /// Whether all is put away.

@@ -12,12 +12,10 @@ use crate::{
     rollout::{Reason, Settings},
 };
 
-use super::{
-    Ask, Clock,
-    engine::{Engine, Incoming},
-    mirror::Mirror,
-};
+use super::{Ask, Clock, engine::Engine, mirror::Mirror};
 
+/// How many sights of clusters wait for the loop before their watches wait too: each may be a whole object.
+const SIGHTS_MAX: usize = 64;
 /// How long a write that is under way may take after the end was asked for.
 const LAST_WRITE: Duration = Duration::from_secs(12);
 /// How long the CanaryPlan resources are waited for at the end: the next process brings them up to date.
@@ -70,13 +68,14 @@ pub struct Ending {
 /// Where the thread that follows the repository can't be started.
 pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
     let (sender, mut incoming) = mpsc::unbounded_channel();
+    let (sights, mut seen) = mpsc::channel(SIGHTS_MAX);
     let mut watched = Vec::new();
     for cluster in options.clusters {
         let (mut seen, endpoints) = cluster::watch(&cluster);
-        let (sender, name) = (sender.clone(), cluster.name().to_owned());
+        let (sights, name) = (sights.clone(), cluster.name().to_owned());
         tokio::spawn(async move {
             while let Some(seen) = seen.recv().await {
-                if sender.send(Incoming::Seen(name.clone(), seen)).is_err() {
+                if sights.send((name.clone(), seen)).await.is_err() {
                     return;
                 }
             }
@@ -108,6 +107,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             () = &mut shutdown => break,
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
+            Some((cluster, seen)) = seen.recv() => engine.seen(cluster, seen),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
             Some(ask) = asked(&mut options.asks) => if !ask.answer.is_closed() {

@@ -154,7 +154,8 @@ pub struct Worker {
     pub(super) key: ObjectKey,
     pub(super) wanted: Wanted,
     settings: Settings,
-    pub(super) clusters: BTreeMap<ClusterName, Held>,
+    /// Boxed: a map's smallest node has room for eleven.
+    pub(super) clusters: BTreeMap<ClusterName, Box<Held>>,
     pub(super) reason: Option<Reason>,
     pub(super) wake_at: Option<Timestamp>,
     waits_for_proxies: bool,
@@ -163,7 +164,7 @@ pub struct Worker {
 impl Worker {
     /// A worker that knows nothing yet. It acts once it has seen both objects of a cluster.
     pub fn new(key: ObjectKey, settings: Settings, clusters: impl IntoIterator<Item = ClusterName>) -> Self {
-        let clusters = clusters.into_iter().map(|name| (name, Held::default())).collect();
+        let clusters = clusters.into_iter().map(|name| (name, Box::default())).collect();
         Self { key, wanted: Wanted::Unknown, settings, clusters, reason: None, wake_at: None, waits_for_proxies: false }
     }
 
@@ -219,7 +220,7 @@ impl Worker {
 
     /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
     pub fn is_busy(&self) -> bool {
-        self.waits_for_proxies || self.clusters.values().any(Held::is_busy)
+        self.waits_for_proxies || self.clusters.values().any(|held| held.is_busy())
     }
 
     /// Whether nothing is left to do for a removed plan.
@@ -227,7 +228,7 @@ impl Worker {
         matches!(self.wanted, Wanted::Removed { .. })
             && matches!(self.reason, Some(Reason::Released))
             && !self.is_busy()
-            && self.clusters.values().all(Held::is_let_go)
+            && self.clusters.values().all(|held| held.is_let_go())
     }
 
     /// Takes an event in and returns what is to be done.
