@@ -79,6 +79,8 @@ fn status(status: &Value, labels: &Labels<'_>) -> Value {
     for plan in plans.as_array_mut().unwrap() {
         let (branch, commit) = plan["revision"].as_str().unwrap().split_once("@sha1:").unwrap();
         plan["revision"] = json!(format!("{branch}@{}", labels.of(commit)));
+        // One story for both servers.
+        plan["cluster"] = json!("some cluster");
         for instant in ["entered", "converged", "next"] {
             if plan[instant].is_string() {
                 plan[instant] = json!("some instant");
