@@ -15,25 +15,10 @@ const OBJECT_BYTES_MAX: usize = 256 << 20;
 /// Nearly all time is spent waiting, and each thread keeps memory of its own.
 const THREADS_MAX: usize = 4;
 
-/// How often memory that is not needed any more is given back.
-const GIVE_BACK: Duration = Duration::from_secs(20);
-
-/// Gives memory back now and then: by itself the allocator of glibc returns only what lies at the end of its heaps, and a
-/// burst of commits or a first listing leaves free pages in between.
-fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // Without the thread all works as well, in more memory.
-    let _ = std::thread::Builder::new().name("give-back".into()).spawn(|| {
-        loop {
-            std::thread::sleep(GIVE_BACK);
-            // SAFETY: it may be called at any time, from any thread.
-            #[allow(unsafe_code)]
-            unsafe {
-                libc::malloc_trim(0);
-            }
-        }
-    });
-}
+/// A burst of commits and a first listing take short-lived pieces of all sizes beside small lasting ones: the system's
+/// allocator keeps the pages in between, this one gives them back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // Secrets pass through this process; a core file would keep them.
@@ -71,7 +56,6 @@ fn main() -> ExitCode {
     unsafe {
         std::env::remove_var(tidegate::git::TOKEN_VARIABLE);
     }
-    give_back();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,

@@ -10,6 +10,7 @@ use crate::process::BINARY;
 
 const PLANS: usize = 10_000;
 const CHECK_MS: f64 = 2_000.0;
+const BINARY_MB: f64 = 30.0;
 const VERSION_MS: f64 = 20.0;
 
 pub fn measure(wanted: &Wanted, board: &mut Board) {
@@ -21,6 +22,8 @@ pub fn measure(wanted: &Wanted, board: &mut Board) {
     }
     let check = timed(wanted.samples(10, 3), &["check", dir.path().to_str().unwrap()]);
     board.show("tidegate check, 10,000 plans", &check, &[Bound::Median(CHECK_MS)]);
+    let size = std::fs::metadata(BINARY).unwrap().len() as f64 / 1e6;
+    board.show("release binary, in MB", &Samples::of(Unit::Count, size), &[Bound::Most(BINARY_MB)]);
     let version = timed(wanted.samples(200, 30), &["--version"]);
     board.show("tidegate --version", &version, &[Bound::Median(VERSION_MS)]);
 }
