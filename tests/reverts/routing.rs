@@ -32,6 +32,18 @@ async fn a_revert_of_routes_that_have_not_settled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revert_of_a_visibility_takes_it_off_again() {
+    let bed = Bed::open(&[]).await;
+    let before = bed.spec();
+    let objects = "objects: {virtualService: {exportTo: [.]}, destinationRule: {exportTo: [.]}}";
+    let edit: Edit = ("# Who may interfere.", objects);
+    let changes = bed.leads_to(|bed| drop(bed.edit("For this namespace", &[edit])), &[], &Phase::Settled).await;
+    assert_eq!((changes.len(), &bed.spec()["exportTo"]), (2, &serde_json::json!(["."])));
+    let changes = bed.leads_to(|bed| drop(bed.repository.revert("HEAD")), &[], &Phase::Settled).await;
+    assert_eq!((changes.len(), bed.spec()), (2, before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revert_of_an_added_version_takes_its_subset_last() {
     let bed = Bed::open(&[]).await;
     let to_v3: Edit = ("traffic: {v1: 100}", "traffic: {v3: 100}");
