@@ -8,6 +8,7 @@ mod ending;
 mod engine;
 mod fights;
 mod held;
+mod keys;
 mod links;
 mod living;
 mod marks;

@@ -11,6 +11,7 @@ mod accept;
 mod codec;
 mod converge;
 mod decide;
+mod deflate;
 mod drift;
 mod fight;
 mod gates;
@@ -23,6 +24,7 @@ mod world;
 
 pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP};
 pub use decide::{Apply, Decision, Goal, decide};
+pub use deflate::{deflate, inflate};
 pub use drift::exposes;
 pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};
 pub use journal::{
