@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, VersionName};
 
-use super::{FailedKey, Journal, Owner, Phase, Proof, Settled, State, Transition, deflate, inflate};
+use super::{FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate};
 
 /// The annotation that carries the journal.
 pub const JOURNAL: &str = "tidegate.dev/journal";
@@ -70,6 +70,8 @@ struct Wire {
     way_back: Option<WireSettled>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restore: Option<Restore>,
     transitions: Vec<Transition>,
     subsets: BTreeSet<VersionName>,
     #[serde(default)]
@@ -164,6 +166,7 @@ impl Journal {
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
             failed: self.failed.clone(),
+            restore: self.restore.clone(),
             transitions: self.transitions.clone(),
             subsets: self.subsets.clone(),
             owns_traffic_policy: self.owns_traffic_policy,
@@ -212,6 +215,7 @@ impl Journal {
             settled: wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?,
             way_back: wire.way_back.map(settled).transpose()?,
             failed: wire.failed,
+            restore: wire.restore,
             transitions: wire.transitions,
             subsets: wire.subsets,
             owns_traffic_policy: wire.owns_traffic_policy,

@@ -17,6 +17,7 @@ mod fight;
 mod gates;
 mod journal;
 mod reason;
+mod restore;
 mod sight;
 mod subsets;
 mod walk;
@@ -31,6 +32,7 @@ pub use journal::{
     Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
 };
 pub use reason::{Reason, Transition, What};
+pub use restore::Restore;
 pub use sight::{is_marked, is_ours};
 pub use walk::{Next, at, next, total};
 pub use world::{Altered, ClusterName, ClusterView, Endpoints, GitSight, Settings, Wanted, World};
