@@ -8,6 +8,7 @@ mod ending;
 mod engine;
 mod fights;
 mod held;
+pub mod history;
 mod links;
 mod living;
 mod marks;

@@ -17,7 +17,11 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -149,11 +153,11 @@ impl Conflict {
     }
 }
 
-/// Whether a file may hold the plan: cheap, and never wrongly no.
-pub fn may_hold(bytes: &[u8], key: &PlanKey) -> bool {
-    let name = key.name.as_bytes();
+/// Whether a file may hold a plan of this name: cheap, and never wrongly no.
+pub fn may_hold(bytes: &[u8], name: &str) -> bool {
+    let name = name.as_bytes();
     // An escape sequence can hide a name.
-    bytes.contains(&b'\\') || bytes.windows(name.len()).any(|part| part == name)
+    bytes.contains(&b'\\') || bytes.windows(name.len().max(1)).any(|part| part == name)
 }
 
 /// The plan's document; none where no file has it.
@@ -172,6 +176,13 @@ pub fn locate(texts: &Texts, key: &PlanKey) -> Result<Option<Located>, Conflict>
     }))
 }
 
+/// The plans of that name, of whatever namespace.
+pub fn named(texts: &Texts, name: &str) -> BTreeSet<PlanKey> {
+    let texts = texts.files.values().filter_map(|bytes| std::str::from_utf8(bytes).ok());
+    let keys = texts.flat_map(segments).filter_map(|segment| segment.key());
+    keys.filter(|key| key.name == name).collect()
+}
+
 /// A document where it was found.
 struct Found<'t> {
     path: &'t str,
@@ -182,13 +193,13 @@ struct Found<'t> {
 fn find<'t>(texts: &'t Texts, key: &PlanKey) -> Result<Option<Found<'t>>, Conflict> {
     let mut found: Option<Found<'t>> = None;
     let mut unreadable = None;
-    for (path, bytes) in texts.files.iter().filter(|(_, bytes)| may_hold(bytes, key)) {
+    for (path, bytes) in texts.files.iter().filter(|(_, bytes)| may_hold(bytes, &key.name)) {
         let Ok(text) = std::str::from_utf8(bytes) else {
             unreadable.get_or_insert(path);
             continue;
         };
         for segment in segments(text) {
-            if segment.is_of(key) {
+            if segment.key().as_ref() == Some(key) {
                 if let Some(other) = &found {
                     let paths = (other.path.to_owned(), path.clone());
                     return Err(Conflict::Twice { key: key.clone(), commit: texts.commit.clone(), paths });

@@ -15,9 +15,9 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Whether this is the plan's document.
-    pub(super) fn is_of(&self, key: &PlanKey) -> bool {
-        matches!(&self.node, Ok(Some(node)) if read::plan_key(node).as_ref() == Some(key))
+    /// The plan whose document this is.
+    pub(super) fn key(&self) -> Option<PlanKey> {
+        self.node.as_ref().ok().and_then(Option::as_ref).and_then(read::plan_key)
     }
 
     /// Whether this is no YAML and mentions what the plan's document has to.

@@ -170,11 +170,13 @@ fn what_is_not_clear_is_not_restored() {
 #[test]
 fn a_hidden_name_is_found_and_another_plans_broken_file_is_left_alone() {
     let hidden = plan("web", "  traffic: {v1: 100}\n").replace("name: web", r#"name: "w\x65b""#);
-    assert!(may_hold(hidden.as_bytes(), &key("web")));
+    assert!(may_hold(hidden.as_bytes(), "web"));
     let found = locate(&texts([("a.yaml", &hidden), ("b.yaml", "kind: CanaryPlan\n: {")]), &key("web")).unwrap();
     assert_eq!(found.unwrap().path, "a.yaml");
     let other = PlanKey { namespace: "bank".into(), name: "web".into() };
-    assert_eq!(locate(&texts([("a.yaml", &hidden)]), &other), Ok(None));
+    let tip = texts([("a.yaml", &hidden)]);
+    assert_eq!(locate(&tip, &other), Ok(None));
+    assert_eq!(named(&tip, "web"), BTreeSet::from([key("web")]));
 }
 
 /// One document as somebody may write it, and whether it may stand behind `--- ` on the same line.
