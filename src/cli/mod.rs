@@ -9,6 +9,8 @@ mod completions;
 mod demo;
 mod diff;
 mod git_access;
+mod history;
+mod journal;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -47,6 +49,7 @@ enum Command {
     Diff(diff::Diff),
     Status(status::Status),
     Why(why::Why),
+    History(history::History),
     Stop(stop::Stop),
     Schema(schema::Schema),
     Demo(demo::Demo),
@@ -71,6 +74,7 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Diff(diff) => diff.run().await,
         Command::Status(status) => status.run().await,
         Command::Why(why) => why.run().await,
+        Command::History(history) => history.run().await,
         Command::Stop(stop) => stop.run().await,
         Command::Schema(schema) => schema.run(),
         Command::Demo(demo) => demo.run().await,
@@ -102,6 +106,12 @@ impl Failure {
 
     fn unreached(error: impl Into<anyhow::Error>) -> Self {
         Self { code: UNREACHED, error: error.into(), hint: None }
+    }
+
+    /// A repository that gave nothing.
+    fn unread(error: crate::git::GitError) -> Self {
+        let hint = error.hint();
+        Self { code: UNREACHED, error: error.into(), hint: Some(hint) }
     }
 }
 

@@ -34,7 +34,7 @@ mod verify;
 mod watch;
 
 pub use access::{Access, Limits, Secret, TOKEN_VARIABLE};
-pub use commit::Commit;
+pub use commit::{Commit, reverted, trailer};
 pub use error::GitError;
 pub use history::FileVersion;
 pub use location::{Location, Place, Scheme};

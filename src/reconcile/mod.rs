@@ -9,6 +9,7 @@ mod engine;
 mod fights;
 mod held;
 mod keys;
+pub mod history;
 mod links;
 mod living;
 mod marks;

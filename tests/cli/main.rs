@@ -11,6 +11,7 @@ mod bad_files;
 mod bad_live;
 mod bed;
 mod branches;
+mod history;
 mod outages;
 #[path = "../support/process.rs"]
 mod process;
