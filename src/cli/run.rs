@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    git::{Content, HistoryPolicy},
+    git::{Content, HistoryPolicy, PublishOptions},
     reconcile::{self, Options},
     rollout::Settings,
     serve::Ends,
@@ -51,6 +51,9 @@ pub(super) struct Run {
     /// Look once, do what is due now, wait for the writes, print what is left waiting
     #[arg(long)]
     once: bool,
+    /// Push nothing: what would be committed after a failure or a stop is said in status and Events
+    #[arg(long)]
+    read_only: bool,
     /// Log format
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     log_format: String,
@@ -91,6 +94,7 @@ impl Run {
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
+            publish: (!self.read_only).then(PublishOptions::default),
             asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;

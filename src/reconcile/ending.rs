@@ -37,7 +37,9 @@ impl Engine {
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } | Incoming::Published { .. } => {
+                self.in_flight -= 1
+            }
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
             Incoming::Namespace { cluster, namespace, .. } => {
                 if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
