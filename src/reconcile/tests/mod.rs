@@ -2,6 +2,7 @@
 
 mod draft;
 mod drift;
+mod failures;
 mod faults;
 mod histories;
 mod journals;
@@ -11,3 +12,5 @@ mod pair;
 mod resource;
 mod restores;
 mod simulation;
+mod stops;
+mod way_back;
