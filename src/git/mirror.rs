@@ -207,10 +207,14 @@ impl Mirror {
                 return Err(error);
             }
         };
-        self.repository
-            .reference(&self.reference(), tip, true, "fetched")
-            .map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })?;
+        self.stand(tip)?;
         Ok(tip)
+    }
+
+    /// Notes that the branch is at a commit that the mirror has with all that it refers to.
+    pub(super) fn stand(&self, tip: Oid) -> Result<(), GitError> {
+        let noted = self.repository.reference(&self.reference(), tip, true, "fetched");
+        noted.map(drop).map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })
     }
 
     fn moved(&self, tip: Oid, refused: Option<Refused>) -> Result<Moved, GitError> {

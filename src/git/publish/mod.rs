@@ -218,6 +218,8 @@ impl Publisher {
                     let order = Order { reference, onto: Some(tip), commit };
                     let pushed = self.reach.push(self.mirror.repository(), &order);
                     if tries.pushed(&order, pushed)? {
+                        // Where that is not noted, the next look fetches it.
+                        let _ = self.mirror.stand(commit);
                         return Ok(Published::Landed { commit: commit.to_string(), onto: tip.to_string() });
                     }
                 }
