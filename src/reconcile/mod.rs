@@ -3,6 +3,7 @@
 mod announce;
 mod claims;
 mod clock;
+pub mod drafts;
 mod due;
 mod ending;
 mod engine;
