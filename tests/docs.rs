@@ -218,7 +218,9 @@ fn every_command_in_the_docs_exists_and_prints_what_they_show() {
 #[test]
 fn every_flag_is_described() {
     let operations = read("docs/operations.md");
-    for command in ["run", "check", "diff", "status", "why", "history", "stop", "schema", "demo"] {
+    for command in [
+        "run", "check", "diff", "status", "why", "history", "rollback", "advance", "pause", "resume", "stop", "schema", "demo",
+    ] {
         let help = tidegate(root(), &[command.into(), "--help".into()]);
         let help = String::from_utf8(help.stdout).unwrap();
         let flags = help.split([' ', ',', '\n']).filter(|word| word.starts_with("--") && *word != "--help");

@@ -4,7 +4,9 @@
 //! 3 could not reach something.
 
 mod access;
+mod advance;
 mod check;
+mod commit;
 mod completions;
 mod demo;
 mod diff;
@@ -14,7 +16,10 @@ mod journal;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod pause;
 mod picture;
+mod push_args;
+mod rollback;
 mod run;
 mod schema;
 mod serving;
@@ -50,6 +55,10 @@ enum Command {
     Status(status::Status),
     Why(why::Why),
     History(history::History),
+    Rollback(rollback::Rollback),
+    Advance(advance::Advance),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Stop(stop::Stop),
     Schema(schema::Schema),
     Demo(demo::Demo),
@@ -75,6 +84,10 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Status(status) => status.run().await,
         Command::Why(why) => why.run().await,
         Command::History(history) => history.run().await,
+        Command::Rollback(rollback) => rollback.run().await,
+        Command::Advance(advance) => advance.run().await,
+        Command::Pause(pause) => pause.run().await,
+        Command::Resume(resume) => resume.run().await,
         Command::Stop(stop) => stop.run().await,
         Command::Schema(schema) => schema.run(),
         Command::Demo(demo) => demo.run().await,

@@ -5,8 +5,22 @@ use std::time::{Duration, Instant};
 use crate::bed::Bed;
 use crate::process::{answer, command, run};
 
-const COMMANDS: [&str; 10] =
-    ["run", "check", "diff", "status", "why", "history", "stop", "schema", "demo", "completions"];
+const COMMANDS: [&str; 14] = [
+    "run",
+    "check",
+    "diff",
+    "status",
+    "why",
+    "history",
+    "rollback",
+    "advance",
+    "pause",
+    "resume",
+    "stop",
+    "schema",
+    "demo",
+    "completions",
+];
 
 #[tokio::test]
 async fn help_names_every_command_and_each_has_help_of_its_own() {

@@ -31,20 +31,24 @@ pub struct Message {
     pub undoes: Option<String>,
 }
 
+impl Message {
+    /// A trailer with a value that is safe in it; none where there is nothing to say.
+    pub fn trailer(name: &str, value: &str) -> Option<(String, String)> {
+        Some((name.to_owned(), one_line(value))).filter(|(_, value)| !value.is_empty())
+    }
+}
+
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = one_line(&self.reason);
         let trailers = [
-            (PLAN_TRAILER, Some(self.plan.to_string())),
-            (REASON_TRAILER, Some(reason).filter(|reason| !reason.is_empty())),
-            (RESTORES_TRAILER, self.restores.clone()),
-            (UNDOES_TRAILER, self.undoes.clone()),
+            (PLAN_TRAILER, self.plan.to_string()),
+            (REASON_TRAILER, self.reason.clone()),
+            (RESTORES_TRAILER, self.restores.clone().unwrap_or_default()),
+            (UNDOES_TRAILER, self.undoes.clone().unwrap_or_default()),
         ];
         writeln!(f, "{}\n", one_line(&self.subject))?;
-        for (name, value) in trailers {
-            if let Some(value) = value {
-                writeln!(f, "{name}: {value}")?;
-            }
+        for (name, value) in trailers.iter().filter_map(|(name, value)| Self::trailer(name, value)) {
+            writeln!(f, "{name}: {value}")?;
         }
         Ok(())
     }
