@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    git::{Content, HistoryPolicy, PublishOptions},
+    git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
     serve::Ends,
@@ -15,6 +15,7 @@ use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
     log,
+    push_args::PushArgs,
     serving::ServeArgs,
     terminal,
     terminal::say,
@@ -29,6 +30,8 @@ pub(super) struct Run {
     cluster: ClusterArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    #[command(flatten)]
+    push: PushArgs,
     /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
     /// it, or reject it until the branch descends again
     #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
@@ -76,6 +79,7 @@ impl Run {
             Some(Ends { asks, asked }) => (Some(asks), asked),
             None => (None, tokio::sync::watch::channel(0).1),
         };
+        let publish = if self.read_only { None } else { Some(self.push.options(&source, None)?) };
         let cluster = self.cluster.connect().await?;
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
@@ -94,7 +98,7 @@ impl Run {
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
-            publish: (!self.read_only).then(PublishOptions::default),
+            publish,
             asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;
