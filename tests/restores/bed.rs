@@ -80,8 +80,8 @@ impl Bed {
         let recorder = Recorder::start(&client, &namespace).await;
         let repository = Repository::empty();
         let text = |names: &[&str]| names.iter().map(|name| plan(&namespace, name)).collect::<Vec<_>>().join("---\n");
-        let files: Vec<(&str, String)> = files.iter().map(|(path, names)| (*path, text(names))).collect();
-        repository.commit("Everything to v1", &files);
+        let texts: Vec<(&str, String)> = files.iter().map(|(path, names)| (*path, text(names))).collect();
+        repository.commit("Everything to v1", &texts);
         let bare = repository.bare();
         let server = http.then(|| GitHttp::start(repository.home()));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -91,7 +91,7 @@ impl Bed {
             bed.endpoints(name, &["v1", "v2"]).await;
         }
         bed.start();
-        for name in services {
+        for name in files.iter().flat_map(|(_, names)| *names) {
             bed.until(name, "v1=100", &Phase::Settled).await;
         }
         bed
