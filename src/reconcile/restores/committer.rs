@@ -5,8 +5,11 @@ use std::{path::PathBuf, sync::mpsc};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    git::{Draft, Files, PublishError, PublishOptions, Published, Publisher, PushError, Source},
-    plan::{ObjectKey, edit},
+    git::{Changes, Draft, Files, PublishError, PublishOptions, Published, Publisher, PushError, Source},
+    plan::{
+        ObjectKey,
+        edit::{self, Conflict, Message},
+    },
 };
 
 use super::{
@@ -85,8 +88,36 @@ fn commit(
     }
 }
 
-/// What the commit changes at this tip: nothing where the branch does not hold the document that failed any more.
+/// What the commit changes at this tip. What cannot be edited there goes to a branch of its own, for a person to merge.
 fn draft(files: &Files<'_>, order: &RestoreOrder) -> Result<Draft, DraftError> {
+    match written(files, order) {
+        Err(DraftError::Conflict(conflict)) => match aside(files, order, &conflict)? {
+            Some(draft) => Ok(draft),
+            None => Err(conflict.into()),
+        },
+        other => other,
+    }
+}
+
+/// The whole file as it was; none where no commit has the plan.
+fn aside(files: &Files<'_>, order: &RestoreOrder, conflict: &Conflict) -> Result<Option<Draft>, DraftError> {
+    let (plan, restore) = (&order.owner.plan, &order.restore);
+    let Some(to) = restore.to.as_ref().map(|to| to.commit.clone()) else { return Ok(None) };
+    let then = drafts::texts(files, &to, &plan.name)?;
+    let Ok(Some(old)) = edit::locate(&then, plan) else { return Ok(None) };
+    let message = Message {
+        subject: format!("Restore {plan} to {}", then.commit),
+        plan: plan.clone(),
+        reason: restore.reason.clone(),
+        restores: Some(to),
+        undoes: Some(restore.undoes.commit.clone()),
+    };
+    let changes = Changes::from([(old.path.clone(), then.files.get(&old.path).cloned())]);
+    Ok(Some(Draft::Conflict { why: format!("{conflict}; {}", conflict.hint()), changes, message: message.to_string() }))
+}
+
+/// The edit of the document: nothing where the branch does not hold the one that failed any more.
+fn written(files: &Files<'_>, order: &RestoreOrder) -> Result<Draft, DraftError> {
     let (plan, restore) = (&order.owner.plan, &order.restore);
     let nothing = |why: String| Ok(Draft::Nothing { why });
     let tip = drafts::texts(files, files.tip(), &plan.name)?;
