@@ -309,10 +309,15 @@ impl Mirror {
 
     /// Makes one pack of many, now and then; for moments when nobody waits.
     pub fn tidy(&mut self) -> Result<(), GitError> {
+        self.tidy_with(self.baseline)
+    }
+
+    /// The same, keeping what is reachable from another commit, too.
+    pub(super) fn tidy_with(&mut self, also: Option<Oid>) -> Result<(), GitError> {
         let is_there = |root: &Oid| self.repository.find_commit(*root).is_ok();
         let Some(tip) = self.stands()?.filter(is_there) else { return Ok(()) };
-        let accepted = self.baseline.filter(is_there);
-        if let Some(repository) = self.keep.pack(&self.repository, tip, accepted)? {
+        let also = also.filter(is_there);
+        if let Some(repository) = self.keep.pack(&self.repository, tip, also)? {
             self.repository = repository;
         }
         Ok(())

@@ -14,6 +14,8 @@ mod author;
 mod error;
 mod files;
 mod make;
+mod notebook;
+mod notes;
 mod reach;
 mod sign;
 mod target;
@@ -34,6 +36,7 @@ use super::{Access, GitError, HistoryPolicy, Source, SourceError, Tip, Trust};
 pub use author::Author;
 pub use error::{PublishError, PushError};
 pub use files::Files;
+pub use notes::{Note, Notes};
 pub use sign::{KeyError, SigningKey};
 
 use make::{Maker, Reverted};
@@ -187,12 +190,16 @@ impl Publisher {
     ) -> Result<Published, PublishError<E>> {
         let published = self.try_publish(draft);
         self.reach.rest();
-        if matches!(published, Ok(Published::Landed { .. }))
-            && let Err(error) = self.mirror.tidy()
-        {
-            tracing::debug!(%error, "packs of the publisher's mirror stay as they are");
+        if matches!(published, Ok(Published::Landed { .. })) {
+            self.tidy();
         }
         published
+    }
+
+    fn tidy(&mut self) {
+        if let Err(error) = self.mirror.tidy_with(notes::stand(self.mirror.repository())) {
+            tracing::debug!(%error, "packs of the publisher's mirror stay as they are");
+        }
     }
 
     fn try_publish<E>(
