@@ -31,7 +31,7 @@ use super::judge::Judge;
 use super::mirror::Mirror;
 use super::net::Rejection;
 use super::transport::Reference;
-use super::{Access, GitError, HistoryPolicy, Source, SourceError, Tip, Trust};
+use super::{Access, GitError, HistoryPolicy, Operation, Source, SourceError, Tip, Trust};
 
 pub use author::Author;
 pub use error::{PublishError, PushError};
@@ -223,7 +223,7 @@ impl Publisher {
                 Made::Commit(commit) => {
                     let reference = Reference::branch(&self.mirror.source().branch).theirs;
                     let order = Order { reference, onto: Some(tip), commit };
-                    let pushed = self.reach.push(self.mirror.repository(), &order);
+                    let pushed = self.push(&order);
                     if tries.pushed(&order, pushed)? {
                         // Where that is not noted, the next look fetches it.
                         let _ = self.mirror.stand(commit);
@@ -232,6 +232,18 @@ impl Publisher {
                 }
             }
         }
+    }
+
+    fn push(&self, order: &Order) -> Result<Pushed, PushError> {
+        let pushed = self.reach.push(self.mirror.repository(), order);
+        let outcome = match &pushed {
+            Ok(Pushed::Landed) => "ok",
+            Ok(Pushed::Elsewhere) => "moved",
+            Ok(Pushed::Rejected(_)) => "refused",
+            Err(error) => error.category(),
+        };
+        self.mirror.source().meter.count_as(Operation::Push, outcome);
+        pushed
     }
 
     fn location(&self) -> String {
@@ -289,7 +301,7 @@ impl Publisher {
     /// Pushes a branch that must not be there; one that is there stays as it is.
     fn aside(&mut self, commit: Oid, name: String, why: String) -> Result<Published, PushError> {
         let order = Order { reference: format!("refs/heads/{name}"), onto: None, commit };
-        match self.reach.push(self.mirror.repository(), &order)? {
+        match self.push(&order)? {
             Pushed::Landed => Ok(Published::Branch { name, why }),
             Pushed::Elsewhere => Ok(Published::Branch { name, why: format!("{why}; the branch was there already") }),
             Pushed::Rejected(rejection) => Err(PushError::refused(&self.location(), &rejection)),

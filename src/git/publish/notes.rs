@@ -86,7 +86,7 @@ impl Publisher {
             }
             let Some(commit) = self.make_notes(tip, notes)? else { return Ok(false) };
             let order = Order { reference: REFERENCE.to_owned(), onto: tip, commit };
-            let pushed = self.reach.push(self.mirror.repository(), &order);
+            let pushed = self.push(&order);
             if tries.pushed(&order, pushed)? {
                 // Where that is not noted, the next look fetches it.
                 let _ = self.stand_at_notes(commit);
