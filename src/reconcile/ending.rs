@@ -18,7 +18,10 @@ impl Engine {
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
     /// know a subset.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_informed() && self.in_flight == 0 && !self.workers.values().any(Worker::is_busy)
+        self.is_informed()
+            && self.in_flight == 0
+            && self.backlog.is_empty()
+            && !self.workers.values().any(Worker::is_busy)
     }
 
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
