@@ -12,6 +12,8 @@ pub enum Operation {
     Look,
     /// What the mirror lacks.
     Fetch,
+    /// That a reference moves.
+    Push,
 }
 
 impl Operation {
@@ -20,6 +22,7 @@ impl Operation {
         match self {
             Self::Look => "look",
             Self::Fetch => "fetch",
+            Self::Push => "push",
         }
     }
 }
@@ -30,11 +33,15 @@ pub struct GitMeter(Arc<Mutex<BTreeMap<(Operation, &'static str), u64>>>);
 
 impl GitMeter {
     pub(super) fn count<T>(&self, operation: Operation, outcome: &Result<T, GitError>) {
-        let outcome = outcome.as_ref().map_or_else(GitError::category, |_| "ok");
+        self.count_as(operation, outcome.as_ref().map_or_else(GitError::category, |_| "ok"));
+    }
+
+    pub(super) fn count_as(&self, operation: Operation, outcome: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((operation, outcome)).or_default() += 1;
     }
 
-    /// How often each operation had each outcome: `ok` or a [category](GitError::category).
+    /// How often each operation had each outcome: `ok` or a category of its error, and of a push that came too late
+    /// `moved`.
     pub fn requests(&self) -> Vec<(Operation, &'static str, u64)> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|((operation, outcome), count)| (*operation, *outcome, *count)).collect()

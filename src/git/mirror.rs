@@ -313,6 +313,23 @@ impl Mirror {
         self.watched(|| Ok(String::from_utf8_lossy(self.repository.find_commit(id)?.message_raw_bytes()).into_owned()))
     }
 
+    /// [`introduced`](Self::introduced) for what a look found, down to what was accepted before.
+    pub(super) fn history_of(
+        &self,
+        moved: &Moved,
+        limit: usize,
+    ) -> Result<BTreeMap<String, Vec<FileVersion>>, GitError> {
+        let until = moved.from.as_deref().filter(|_| !moved.rewritten);
+        let parent = || self.repository.find_commit(Oid::from_str(&moved.tip).ok()?).ok()?.parent_id(0).ok();
+        if until.is_none() || until != parent().map(|parent| parent.to_string()).as_deref() {
+            let paths = moved.files.keys().cloned().collect();
+            return self.introduced(&paths, &moved.tip, until, limit);
+        }
+        // One commit: what it changed was compared already.
+        let version = |file: &Option<FileEntry>| vec![FileVersion { commit: moved.tip.clone(), file: file.clone() }];
+        Ok(moved.files.iter().map(|(path, file)| (path.clone(), version(file))).collect())
+    }
+
     /// What a commit says about itself, or [`GitError::Unknown`].
     pub fn commit(&self, id: &str) -> Result<Commit, GitError> {
         let id = self.known(id)?;
@@ -327,10 +344,15 @@ impl Mirror {
 
     /// Makes one pack of many, now and then; for moments when nobody waits.
     pub fn tidy(&mut self) -> Result<(), GitError> {
+        self.tidy_with(self.baseline)
+    }
+
+    /// The same, keeping what is reachable from another commit, too.
+    pub(super) fn tidy_with(&mut self, also: Option<Oid>) -> Result<(), GitError> {
         let is_there = |root: &Oid| self.repository.find_commit(*root).is_ok();
         let Some(tip) = self.stands()?.filter(is_there) else { return Ok(()) };
-        let accepted = self.baseline.filter(is_there);
-        if let Some(repository) = self.keep.pack(&self.repository, tip, accepted)? {
+        let also = also.filter(is_there);
+        if let Some(repository) = self.keep.pack(&self.repository, tip, also)? {
             self.repository = repository;
         }
         Ok(())

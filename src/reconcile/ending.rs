@@ -20,6 +20,7 @@ impl Engine {
     pub(super) fn is_idle(&self) -> bool {
         self.is_informed()
             && self.in_flight == 0
+            && self.backlog.is_empty()
             && !self.workers.values().any(Worker::is_busy)
             && self.restores_wake().is_none_or(|at| at > self.clock.now())
     }

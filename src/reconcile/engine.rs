@@ -20,6 +20,7 @@ use crate::{
 
 use super::{
     Clock, Event, Live, RestoreOrder, RestoreState, Worker, announce,
+    backlog::Backlog,
     claims::Claims,
     links::Links,
     mirror::{Mirror, Mirrored},
@@ -33,7 +34,7 @@ use super::{
 };
 
 /// Writes that are under way at once in one cluster.
-const WRITES_MAX: usize = 32;
+pub(super) const WRITES_MAX: usize = 32;
 
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
@@ -66,6 +67,7 @@ pub(super) struct Engine {
     pub(super) synced: BTreeSet<ClusterName>,
     pub(super) away: HashMap<ClusterName, String>,
     pub(super) in_flight: usize,
+    pub(super) backlog: Backlog,
     /// Kept only where they are printed at the end.
     pub(super) files: Option<BTreeMap<String, git::Content>>,
     settings: Settings,
@@ -127,6 +129,7 @@ impl Engine {
             synced: BTreeSet::new(),
             away: HashMap::new(),
             in_flight: 0,
+            backlog: Backlog::default(),
             files: None,
             settings,
             allow_removal: None,
@@ -252,10 +255,11 @@ impl Engine {
         for (kind, key) in touched.plain {
             self.apply_plain(&kind, &key);
         }
-        for object in touched.objects {
-            self.on_their_way.seen(&object, looked);
-            self.want(&object);
+        for object in &touched.objects {
+            self.on_their_way.seen(object, looked);
         }
+        self.backlog.want(touched.objects.into_iter());
+        self.catch_up();
         self.mirror_commit(touched.plans.iter());
     }
 
@@ -264,7 +268,7 @@ impl Engine {
     }
 
     /// Tells a route's worker what Git asks for.
-    fn want(&mut self, object: &ObjectKey) {
+    pub(super) fn want(&mut self, object: &ObjectKey) {
         let Some(entry) = self.catalog.entry(object) else { return };
         let wanted = match &entry.removed {
             Some(revision) => Wanted::Removed { revision: revision.clone() },
@@ -327,6 +331,7 @@ impl Engine {
             Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
+        self.catch_up();
     }
 
     /// Takes in what a watch saw.
@@ -341,9 +346,8 @@ impl Engine {
             Seen::Synced => {
                 tracing::info!(%cluster, "the caches are complete");
                 self.synced.insert(cluster.clone());
-                for key in self.workers.keys().cloned().collect::<Vec<_>>() {
-                    self.show(&key, &cluster);
-                }
+                self.backlog.show(self.workers.keys().cloned(), &cluster);
+                self.catch_up();
                 self.take_up();
                 self.find_orphans();
             }
@@ -393,7 +397,7 @@ impl Engine {
     }
 
     /// Shows a worker both of its objects in a cluster whose caches are complete.
-    fn show(&mut self, key: &ObjectKey, cluster: &str) {
+    pub(super) fn show(&mut self, key: &ObjectKey, cluster: &str) {
         let Some(worker) = self.workers.get(key) else { return };
         let rule = worker.destination_rule();
         for (kind, object) in [(ObjectKind::DestinationRule, &rule), (ObjectKind::VirtualService, key)] {

@@ -1,6 +1,7 @@
 //! A worker per route, woken by commit, object, endpoint or timer, and the loop that performs what it asks for.
 
 mod announce;
+mod backlog;
 mod claims;
 mod clock;
 pub mod drafts;

@@ -7,6 +7,7 @@ mod crowd;
 mod faults;
 mod files;
 mod landing;
+mod notes;
 mod refused;
 mod signed;
 #[path = "../support/mod.rs"]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use tidegate::git::{Access, PublishOptions, PushError, Secret};
+use tidegate::git::{Access, Operation, PublishOptions, PushError, Secret};
 
 use super::bed::{Bed, WEB, landed, options, refused, says};
 use super::support::repository::Repository;
@@ -22,12 +22,15 @@ fn a_hook_s_no_is_told_in_its_words_and_asked_for_once() {
         let hook =
             format!("echo run >> {}\necho 'only by \u{1b}[31mreview'\necho 'ask ada' >&2\nexit 1", count.display());
         bed.hook("pre-receive", &hook);
-        let mut publisher = bed.publisher();
+        let source = bed.source();
+        let mut publisher = bed.publisher_of(&source, options());
         let error = refused(publisher.publish(&mut says(WEB, "2\n")));
         assert!(error.is_refusal());
         let said = words(error);
         assert_eq!(said, "pre-receive hook declined (only by \\u{1b}[31mreview; ask ada)", "{}", bed.name());
         assert_eq!(std::fs::read_to_string(&count).unwrap(), "run\n");
+        let counted = source.meter.requests();
+        assert!(counted.contains(&(Operation::Push, "refused", 1)), "{counted:?}");
         std::fs::remove_file(bed.bare.join("hooks/pre-receive")).unwrap();
         bed.hook("update", "[ \"$1\" != refs/heads/main ]");
         let told = "hook declined (error: hook declined to update refs/heads/main)";

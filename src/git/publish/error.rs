@@ -110,6 +110,17 @@ impl PushError {
         }
     }
 
+    /// A stable short name for metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Moved { .. } => "moved",
+            Self::Refused { .. } | Self::ReadOnlyCredentials { .. } | Self::Unfit { .. } => "refused",
+            Self::Tip(_) | Self::Own { .. } | Self::Key(_) => "signature",
+            Self::Commit { .. } | Self::Mainline { .. } => "source",
+            Self::Unreachable(error) => error.category(),
+        }
+    }
+
     /// Whether the server said no, so that trying again soon is useless.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Moved { .. } | Self::Unreachable(_))

@@ -14,6 +14,8 @@ mod author;
 mod error;
 mod files;
 mod make;
+mod notebook;
+mod notes;
 mod preview;
 mod reach;
 mod sign;
@@ -30,11 +32,12 @@ use super::judge::Judge;
 use super::mirror::Mirror;
 use super::net::Rejection;
 use super::transport::Reference;
-use super::{Access, GitError, HistoryPolicy, Source, SourceError, Tip, Trust};
+use super::{Access, GitError, HistoryPolicy, Operation, Source, SourceError, Tip, Trust};
 
 pub use author::Author;
 pub use error::{PublishError, PushError};
 pub use files::Files;
+pub use notes::{Note, Notes};
 pub use preview::Preview;
 pub use sign::{KeyError, SigningKey};
 
@@ -191,12 +194,16 @@ impl Publisher {
     ) -> Result<Published, PublishError<E>> {
         let published = self.try_publish(draft);
         self.reach.rest();
-        if matches!(published, Ok(Published::Landed { .. }))
-            && let Err(error) = self.mirror.tidy()
-        {
-            tracing::debug!(%error, "packs of the publisher's mirror stay as they are");
+        if matches!(published, Ok(Published::Landed { .. })) {
+            self.tidy();
         }
         published
+    }
+
+    fn tidy(&mut self) {
+        if let Err(error) = self.mirror.tidy_with(notes::stand(self.mirror.repository())) {
+            tracing::debug!(%error, "packs of the publisher's mirror stay as they are");
+        }
     }
 
     fn try_publish<E>(
@@ -220,7 +227,7 @@ impl Publisher {
                 Made::Commit(commit) => {
                     let reference = Reference::branch(&self.mirror.source().branch).theirs;
                     let order = Order { reference, onto: Some(tip), commit };
-                    let pushed = self.reach.push(self.mirror.repository(), &order);
+                    let pushed = self.push(&order);
                     if tries.pushed(&order, pushed)? {
                         // Where that is not noted, the next look fetches it.
                         let _ = self.mirror.stand(commit);
@@ -229,6 +236,18 @@ impl Publisher {
                 }
             }
         }
+    }
+
+    fn push(&self, order: &Order) -> Result<Pushed, PushError> {
+        let pushed = self.reach.push(self.mirror.repository(), order);
+        let outcome = match &pushed {
+            Ok(Pushed::Landed) => "ok",
+            Ok(Pushed::Elsewhere) => "moved",
+            Ok(Pushed::Rejected(_)) => "refused",
+            Err(error) => error.category(),
+        };
+        self.mirror.source().meter.count_as(Operation::Push, outcome);
+        pushed
     }
 
     fn location(&self) -> String {
@@ -287,7 +306,7 @@ impl Publisher {
     /// Pushes a branch that must not be there; one that is there stays as it is.
     fn aside(&mut self, commit: Oid, name: String, why: String) -> Result<Published, PushError> {
         let order = Order { reference: format!("refs/heads/{name}"), onto: None, commit };
-        match self.reach.push(self.mirror.repository(), &order)? {
+        match self.push(&order)? {
             Pushed::Landed => Ok(Published::Branch { name, why }),
             Pushed::Elsewhere => Ok(Published::Branch { name, why: format!("{why}; the branch was there already") }),
             Pushed::Rejected(rejection) => Err(PushError::refused(&self.location(), &rejection)),

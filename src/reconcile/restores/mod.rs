@@ -1,11 +1,11 @@
 //! Commits what Git should say again: one plan after the other, on a thread that owns the publisher. Nothing waits for it.
 //!
 //! ```text
-//!  Effect::Restore ─► Backlog (which, when) ─► Committer (draft, push) ─► Backlog ─► Event::Restored, a look at Git
+//!  Effect::Restore ─► Queue (which, when) ─► Committer (draft, push) ─► Queue ─► Event::Restored, a look at Git
 //! ```
 
-mod backlog;
 mod committer;
+mod queue;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -16,14 +16,14 @@ use super::{
     RestoreOrder, RestoreState,
     engine::{Engine, Incoming},
 };
-use backlog::Backlog;
+use queue::Queue;
 
-pub(super) use backlog::Ended;
 pub(super) use committer::Committer;
+pub(super) use queue::Ended;
 
 /// What is to be committed, and who does it.
 pub(super) struct Restores {
-    backlog: Backlog,
+    queue: Queue,
     committer: Committer,
     /// Its rise asks for a look at the repository.
     look: watch::Sender<u64>,
@@ -31,7 +31,7 @@ pub(super) struct Restores {
 
 impl Restores {
     pub(super) fn new(committer: Committer, look: watch::Sender<u64>) -> Self {
-        Self { backlog: Backlog::default(), committer, look }
+        Self { queue: Queue::default(), committer, look }
     }
 }
 
@@ -40,7 +40,7 @@ impl Engine {
     pub(super) fn restore(&mut self, key: &ObjectKey, order: Option<RestoreOrder>) {
         let now = self.clock.now();
         match &mut self.restores {
-            Some(restores) => restores.backlog.set(key, order, now),
+            Some(restores) => restores.queue.set(key, order, now),
             None => {
                 let Some(RestoreOrder { restore, .. }) = order else { return };
                 self.tally.restore("read_only");
@@ -51,14 +51,14 @@ impl Engine {
 
     /// When the next commit is due; none while one is on its way, and where nothing is to be committed.
     pub(super) fn restores_wake(&self) -> Option<Timestamp> {
-        self.restores.as_ref()?.backlog.wake_at()
+        self.restores.as_ref()?.queue.wake_at()
     }
 
     /// Hands the next one out, if it is due.
     pub(super) fn restores_turn(&mut self) {
         let now = self.clock.now();
         let Some(restores) = &mut self.restores else { return };
-        let Some((key, order)) = restores.backlog.next(now) else { return };
+        let Some((key, order)) = restores.queue.next(now) else { return };
         if restores.committer.commit(key.clone(), order) {
             self.in_flight += 1;
             self.tell_restore(key, RestoreState::Trying { since: now });
@@ -76,7 +76,7 @@ impl Engine {
         if let Ended::Landed { commit } = &ended {
             tracing::info!(plan = %order.owner, commit, "committed: {}", order.restore);
         }
-        for (key, state) in restores.backlog.ended(key, order, ended, now) {
+        for (key, state) in restores.queue.ended(key, order, ended, now) {
             self.tell_restore(key, state);
         }
     }
@@ -85,7 +85,7 @@ impl Engine {
     pub(super) fn restores_hurry(&mut self) {
         let now = self.clock.now();
         if let Some(restores) = &mut self.restores {
-            restores.backlog.answers(now);
+            restores.queue.answers(now);
         }
     }
 

@@ -7,6 +7,7 @@ mod faults;
 mod histories;
 mod journals;
 mod laws;
+mod loops;
 mod model;
 mod pair;
 mod resource;

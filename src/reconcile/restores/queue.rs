@@ -49,7 +49,7 @@ impl Ended {
 
 /// All that is to be committed.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(super) struct Queue {
     entries: BTreeMap<ObjectKey, Entry>,
     came: u64,
     busy: bool,
@@ -71,7 +71,7 @@ struct Away {
     failures: u32,
 }
 
-impl Backlog {
+impl Queue {
     /// Takes in what Git should say of a plan again; it replaces what was asked before.
     pub(super) fn set(&mut self, key: &ObjectKey, order: Option<RestoreOrder>, now: Timestamp) {
         self.entries.remove(key);
@@ -81,7 +81,7 @@ impl Backlog {
         }
     }
 
-    /// The next one, if it is due; it is under way until [`Backlog::ended`].
+    /// The next one, if it is due; it is under way until [`Queue::ended`].
     pub(super) fn next(&mut self, now: Timestamp) -> Option<(ObjectKey, RestoreOrder)> {
         if self.wake_at().is_none_or(|at| at > now) {
             return None;
@@ -183,18 +183,18 @@ mod tests {
         RestoreOrder { owner: Owner { repository: "plans".into(), plan }, restore }
     }
 
-    fn backlog(names: &[&str]) -> Backlog {
-        let mut backlog = Backlog::default();
-        names.iter().for_each(|name| backlog.set(&key(name), Some(order(name)), at(0)));
-        backlog
+    fn queue(names: &[&str]) -> Queue {
+        let mut queue = Queue::default();
+        names.iter().for_each(|name| queue.set(&key(name), Some(order(name)), at(0)));
+        queue
     }
 
-    fn take(backlog: &mut Backlog, now: i64) -> Option<String> {
-        backlog.next(at(now)).map(|(key, _)| key.name)
+    fn take(queue: &mut Queue, now: i64) -> Option<String> {
+        queue.next(at(now)).map(|(key, _)| key.name)
     }
 
-    fn ended(backlog: &mut Backlog, name: &str, ended: Ended, now: i64) -> Vec<String> {
-        let told = backlog.ended(&key(name), &order(name), ended, at(now));
+    fn ended(queue: &mut Queue, name: &str, ended: Ended, now: i64) -> Vec<String> {
+        let told = queue.ended(&key(name), &order(name), ended, at(now));
         told.into_iter().map(|(key, state)| format!("{} {}", key.name, state.name())).collect()
     }
 
@@ -204,65 +204,65 @@ mod tests {
 
     #[test]
     fn many_are_committed_one_after_the_other_in_the_order_they_came() {
-        let mut backlog = backlog(&["c", "a", "b"]);
+        let mut queue = queue(&["c", "a", "b"]);
         for name in ["c", "a", "b"] {
-            assert_eq!(take(&mut backlog, 0).as_deref(), Some(name));
-            assert_eq!((take(&mut backlog, 0), backlog.wake_at()), (None, None), "one is under way");
-            assert_eq!(ended(&mut backlog, name, landed(), 0), [format!("{name} Landed")]);
+            assert_eq!(take(&mut queue, 0).as_deref(), Some(name));
+            assert_eq!((take(&mut queue, 0), queue.wake_at()), (None, None), "one is under way");
+            assert_eq!(ended(&mut queue, name, landed(), 0), [format!("{name} Landed")]);
         }
-        assert_eq!((take(&mut backlog, 1_000), backlog.wake_at()), (None, None), "and none of them twice");
+        assert_eq!((take(&mut queue, 1_000), queue.wake_at()), (None, None), "and none of them twice");
     }
 
     #[test]
     fn a_refusal_holds_up_its_plan_alone_and_is_tried_ever_more_slowly() {
-        let mut backlog = backlog(&["a", "b"]);
-        assert_eq!(take(&mut backlog, 0).as_deref(), Some("a"));
-        assert_eq!(ended(&mut backlog, "a", Ended::Refused { words: "no".into() }, 0), ["a Refused"]);
-        assert_eq!(take(&mut backlog, 0).as_deref(), Some("b"));
-        ended(&mut backlog, "b", landed(), 0);
+        let mut queue = queue(&["a", "b"]);
+        assert_eq!(take(&mut queue, 0).as_deref(), Some("a"));
+        assert_eq!(ended(&mut queue, "a", Ended::Refused { words: "no".into() }, 0), ["a Refused"]);
+        assert_eq!(take(&mut queue, 0).as_deref(), Some("b"));
+        ended(&mut queue, "b", landed(), 0);
         let (mut now, mut tries) = (0, 0);
         while now < 86_400 {
-            now = backlog.wake_at().unwrap().as_second();
-            assert_eq!(take(&mut backlog, now).as_deref(), Some("a"));
-            ended(&mut backlog, "a", Ended::Refused { words: "no".into() }, now);
+            now = queue.wake_at().unwrap().as_second();
+            assert_eq!(take(&mut queue, now).as_deref(), Some("a"));
+            ended(&mut queue, "a", Ended::Refused { words: "no".into() }, now);
             tries += 1;
         }
         assert!((140..=160).contains(&tries), "{tries} in a day: every ten minutes after the first few");
-        backlog.set(&key("a"), None, at(now));
-        assert_eq!(backlog.wake_at(), None);
+        queue.set(&key("a"), None, at(now));
+        assert_eq!(queue.wake_at(), None);
     }
 
     #[test]
     fn while_the_repository_is_away_nothing_is_tried_and_all_are_told() {
-        let mut backlog = backlog(&["a", "b"]);
-        take(&mut backlog, 0);
+        let mut queue = queue(&["a", "b"]);
+        take(&mut queue, 0);
         let away = || Ended::Unreachable { error: "gone".into() };
-        assert_eq!(ended(&mut backlog, "a", away(), 0), ["a Unreachable", "b Unreachable"]);
-        assert_eq!(take(&mut backlog, 0), None);
+        assert_eq!(ended(&mut queue, "a", away(), 0), ["a Unreachable", "b Unreachable"]);
+        assert_eq!(take(&mut queue, 0), None);
         let (mut now, mut pauses) = (0, Vec::new());
         for _ in 0..10 {
-            let next = backlog.wake_at().unwrap().as_second();
+            let next = queue.wake_at().unwrap().as_second();
             pauses.push(next - now);
             now = next;
-            take(&mut backlog, now).unwrap();
-            ended(&mut backlog, "a", away(), now);
+            take(&mut queue, now).unwrap();
+            ended(&mut queue, "a", away(), now);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
-        assert_eq!(take(&mut backlog, now), None);
-        backlog.answers(at(now));
-        assert_eq!(take(&mut backlog, now).as_deref(), Some("a"), "once it answers, at once");
-        ended(&mut backlog, "a", landed(), now);
-        assert_eq!(take(&mut backlog, now).as_deref(), Some("b"));
+        assert_eq!(take(&mut queue, now), None);
+        queue.answers(at(now));
+        assert_eq!(take(&mut queue, now).as_deref(), Some("a"), "once it answers, at once");
+        ended(&mut queue, "a", landed(), now);
+        assert_eq!(take(&mut queue, now).as_deref(), Some("b"));
     }
 
     #[test]
     fn what_was_taken_back_or_replaced_meanwhile_is_told_nothing() {
-        let mut backlog = backlog(&["a"]);
-        take(&mut backlog, 0);
+        let mut queue = queue(&["a"]);
+        take(&mut queue, 0);
         let mut newer = order("a");
         newer.restore.failed = Digest::of(&serde_json::json!("newer"));
-        backlog.set(&key("a"), Some(newer), at(1));
-        assert_eq!((take(&mut backlog, 1), ended(&mut backlog, "a", landed(), 2)), (None, Vec::new()));
-        assert_eq!(take(&mut backlog, 2).as_deref(), Some("a"), "the newer one is still to be committed");
+        queue.set(&key("a"), Some(newer), at(1));
+        assert_eq!((take(&mut queue, 1), ended(&mut queue, "a", landed(), 2)), (None, Vec::new()));
+        assert_eq!(take(&mut queue, 2).as_deref(), Some("a"), "the newer one is still to be committed");
     }
 }
