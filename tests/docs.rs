@@ -219,7 +219,8 @@ fn every_command_in_the_docs_exists_and_prints_what_they_show() {
 fn every_flag_is_described() {
     let operations = read("docs/operations.md");
     for command in [
-        "run", "check", "diff", "status", "why", "history", "rollback", "advance", "pause", "resume", "stop", "schema", "demo",
+        "run", "check", "diff", "status", "why", "history", "rollback", "advance", "pause", "resume", "stop", "schema",
+        "demo",
     ] {
         let help = tidegate(root(), &[command.into(), "--help".into()]);
         let help = String::from_utf8(help.stdout).unwrap();

@@ -93,6 +93,11 @@ impl Held {
         self.in_flight.is_some() || self.looking || self.asking.is_some()
     }
 
+    /// Whether the server refused the last write.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// Whether nothing of a removed plan is left to write: its objects are gone, or its journal says that it was let go.
     pub(super) fn is_let_go(&self) -> bool {
         let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(is_ours);

@@ -122,6 +122,11 @@ impl Tally {
             }
             News::DriftFight(_) => self.error("drift_fight"),
             News::WriteAltered(_) => self.error("write_altered"),
+            News::Restore(state) => {
+                if let Some(category) = state.category() {
+                    self.error(category);
+                }
+            }
         }
     }
 }
@@ -135,7 +140,13 @@ pub(super) fn cause(transition: &Transition, journal: Option<&Journal>) -> &'sta
             Some(Phase::WentBack { cause }) => cause.name(),
             _ => "Commit",
         },
-        What::Adopted | What::Created | What::Applied | What::Accepted | What::Released => "Commit",
+        What::Adopted
+        | What::Created
+        | What::Applied
+        | What::Accepted
+        | What::Released
+        | What::RestoreLanded
+        | What::RestoreDropped => "Commit",
     }
 }
 

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use crate::plan::{Plan, Revision, Routing, Span, VersionName};
 
 use super::{
-    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, gates,
+    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Reason, Restore, Settled, State, Transition, What, World,
+    gates,
 };
 
 /// Appends a transition that describes the journal as it stands.
@@ -47,16 +48,38 @@ pub(super) fn fail(journal: &mut Journal, world: &World, cause: Cause, now: Time
     let Some(refuge) = gates::refuge(world, journal).cloned() else {
         return Err(Reason::NoWayBack { cause: cause.to_string() });
     };
+    let key = journal.failed_key();
+    // What was restored once and fails again at once is a person's to judge: no loop with Git.
+    let restore = Restore::of(journal, &refuge, &cause, now).filter(|_| !journal.failed.contains(&key));
     if !matches!(cause, Cause::Stop(_)) {
-        let key = journal.failed_key();
         journal.failed.retain(|there| *there != key);
         journal.failed.push(key);
         let surplus = journal.failed.len().saturating_sub(FAILED_MAX);
         journal.failed.drain(..surplus);
     }
     go_back(journal, &refuge, now, Phase::WentBack { cause: cause.clone() });
+    journal.restore = restore;
     note(journal, now, What::WentBack, cause.to_string());
     Ok(())
+}
+
+/// Lets a pending restore go where the branch holds another document than the one that failed, and says whether it is
+/// what was to be restored.
+pub(super) fn void_restore(journal: &mut Journal, tip: Option<(&Plan, &Owner)>, now: Timestamp) {
+    let held = tip.is_some_and(|(plan, owner)| {
+        *owner == journal.owner && !journal.restore.iter().any(|restore| restore.is_void(plan))
+    });
+    if held {
+        return;
+    }
+    let Some(restore) = journal.restore.take() else { return };
+    let landed = tip.is_some_and(|(plan, _)| plan.traffic == restore.traffic);
+    let (what, text) = if landed {
+        (What::RestoreLanded, "the branch asks again for what traffic went back to")
+    } else {
+        (What::RestoreDropped, "the branch asks for something else by now")
+    };
+    note(journal, now, what, text.to_owned());
 }
 
 /// The plan's routing with the pins that may be written, and with the versions that it no longer declares but that

@@ -144,7 +144,11 @@ impl<'a> Draft<'a> {
 
     fn run(mut self, wanted: Option<(&Arc<Plan>, &Revision, &Owner)>) -> Decision {
         if matches!(self.world.wanted, Wanted::Removed { .. }) {
+            accept::void_restore(&mut self.journal, None, self.now);
             return self.released();
+        }
+        if let Some((plan, _, owner)) = wanted {
+            accept::void_restore(&mut self.journal, Some((plan, owner)), self.now);
         }
         let stop = self.stop();
         let mut blocked = self.lowered_by_hand(stop.as_deref());

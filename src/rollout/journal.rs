@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Transition, walk};
+use super::{Restore, Transition, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -186,6 +186,8 @@ pub struct Journal {
     pub way_back: Option<Settled>,
     /// Content that failed, oldest first.
     pub failed: Vec<FailedKey>,
+    /// What Git should say again; none where it says so, or where a person has said something else.
+    pub restore: Option<Restore>,
     /// What happened, oldest first.
     pub transitions: Vec<Transition>,
     /// The subsets of the DestinationRule that are tidegate's own.

@@ -445,6 +445,10 @@ pub enum What {
     Released,
     /// An object or a journal that was lost was restored.
     Restored,
+    /// The branch asks again for what traffic went back to.
+    RestoreLanded,
+    /// The branch asks for something else before the restore was there: a person's change stands.
+    RestoreDropped,
 }
 
 impl What {
@@ -461,6 +465,8 @@ impl What {
             Self::WentBack => "WentBack",
             Self::Released => "Released",
             Self::Restored => "Restored",
+            Self::RestoreLanded => "RestoreLanded",
+            Self::RestoreDropped => "RestoreDropped",
         }
     }
 }

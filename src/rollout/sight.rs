@@ -165,6 +165,7 @@ pub(super) fn first(
         settled: Vec::new(),
         way_back: None,
         failed: Vec::new(),
+        restore: None,
         transitions: Vec::new(),
         subsets: BTreeSet::new(),
         owns_traffic_policy: false,

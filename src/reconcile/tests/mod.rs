@@ -9,4 +9,5 @@ mod laws;
 mod model;
 mod pair;
 mod resource;
+mod restores;
 mod simulation;
