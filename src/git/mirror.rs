@@ -309,6 +309,23 @@ impl Mirror {
         self.watched(|| Ok(String::from_utf8_lossy(self.repository.find_commit(id)?.message_raw_bytes()).into_owned()))
     }
 
+    /// [`introduced`](Self::introduced) for what a look found, down to what was accepted before.
+    pub(super) fn history_of(
+        &self,
+        moved: &Moved,
+        limit: usize,
+    ) -> Result<BTreeMap<String, Vec<FileVersion>>, GitError> {
+        let until = moved.from.as_deref().filter(|_| !moved.rewritten);
+        let parent = || self.repository.find_commit(Oid::from_str(&moved.tip).ok()?).ok()?.parent_id(0).ok();
+        if until.is_none() || until != parent().map(|parent| parent.to_string()).as_deref() {
+            let paths = moved.files.keys().cloned().collect();
+            return self.introduced(&paths, &moved.tip, until, limit);
+        }
+        // One commit: what it changed was compared already.
+        let version = |file: &Option<FileEntry>| vec![FileVersion { commit: moved.tip.clone(), file: file.clone() }];
+        Ok(moved.files.iter().map(|(path, file)| (path.clone(), version(file))).collect())
+    }
+
     /// What a commit says about itself, or [`GitError::Unknown`].
     pub fn commit(&self, id: &str) -> Result<Commit, GitError> {
         let id = self.known(id)?;

@@ -15,7 +15,7 @@ pub(super) fn event(cluster: &str, news: &News) -> Option<Announcement> {
         News::Transition(transition) => {
             let detail = if transition.note.is_empty() { String::new() } else { format!(" ({})", transition.note) };
             let note = format!("{} at commit {} in cluster {cluster}{detail}", transition.traffic, transition.commit);
-            (matches!(transition.what, What::WentBack), transition.what.name(), "Write", note)
+            (matches!(transition.what, What::WentBack | What::FailureHeld), transition.what.name(), "Write", note)
         }
         News::DriftCorrected(kind) => {
             let note =

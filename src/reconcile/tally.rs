@@ -9,7 +9,7 @@ use std::{
 use crate::{
     cluster::Outcome,
     plan::ObjectKey,
-    rollout::{ClusterName, Journal, Phase, Transition, What},
+    rollout::{Cause, ClusterName, Journal, Phase, Transition, What},
 };
 
 use super::News;
@@ -136,6 +136,7 @@ pub(super) fn cause(transition: &Transition, journal: Option<&Journal>) -> &'sta
     match transition.what {
         What::StepEntered | What::TargetEntered | What::Settled => "Gates",
         What::Restored => "Loss",
+        What::FailureHeld => journal.and_then(|journal| journal.failure.as_ref()).map_or("Gates", Cause::name),
         What::WentBack => match journal.map(|journal| &journal.phase) {
             Some(Phase::WentBack { cause }) => cause.name(),
             _ => "Commit",

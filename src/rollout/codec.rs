@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, VersionName};
 
-use super::{FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate};
+use super::{
+    Answered, Cause, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate,
+};
 
 /// The annotation that carries the journal.
 pub const JOURNAL: &str = "tidegate.dev/journal";
@@ -20,6 +22,8 @@ pub const JOURNAL: &str = "tidegate.dev/journal";
 pub const OWNER: &str = "tidegate.dev/plan";
 /// The annotation with which a person stops a plan.
 pub const STOP: &str = "tidegate.dev/stop";
+/// The annotation with the JSON patch that goes back without tidegate, while there is a way back.
+pub const WAY_BACK: &str = "tidegate.dev/way-back";
 /// The label of everything that tidegate made or took over, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tidegate");
 
@@ -70,6 +74,10 @@ struct Wire {
     way_back: Option<WireSettled>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop: Option<Answered>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<Cause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restore: Option<Restore>,
     transitions: Vec<Transition>,
@@ -166,6 +174,8 @@ impl Journal {
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
             failed: self.failed.clone(),
+            stop: self.stop.clone(),
+            failure: self.failure.clone(),
             restore: self.restore.clone(),
             transitions: self.transitions.clone(),
             subsets: self.subsets.clone(),
@@ -215,6 +225,8 @@ impl Journal {
             settled: wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?,
             way_back: wire.way_back.map(settled).transpose()?,
             failed: wire.failed,
+            stop: wire.stop,
+            failure: wire.failure,
             restore: wire.restore,
             transitions: wire.transitions,
             subsets: wire.subsets,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, Revision, Traffic};
 
-use super::{Cause, Journal, Settled, State};
+use super::{Cause, Journal, Owner, Settled, State, What, accept};
 
 /// A restore of the plan's document that is to be committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,25 @@ impl Restore {
     pub(super) fn is_void(&self, tip: &Plan) -> bool {
         tip.digest != self.failed
     }
+}
+
+/// Lets a pending restore go where the branch holds another document than the one that failed, and says whether it is
+/// what was to be restored.
+pub(super) fn void(journal: &mut Journal, tip: Option<(&Plan, &Owner)>, now: Timestamp) {
+    let held = tip.is_some_and(|(plan, owner)| {
+        *owner == journal.owner && !journal.restore.iter().any(|restore| restore.is_void(plan))
+    });
+    if held {
+        return;
+    }
+    let Some(restore) = journal.restore.take() else { return };
+    let landed = tip.is_some_and(|(plan, _)| plan.traffic == restore.traffic);
+    let (what, text) = if landed {
+        (What::RestoreLanded, "the branch asks again for what traffic went back to")
+    } else {
+        (What::RestoreDropped, "the branch asks for something else by now")
+    };
+    accept::note(journal, now, what, text.to_owned());
 }
 
 /// Whether a plan asks for what the state renders.

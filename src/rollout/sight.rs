@@ -165,6 +165,8 @@ pub(super) fn first(
         settled: Vec::new(),
         way_back: None,
         failed: Vec::new(),
+        stop: None,
+        failure: None,
         restore: None,
         transitions: Vec::new(),
         subsets: BTreeSet::new(),
