@@ -207,10 +207,14 @@ impl Mirror {
                 return Err(error);
             }
         };
-        self.repository
-            .reference(&self.reference(), tip, true, "fetched")
-            .map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })?;
+        self.stand(tip)?;
         Ok(tip)
+    }
+
+    /// Notes that the branch is at a commit that the mirror has with all that it refers to.
+    pub(super) fn stand(&self, tip: Oid) -> Result<(), GitError> {
+        let noted = self.repository.reference(&self.reference(), tip, true, "fetched");
+        noted.map(drop).map_err(|error| GitError::State { dir: self.keep.mirror(), cause: error.message().to_owned() })
     }
 
     fn moved(&self, tip: Oid, refused: Option<Refused>) -> Result<Moved, GitError> {
@@ -340,10 +344,15 @@ impl Mirror {
 
     /// Makes one pack of many, now and then; for moments when nobody waits.
     pub fn tidy(&mut self) -> Result<(), GitError> {
+        self.tidy_with(self.baseline)
+    }
+
+    /// The same, keeping what is reachable from another commit, too.
+    pub(super) fn tidy_with(&mut self, also: Option<Oid>) -> Result<(), GitError> {
         let is_there = |root: &Oid| self.repository.find_commit(*root).is_ok();
         let Some(tip) = self.stands()?.filter(is_there) else { return Ok(()) };
-        let accepted = self.baseline.filter(is_there);
-        if let Some(repository) = self.keep.pack(&self.repository, tip, accepted)? {
+        let also = also.filter(is_there);
+        if let Some(repository) = self.keep.pack(&self.repository, tip, also)? {
             self.repository = repository;
         }
         Ok(())

@@ -232,6 +232,36 @@ async fn a_revert_that_conflicts_names_the_files_and_pushes_nothing() {
     committed(&remote.ask(&["rollback", "web", "--to", &first]).await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_has_credentials_of_its_own_and_a_signature() {
+    let repository = Repository::with(&web("{v1: 100}"));
+    let remote = Remote::of(&repository, |home| {
+        let server = GitHttp::start(home);
+        server.rule(|rules| rules.basic = Some(("pusher".into(), "sesame".into())));
+        Way::Http(server)
+    });
+    let first = repository.tip();
+    push(&repository, "Split", &web("{v1: 50, v2: 50}"));
+    let (home, before) = (repository.home(), remote.references(&repository));
+    let file = |name: &str, text: &str| {
+        std::fs::write(home.join(name), text).unwrap();
+        home.join(name).display().to_string()
+    };
+    let (reading, pushing) = (file("reading", "only-reads"), file("pushing", "sesame"));
+    crate::sshd::key(&home.join("signing"), "ed25519", "");
+    let signing = home.join("signing").display().to_string();
+    let back =
+        ["rollback", "web", "--to", &first, "--git-signing-key", &signing, "--git-author", "Bo <bo@example.com>"];
+    let refused = remote.ask(&[&back[..], &["--git-token-file", &reading]].concat()).await;
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(!refused.stderr.contains("only-reads"), "{refused:?}");
+    assert_eq!(remote.references(&repository), before);
+    let more = ["--git-token-file", &reading, "--git-push-password-file", &pushing, "--git-push-user", "pusher"];
+    let commit = committed(&remote.ask(&[&back[..], &more].concat()).await);
+    let object = remote.git(&repository, &["cat-file", "commit", &commit]);
+    assert!(object.contains("author Bo <bo@example.com> ") && object.contains("BEGIN SSH SIGNATURE"), "{object}");
+}
+
 /// Rolls a plan back and forth while another writer pushes 50 commits: each lands once, none is lost, the line is straight.
 async fn beside_another_writer(way: impl FnOnce(&std::path::Path) -> Way) {
     const PUSHES: u64 = 50;

@@ -35,6 +35,14 @@ async fn help_names_every_command_and_each_has_help_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_list_of_commands_reads_as_a_table_of_contents() {
+    let home = tempfile::tempdir().unwrap();
+    let help = run(home.path(), &["--help"]).await.stdout;
+    let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    insta::assert_snapshot!(commands, @"");
+}
+
+#[tokio::test]
 async fn the_version_is_printed_at_once() {
     let home = tempfile::tempdir().unwrap();
     let mut took = Vec::new();

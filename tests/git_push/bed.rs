@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use tidegate::git::{
@@ -197,8 +196,16 @@ pub fn leftovers(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The processes that this one started and that are tidegate's children for the network.
-pub fn children() -> usize {
-    let listed = Command::new("ps").args(["-o", "args=", "--ppid", &std::process::id().to_string()]).output().unwrap();
-    String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.contains("git-child")).count()
+/// A program that notes its process id and then is tidegate, and whether one of those still runs.
+pub fn noting(home: &Path) -> (PathBuf, impl Fn() -> (usize, bool)) {
+    let (program, notes) = (home.join("tidegate"), home.join("children"));
+    let text = format!("#!/bin/sh\necho $$ >> {}\nexec {} \"$@\"\n", notes.display(), env!("CARGO_BIN_EXE_tidegate"));
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let read = move || {
+        let ids = std::fs::read_to_string(&notes).unwrap_or_default();
+        let runs = |id: &str| Path::new("/proc").join(id).join("exe").read_link().is_ok();
+        (ids.lines().count(), ids.lines().any(runs))
+    };
+    (program, read)
 }

@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bed;
+mod crowd;
+mod faults;
 mod files;
 mod landing;
+mod notes;
+mod refused;
+mod signed;
 #[path = "../support/mod.rs"]
 mod support;

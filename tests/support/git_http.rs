@@ -29,6 +29,12 @@ pub struct Rules {
     pub hang_up: bool,
     /// How many bytes of a fetched pack it sends before it falls silent for a minute.
     pub stall: Option<usize>,
+    /// The user and password that it asks for where somebody wants to push.
+    pub push_basic: Option<(String, String)>,
+    /// What it answers there instead of Git.
+    pub push_instead: Option<(String, String, String)>,
+    /// Whether it takes pushes and never says so.
+    pub swallow: bool,
 }
 
 /// One request that came in.
@@ -162,6 +168,11 @@ fn converse(
         requests.lock().unwrap().push(request.clone());
         let rules = rules.lock().unwrap().clone();
         let (status, headers, body) = answer(root, &rules, &request);
+        if rules.swallow && request.method == "POST" && request.target.contains("git-receive-pack") {
+            // Until the client gives up.
+            let _ = stream.read(&mut [0]);
+            return;
+        }
         let end = if rules.close { "Connection: close\r\n" } else { "" };
         let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n{end}\r\n", body.len());
         let out = stream.get_mut();
@@ -204,10 +215,11 @@ fn read(stream: &mut BufReader<Box<dyn Stream>>, connection: usize) -> Option<Re
 
 /// Status, headers and body.
 fn answer(root: &PathBuf, rules: &Rules, request: &Request) -> (String, String, Vec<u8>) {
-    if let Some((status, headers, body)) = &rules.instead {
+    let pushes = request.target.contains("git-receive-pack");
+    if let Some((status, headers, body)) = rules.push_instead.as_ref().filter(|_| pushes).or(rules.instead.as_ref()) {
         return (status.clone(), headers.clone(), body.clone().into_bytes());
     }
-    if let Some((user, password)) = &rules.basic {
+    if let Some((user, password)) = rules.push_basic.as_ref().filter(|_| pushes).or(rules.basic.as_ref()) {
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         if request.header("authorization") != Some(&format!("Basic {pair}")) {
             let headers = "WWW-Authenticate: Basic realm=\"plans\"\r\n".to_owned();

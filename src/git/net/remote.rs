@@ -43,6 +43,11 @@ impl Remote {
         Self { place: place.clone(), reference, access: access.clone(), child: Arc::default() }
     }
 
+    /// The same repository by another of its references.
+    pub(in crate::git) fn at(&self, reference: Reference) -> Self {
+        Self { reference, ..self.clone() }
+    }
+
     /// Ends the child, until something is asked again.
     pub(in crate::git) fn rest(&self) {
         drop(self.running().take());

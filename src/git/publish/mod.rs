@@ -14,6 +14,8 @@ mod author;
 mod error;
 mod files;
 mod make;
+mod notebook;
+mod notes;
 mod preview;
 mod reach;
 mod sign;
@@ -35,6 +37,7 @@ use super::{Access, GitError, HistoryPolicy, Source, SourceError, Tip, Trust};
 pub use author::Author;
 pub use error::{PublishError, PushError};
 pub use files::Files;
+pub use notes::{Note, Notes};
 pub use preview::Preview;
 pub use sign::{KeyError, SigningKey};
 
@@ -191,12 +194,16 @@ impl Publisher {
     ) -> Result<Published, PublishError<E>> {
         let published = self.try_publish(draft);
         self.reach.rest();
-        if matches!(published, Ok(Published::Landed { .. }))
-            && let Err(error) = self.mirror.tidy()
-        {
-            tracing::debug!(%error, "packs of the publisher's mirror stay as they are");
+        if matches!(published, Ok(Published::Landed { .. })) {
+            self.tidy();
         }
         published
+    }
+
+    fn tidy(&mut self) {
+        if let Err(error) = self.mirror.tidy_with(notes::stand(self.mirror.repository())) {
+            tracing::debug!(%error, "packs of the publisher's mirror stay as they are");
+        }
     }
 
     fn try_publish<E>(
@@ -222,6 +229,8 @@ impl Publisher {
                     let order = Order { reference, onto: Some(tip), commit };
                     let pushed = self.reach.push(self.mirror.repository(), &order);
                     if tries.pushed(&order, pushed)? {
+                        // Where that is not noted, the next look fetches it.
+                        let _ = self.mirror.stand(commit);
                         return Ok(Published::Landed { commit: commit.to_string(), onto: tip.to_string() });
                     }
                 }

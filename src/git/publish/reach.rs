@@ -32,6 +32,14 @@ impl Reach {
         }
     }
 
+    /// The same for another reference.
+    pub(super) fn at(&self, reference: Reference) -> Box<dyn Transport> {
+        match self {
+            Self::Local(source, target) => Box::new(Local::at(source, target.path(), reference)),
+            Self::Remote(remote) => Box::new(remote.at(reference)),
+        }
+    }
+
     /// Moves a reference, if it stands where the order was built upon.
     pub(super) fn push(&self, mirror: &Repository, order: &Order) -> Result<Pushed, PushError> {
         match self {

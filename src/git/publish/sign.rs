@@ -30,7 +30,7 @@ pub struct KeyError {
 impl KeyError {
     /// What to do about it, as a sentence for people.
     pub fn hint(&self) -> &'static str {
-        "name a private SSH key without a passphrase, as `ssh-keygen -t ed25519 -N ''` makes one"
+        "name a private SSH key, Ed25519 or ECDSA, without a passphrase: `ssh-keygen -t ed25519 -N ''` makes one"
     }
 }
 
@@ -55,6 +55,10 @@ impl SigningKey {
         let key = PrivateKey::from_openssh(&text).map_err(|_| failed("it is no private OpenSSH key".to_owned()))?;
         if key.is_encrypted() {
             return Err(failed("it has a passphrase".to_owned()));
+        }
+        // The library garbles the primes of an RSA key.
+        if key.algorithm().is_rsa() {
+            return Err(failed("RSA keys are not supported".to_owned()));
         }
         let signature = key.sign(NAMESPACE, HashAlg::Sha512, commit.as_bytes());
         let armored = signature.and_then(|signature| signature.to_pem(LineEnding::LF));

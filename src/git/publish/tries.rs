@@ -10,7 +10,7 @@ use crate::git::GitError;
 use crate::git::net::Rejection;
 
 /// How often a push is tried while the branch moves.
-const TRIES_MAX: u32 = 20;
+const TRIES_MAX: u32 = 40;
 
 /// How often it is tried where a server speaks of a lock and nothing moves.
 const LOCKED_MAX: u32 = 5;
@@ -131,14 +131,14 @@ mod tests {
     #[test]
     fn a_branch_that_moves_each_time_ends_it() {
         let mut so_far = Tries::default();
-        for number in 0..20 {
+        for number in 0..40 {
             so_far.next("plans", Some(tip(number))).unwrap();
             let pushed = if number % 2 == 0 { Ok(Pushed::Elsewhere) } else { rejected("no") };
             assert!(!so_far.pushed(&order(tip(number)), pushed).unwrap());
         }
-        assert!(matches!(so_far.next("plans", Some(tip(20))), Err(PushError::Refused { .. })));
-        so_far.pushed(&order(tip(20)), Ok(Pushed::Elsewhere)).unwrap();
-        let error = so_far.next("plans", Some(tip(21))).unwrap_err();
-        assert_eq!(error.to_string(), "plans moved at each of 20 tries to push");
+        assert!(matches!(so_far.next("plans", Some(tip(40))), Err(PushError::Refused { .. })));
+        so_far.pushed(&order(tip(40)), Ok(Pushed::Elsewhere)).unwrap();
+        let error = so_far.next("plans", Some(tip(41))).unwrap_err();
+        assert_eq!(error.to_string(), "plans moved at each of 40 tries to push");
     }
 }
