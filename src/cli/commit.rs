@@ -18,7 +18,7 @@ use super::{
 };
 
 /// How often a push begins anew where others were faster each time: somebody waits for it.
-const ROUNDS_MAX: usize = 5;
+const ROUNDS_MAX: usize = 3;
 
 /// Which repository is committed to, and how.
 #[derive(Clone, Debug, Args)]

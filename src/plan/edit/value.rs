@@ -126,7 +126,7 @@ pub fn end_hold(tip: &Texts, key: &PlanKey, hold: Hold) -> Result<Option<Change>
 }
 
 /// What the target has to hold, where no more than the hold of the last step says so, which is the one at `position`.
-fn kept_settle<'s>(spec: &'s Node, position: Option<usize>) -> Option<&'s str> {
+fn kept_settle(spec: &Node, position: Option<usize>) -> Option<&str> {
     let steps = spec.get("steps").map_or(&[][..], Node::items);
     let last = steps.last().filter(|_| spec.entry("settle").is_none() && position == Some(steps.len() - 1))?;
     last.get("hold").and_then(Node::text)
