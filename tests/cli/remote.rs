@@ -50,20 +50,11 @@ impl Remote {
         words.into_iter().chain(["--repo-name", "plans"].map(str::to_owned)).collect()
     }
 
-    /// Lets the repository's own `git` reach it the same way.
+    /// Lets the repository's own `git` go over HTTP, too: by path it would always be the faster one.
     pub fn lead(&self, repository: &Repository) {
-        let url = match &self.way {
-            Way::File => return,
-            Way::Http(server) => server.url("origin.git"),
-            Way::Ssh(server) => {
-                let known = server.known_hosts(&[format!("{} {}", server.name(), server.host_key("ed25519"))]);
-                let (key, known) = (server.client_key(), known.display().to_string());
-                let ssh = format!("ssh -F none -i {} -o UserKnownHostsFile={known}", key.display());
-                repository.git(&["config", "core.sshCommand", &ssh]);
-                server.url(&self.bare)
-            }
-        };
-        repository.git(&["remote", "set-url", "origin", &url]);
+        if let Way::Http(server) = &self.way {
+            repository.git(&["remote", "set-url", "origin", &server.url("origin.git")]);
+        }
     }
 
     /// Runs a command on it, without a cluster, as Grace.

@@ -263,7 +263,7 @@ async fn a_push_has_credentials_of_its_own_and_a_signature() {
     assert!(object.contains("author Bo <bo@example.com> ") && object.contains("BEGIN SSH SIGNATURE"), "{object}");
 }
 
-/// Rolls a plan back and forth while another writer pushes 50 commits the same way, four in the time of a rollback: each
+/// Rolls a plan back and forth while another writer pushes 50 commits, four in the time of a rollback: each
 /// lands once, none is lost, the line is straight.
 async fn beside_another_writer(way: impl FnOnce(&std::path::Path) -> Way) {
     const PUSHES: u64 = 50;
