@@ -218,7 +218,10 @@ fn every_command_in_the_docs_exists_and_prints_what_they_show() {
 #[test]
 fn every_flag_is_described() {
     let operations = read("docs/operations.md");
-    for command in ["run", "check", "diff", "status", "why", "stop", "schema", "demo"] {
+    for command in [
+        "run", "check", "diff", "status", "why", "history", "rollback", "advance", "pause", "resume", "stop", "schema",
+        "demo",
+    ] {
         let help = tidegate(root(), &[command.into(), "--help".into()]);
         let help = String::from_utf8(help.stdout).unwrap();
         let flags = help.split([' ', ',', '\n']).filter(|word| word.starts_with("--") && *word != "--help");
@@ -327,14 +330,19 @@ fn every_reason_event_and_phase_is_described() {
 }
 
 #[test]
-fn the_schema_of_the_status_is_the_one_that_is_printed() {
-    let printed = tidegate(root(), &["schema".into(), "--status".into()]);
-    let (there, printed) = (read("docs/status.schema.json"), String::from_utf8(printed.stdout).unwrap());
-    if std::env::var_os("TIDEGATE_BLESS").is_some() {
-        std::fs::write(root().join("docs/status.schema.json"), printed).unwrap();
-        return;
+fn the_schemas_are_the_ones_that_are_printed() {
+    for name in ["status", "history"] {
+        let printed = tidegate(root(), &["schema".into(), format!("--{name}")]);
+        let (file, printed) = (format!("docs/{name}.schema.json"), String::from_utf8(printed.stdout).unwrap());
+        if std::env::var_os("TIDEGATE_BLESS").is_some() {
+            std::fs::write(root().join(&file), printed).unwrap();
+            continue;
+        }
+        assert!(
+            read(&file) == printed,
+            "{file} changes: run the test with TIDEGATE_BLESS=1, and say so in CHANGELOG.md"
+        );
     }
-    assert!(there == printed, "the interface changes: run the test with TIDEGATE_BLESS=1, and say so in CHANGELOG.md");
 }
 
 #[test]

@@ -40,8 +40,8 @@ impl Diff {
         let cluster = self.cluster.connect().await?;
         let folder = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mut catalog = Catalog::new();
-        let mut reader = Reader::open(source, folder.path()).map_err(unread)?;
-        match reader.see().map_err(unread)? {
+        let mut reader = Reader::open(source, folder.path()).map_err(Failure::unread)?;
+        match reader.see().map_err(Failure::unread)? {
             Sight::Moved(snapshot) => {
                 plans::take(&mut catalog, &branch, &snapshot);
             }
@@ -131,11 +131,6 @@ impl Diff {
         let route = istio::route_edit(route.as_deref(), &state.routing, &state.traffic, &marks);
         rule.into_iter().chain(route).collect()
     }
-}
-
-fn unread(error: crate::git::GitError) -> Failure {
-    let hint = error.hint();
-    Failure { code: UNREACHED, error: error.into(), hint: Some(hint) }
 }
 
 /// Prints one edit as the API server would carry it out.

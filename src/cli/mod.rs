@@ -4,15 +4,22 @@
 //! 3 could not reach something.
 
 mod access;
+mod advance;
 mod check;
+mod commit;
 mod completions;
 mod demo;
 mod diff;
 mod git_access;
+mod history;
+mod journal;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod pause;
 mod picture;
+mod push_args;
+mod rollback;
 mod run;
 mod schema;
 mod serving;
@@ -47,6 +54,11 @@ enum Command {
     Diff(diff::Diff),
     Status(status::Status),
     Why(why::Why),
+    History(history::History),
+    Rollback(rollback::Rollback),
+    Advance(advance::Advance),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Stop(stop::Stop),
     Schema(schema::Schema),
     Demo(demo::Demo),
@@ -71,6 +83,11 @@ pub async fn run(arguments: Arguments) -> u8 {
         Command::Diff(diff) => diff.run().await,
         Command::Status(status) => status.run().await,
         Command::Why(why) => why.run().await,
+        Command::History(history) => history.run().await,
+        Command::Rollback(rollback) => rollback.run().await,
+        Command::Advance(advance) => advance.run().await,
+        Command::Pause(pause) => pause.run().await,
+        Command::Resume(resume) => resume.run().await,
         Command::Stop(stop) => stop.run().await,
         Command::Schema(schema) => schema.run(),
         Command::Demo(demo) => demo.run().await,
@@ -102,6 +119,12 @@ impl Failure {
 
     fn unreached(error: impl Into<anyhow::Error>) -> Self {
         Self { code: UNREACHED, error: error.into(), hint: None }
+    }
+
+    /// A repository that gave nothing.
+    fn unread(error: crate::git::GitError) -> Self {
+        let hint = error.hint();
+        Self { code: UNREACHED, error: error.into(), hint: Some(hint) }
     }
 }
 

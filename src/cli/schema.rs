@@ -1,4 +1,4 @@
-//! `tidegate schema`: prints the JSON Schema of plans or of the status, or the definition of the CanaryPlan resource.
+//! `tidegate schema`: prints the JSON Schema of plans of the status or of a history, or the definition of the CanaryPlan resource.
 
 use clap::Args;
 
@@ -10,8 +10,11 @@ pub(super) struct Schema {
     /// Print the schema of `tidegate status -o json` instead
     #[arg(long)]
     status: bool,
-    /// Print the definition of the CanaryPlan resource instead, for kubectl
+    /// Print the schema of `tidegate history -o json` instead
     #[arg(long, conflicts_with = "status")]
+    history: bool,
+    /// Print the definition of the CanaryPlan resource instead, for kubectl
+    #[arg(long, conflicts_with_all = ["status", "history"])]
     crd: bool,
 }
 
@@ -21,7 +24,11 @@ impl Schema {
             terminal::write(&crate::plan::to_yaml(&crate::cluster::canaryplan_definition()));
             return Ok(DONE);
         }
-        let schema = if self.status { crate::reconcile::status_schema() } else { crate::plan::schema() };
+        let schema = match (self.status, self.history) {
+            (true, _) => crate::reconcile::status_schema(),
+            (_, true) => crate::reconcile::history::history_schema(),
+            _ => crate::plan::schema(),
+        };
         say!("{schema:#}");
         Ok(DONE)
     }

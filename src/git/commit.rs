@@ -50,6 +50,19 @@ pub(super) fn accepts_rewrite(message: &[u8], from: Oid) -> bool {
     trailers(message, ACCEPT_REWRITE).iter().any(|value| value.eq_ignore_ascii_case(&from.to_string()))
 }
 
+/// The last value of a trailer of a commit's message, made safe to show.
+pub fn trailer(message: &str, name: &str) -> Option<String> {
+    trailers(message.as_bytes(), name).pop().map(|value| shown(&value))
+}
+
+/// The commits that a message says, as `git revert` does, it reverts.
+pub fn reverted(message: &str) -> Vec<String> {
+    let after = message.split("This reverts commit ").skip(1);
+    let id =
+        |text: &str| text.get(..40).filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit())).map(str::to_owned);
+    after.filter_map(id).collect()
+}
+
 /// The values of a trailer.
 pub(super) fn trailers(message: &[u8], name: &str) -> Vec<String> {
     // libgit2 ends a message at a NUL, which an argument of it may not hold.
@@ -96,6 +109,17 @@ mod tests {
         assert_eq!(allowed("Retire web\n\nSigned-off-by: a\ntidegate-allow-removal: 3\n"), Some(3));
         assert_eq!(allowed("Say Tidegate-Allow-Removal: 12\n\nas text, not as trailer\n"), None);
         assert_eq!(allowed("Retire web\n\nTidegate-Allow-Removal: all\n"), None);
+    }
+
+    #[test]
+    fn reverts_and_trailers_are_read_from_a_message() {
+        let id = "4f2c8a6b1d3e5f708192a3b4c5d6e7f801234567";
+        let message = format!(
+            "Revert \"web\"\n\nThis reverts commit {id}, reversing\nchanges made to x.\n\nTidegate-Reason: a\x1b\n"
+        );
+        assert_eq!(reverted(&message), [id]);
+        assert_eq!(trailer(&message, "Tidegate-Reason").as_deref(), Some("a\\u{1b}"));
+        assert!(reverted("This reverts commit 4f2c8a6.").is_empty());
     }
 
     #[test]

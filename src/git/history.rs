@@ -29,6 +29,35 @@ fn line(repository: &Repository, tip: Oid, until: Option<Oid>, limit: usize) -> 
     Ok(walk.take(limit).collect::<Result<_, _>>()?)
 }
 
+/// Calls `each` with every commit of the line down from `tip`, oldest first, and the plan files that it changed; the oldest
+/// is compared with nothing. Returns whether the line begins there: it does not where `limit` cut it.
+pub(super) fn along(
+    repository: &Repository,
+    folder: &str,
+    tip: Oid,
+    limit: usize,
+    mut each: impl FnMut(&str, BTreeMap<String, Option<FileEntry>>) -> Result<(), GitError>,
+) -> Result<bool, GitError> {
+    let subtree = |commit: Oid| match tree::folder(repository, commit, folder) {
+        Err(GitError::NotAFolder { .. }) => Ok(None),
+        other => other,
+    };
+    let line = line(repository, tip, None, limit)?;
+    let begins =
+        line.last().map_or(Ok(true), |oldest| repository.find_commit(*oldest).map(|c| c.parent_count() == 0))?;
+    let mut before = None;
+    for id in line.into_iter().rev() {
+        let folder_now = subtree(id)?;
+        let now = folder_now.as_ref().map(git2::Tree::id);
+        if now != before {
+            let old = before.map(|id| repository.find_tree(id)).transpose()?;
+            each(&id.to_string(), tree::changes(repository, folder, old, folder_now)?)?;
+        }
+        before = now;
+    }
+    Ok(begins)
+}
+
 /// For each of `paths`, newest first, the commits from `tip` down to `until` at which it changed.
 pub(super) fn introduced(
     repository: &Repository,

@@ -295,6 +295,24 @@ impl Mirror {
         self.watched(|| history::introduced(&self.repository, &self.source.path, paths, ends, limit))
     }
 
+    /// Calls `each` with the first-parent commits down from `tip` that changed plan files, and these, oldest first; the oldest
+    /// of `limit` commits with all files that it has. Returns whether that one is the first of the branch.
+    pub fn along(
+        &self,
+        tip: &str,
+        limit: usize,
+        each: impl FnMut(&str, BTreeMap<String, Option<FileEntry>>) -> Result<(), GitError>,
+    ) -> Result<bool, GitError> {
+        let tip = self.known(tip)?;
+        self.watched(|| history::along(&self.repository, &self.source.path, tip, limit, each))
+    }
+
+    /// A commit's message as it stands, not safe to show, or [`GitError::Unknown`].
+    pub fn message(&self, id: &str) -> Result<String, GitError> {
+        let id = self.known(id)?;
+        self.watched(|| Ok(String::from_utf8_lossy(self.repository.find_commit(id)?.message_raw_bytes()).into_owned()))
+    }
+
     /// [`introduced`](Self::introduced) for what a look found, down to what was accepted before.
     pub(super) fn history_of(
         &self,

@@ -34,7 +34,7 @@ mod verify;
 mod watch;
 
 pub use access::{Access, Limits, Secret, TOKEN_VARIABLE};
-pub use commit::Commit;
+pub use commit::{Commit, reverted, trailer};
 pub use error::GitError;
 pub use history::FileVersion;
 pub use location::{Location, Place, Scheme};
@@ -43,7 +43,7 @@ pub use mirror::{Look, Mirror, Moved, holds_commit};
 pub use net::{Child, Fault, KnownHost};
 pub use poll::{Seen, follow};
 pub use publish::{
-    Author, Changes, Draft, Files, KeyError, Note, Notes, PublishError, PublishOptions, Published, Publisher,
+    Author, Changes, Draft, Files, KeyError, Note, Notes, Preview, PublishError, PublishOptions, Published, Publisher,
     PushError, SigningKey,
 };
 pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Version};

@@ -3,6 +3,7 @@
 mod catalog;
 mod codes;
 mod digest;
+pub mod edit;
 mod emit;
 mod fields;
 mod file;

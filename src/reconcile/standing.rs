@@ -190,7 +190,7 @@ pub fn status_schema() -> Value {
     })
 }
 
-fn nullable(kind: &str) -> Value {
+pub(super) fn nullable(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
 
@@ -201,7 +201,7 @@ fn revision_schema() -> Value {
 }
 
 /// An object of which every property is always there.
-fn whole(properties: Value) -> Value {
+pub(super) fn whole(properties: Value) -> Value {
     let required: Vec<String> = properties.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
     json!({"type": "object", "properties": properties, "required": required})
 }

@@ -73,7 +73,12 @@ impl Bed {
 
     /// Commits the plan of a service; `spec` is what stands beside service and versions.
     pub fn plan(&self, service: &str, spec: &str) -> String {
-        self.repository.commit(spec, &[(format!("plans/{service}.yaml"), plan(service, spec))])
+        self.plan_at(&format!("plans/{service}.yaml"), service, spec)
+    }
+
+    /// The same in another file.
+    pub fn plan_at(&self, path: &str, service: &str, spec: &str) -> String {
+        self.repository.commit(spec, &[(path, plan(service, spec))])
     }
 
     pub fn live(&self, service: &str) -> Option<Value> {

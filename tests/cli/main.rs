@@ -11,19 +11,32 @@ mod bad_files;
 mod bad_live;
 mod bed;
 mod branches;
+#[path = "../support/certificates.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod certificates;
+#[path = "../support/git_http.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod git_http;
+mod history;
 mod outages;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/proxy.rs"]
 mod proxy;
+mod remote;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
+mod rollback;
 mod schema;
 #[path = "../support/signing.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod signing;
+#[path = "../support/sshd.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod sshd;
 mod standing;
 mod stop;
+mod switches;
 mod trust;
 mod usage;

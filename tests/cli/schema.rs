@@ -1,8 +1,8 @@
-//! Holds what `status` prints to the schema that `schema --status` prints.
+//! Holds what `status` and `history` print to the schemas that `schema` prints.
 
 use serde_json::Value;
 
-/// What is wrong with a value by a JSON Schema; only the keywords that tidegate's schema of the status uses are known,
+/// What is wrong with a value by a JSON Schema; only the keywords that these schemas use are known,
 /// any other one is a fault of its own.
 pub fn faults(schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut faults = Vec::new();
@@ -18,11 +18,15 @@ pub fn faults(schema: &Value, value: &Value, at: &str) -> Vec<String> {
             "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
             "pattern" => {
-                assert_eq!(rule, "^.+@sha1:[0-9a-f]{40}$");
-                value.as_str().is_none_or(|text| {
-                    let (branch, digits) = text.rsplit_once("@sha1:").unwrap_or_default();
-                    let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-                    !branch.is_empty() && digits.len() == 40 && digits.chars().all(hex)
+                let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+                let is_commit = |digits: &str| digits.len() == 40 && digits.chars().all(hex);
+                value.as_str().is_none_or(|text| match rule.as_str().unwrap() {
+                    "^[0-9a-f]{40}$" => is_commit(text),
+                    "^.+@sha1:[0-9a-f]{40}$" => {
+                        let (branch, digits) = text.rsplit_once("@sha1:").unwrap_or_default();
+                        !branch.is_empty() && is_commit(digits)
+                    }
+                    other => panic!("the pattern {other} at {at} is not known here"),
                 })
             }
             "format" => {

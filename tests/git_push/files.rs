@@ -42,7 +42,7 @@ fn a_draft_reads_the_tip_and_what_is_below_it() {
 
 fn reverted(bed: &Bed, commit: &str) -> Published {
     let trailers = vec![("Tidegate-Reason".to_owned(), "errors".to_owned())];
-    let draft = Draft::Revert { commit: commit.to_owned(), trailers };
+    let draft = Draft::Revert { commit: commit.to_owned(), mainline: 1, trailers };
     bed.publisher().publish::<Infallible>(&mut |_: &Files<'_>| Ok(draft.clone())).unwrap()
 }
 

@@ -80,6 +80,14 @@ pub enum PushError {
         /// Why not.
         cause: String,
     },
+    /// A merge that is to be reverted has fewer parents.
+    #[error("{commit} has no parent number {mainline}")]
+    Mainline {
+        /// The merge, 40 hex digits.
+        commit: String,
+        /// The number, from 1.
+        mainline: u32,
+    },
     /// The repository could not be read or reached.
     #[error(transparent)]
     Unreachable(#[from] GitError),
@@ -105,6 +113,7 @@ impl PushError {
             }
             Self::Key(error) => error.hint().to_owned(),
             Self::Commit { .. } => "this is a fault of tidegate; make the commit by hand and report it".to_owned(),
+            Self::Mainline { .. } => "parent 1 is the branch that was merged into".to_owned(),
             Self::Unreachable(error) => error.hint(),
         }
     }

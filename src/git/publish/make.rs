@@ -105,18 +105,22 @@ fn is_path(path: &str) -> bool {
     !path.contains(['\0', '\\']) && path.split('/').all(is_name)
 }
 
-/// Reverts a commit on top of `tip` as `git revert` does; of a merge, what it brought to its first parent.
+/// Reverts a commit on top of `tip` as `git revert` does; of a merge, what it brought to the parent of that number, from 1.
 pub(super) fn revert(
     repository: &Repository,
     tip: Oid,
-    id: &str,
+    (id, mainline): (&str, u32),
     trailers: &[(String, String)],
 ) -> Result<Reverted, PushError> {
     let unknown = |_| GitError::Unknown { id: commit::shown(id) };
     let undone = Oid::from_str(id).and_then(|id| repository.find_commit(id)).map_err(unknown)?;
     let unreadable = |cause| PushError::from(GitError::Mirror(cause));
     let ours = repository.find_commit(tip).map_err(unreadable)?;
-    let mainline = u32::from(undone.parent_count() > 1);
+    let mainline = if undone.parent_count() > 1 { mainline } else { 0 };
+    let parent = usize::try_from(mainline).ok().and_then(|number| undone.parent_ids().nth(number.checked_sub(1)?));
+    if mainline > 0 && parent.is_none() {
+        return Err(PushError::Mainline { commit: undone.id().to_string(), mainline });
+    }
     let mut index = repository.revert_commit(&undone, &ours, mainline, None).map_err(unreadable)?;
     let mut conflicts = Vec::new();
     if index.has_conflicts() {
@@ -129,7 +133,7 @@ pub(super) fn revert(
     let tree = index.write_tree_to(repository).map_err(unreadable)?;
     let subject = String::from_utf8_lossy(undone.summary_bytes().unwrap_or_default()).into_owned();
     let mut message = format!("Revert \"{subject}\"\n\nThis reverts commit {}", undone.id());
-    if let Some(parent) = undone.parent_ids().next().filter(|_| mainline > 0) {
+    if let Some(parent) = parent {
         // Writing to a string cannot fail.
         let _ = write!(message, ", reversing\nchanges made to {parent}");
     }

@@ -16,6 +16,7 @@ mod files;
 mod make;
 mod notebook;
 mod notes;
+mod preview;
 mod reach;
 mod sign;
 mod target;
@@ -37,6 +38,7 @@ pub use author::Author;
 pub use error::{PublishError, PushError};
 pub use files::Files;
 pub use notes::{Note, Notes};
+pub use preview::Preview;
 pub use sign::{KeyError, SigningKey};
 
 use make::{Maker, Reverted};
@@ -68,6 +70,8 @@ pub enum Draft {
     Revert {
         /// The commit, 40 hex digits.
         commit: String,
+        /// Which parent of a merge it is brought back to, from 1.
+        mainline: u32,
         /// Trailers under the message.
         trailers: Vec<(String, String)>,
     },
@@ -274,8 +278,9 @@ impl Publisher {
             Draft::Conflict { why, changes, message } => {
                 (self.maker.tree(repository, tip, &changes)?, message, Some(why))
             }
-            Draft::Revert { commit, trailers } => {
-                let Reverted { tree, message, conflict } = make::revert(repository, tip, &commit, &trailers)?;
+            Draft::Revert { commit, mainline, trailers } => {
+                let Reverted { tree, message, conflict } =
+                    make::revert(repository, tip, (&commit, mainline), &trailers)?;
                 (tree, message, conflict)
             }
         };

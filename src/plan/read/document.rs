@@ -67,6 +67,11 @@ pub(in crate::plan) fn document(node: &Node, report: &mut Report<'_>, file: &mut
     key
 }
 
+/// The plan that a document is about, valid or not; none where it is about none, or its name cannot be read.
+pub(in crate::plan) fn plan_key(node: &Node) -> Option<PlanKey> {
+    key(node).filter(|_| node.get("kind").and_then(Node::text) == Some(KIND))
+}
+
 /// The bytes of a field's value.
 fn value_place<'n>(node: &'n Node, field: &str) -> &'n std::ops::Range<usize> {
     node.get(field).map_or(&node.span, place)

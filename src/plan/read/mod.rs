@@ -20,4 +20,4 @@ mod versions;
 #[cfg(test)]
 mod tests;
 
-pub(super) use document::document;
+pub(super) use document::{document, plan_key};
