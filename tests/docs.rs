@@ -318,6 +318,7 @@ fn every_reason_event_and_phase_is_described() {
     let mut names = names_in(&read("src/rollout/reason.rs"));
     assert!(names.len() > 30 && names.contains("ClusterAway") && names.contains("StepEntered"), "{names:?}");
     names.insert("DriftCorrected".to_owned());
+    names.extend(names_in(&read("src/rollout/cause.rs")));
     names.extend(names_in(&read("src/reconcile/restoring.rs")));
     let schema: serde_json::Value = serde_json::from_str(&read("docs/status.schema.json")).unwrap();
     let plan = &schema["properties"]["plans"]["items"]["properties"];

@@ -17,6 +17,9 @@ use super::{
     terminal::say,
 };
 
+/// How often a push begins anew where others were faster each time: somebody waits for it.
+const ROUNDS_MAX: usize = 3;
+
 /// Which repository is committed to, and how.
 #[derive(Clone, Debug, Args)]
 pub(super) struct CommitArgs {
@@ -97,8 +100,17 @@ impl Branch {
             .blocking(move |publisher| {
                 let preview = publisher.preview(&mut draft)?;
                 let is_clean = matches!(preview, Preview::Commit { conflict: None, .. });
-                let published = (is_clean && !dry_run).then(|| publisher.publish(&mut draft)).transpose()?;
-                Ok::<_, PublishError<DraftError>>((preview, published))
+                if !is_clean || dry_run {
+                    return Ok((preview, None));
+                }
+                let mut published = publisher.publish(&mut draft);
+                for _ in 1..ROUNDS_MAX {
+                    if !matches!(published, Err(PublishError::Push(PushError::Moved { .. }))) {
+                        break;
+                    }
+                    published = publisher.publish(&mut draft);
+                }
+                Ok::<_, PublishError<DraftError>>((preview, Some(published?)))
             })
             .await?;
         let (preview, published) = done.map_err(unpublished)?;

@@ -21,6 +21,10 @@ use super::GitError;
 /// Every fetch adds a pack; beyond this many they become one, which stays; beyond this many of those, all become one.
 const PACKS_MAX: usize = 40;
 
+/// Every commit made here adds loose objects. As names are spread evenly, one folder of the 256 tells how many there are.
+const LOOSE_SAMPLE: &str = "17";
+const LOOSE_SAMPLE_MAX: usize = 8;
+
 /// How long to wait for the folder's lock.
 const LOCK_MAX: Duration = Duration::from_millis(200);
 
@@ -118,8 +122,8 @@ impl Keep {
             .map_err(|error| GitError::State { dir: self.dir.clone(), cause: error.message().to_owned() })
     }
 
-    /// Packs what is reachable from `tip` or `also` and in no lasting pack, once there are too many other packs;
-    /// returns the mirror reopened, so that no deleted pack stays mapped. The first error leaves every pack where it
+    /// Packs what is reachable from `tip` or `also` and in no lasting pack, once there are too many other packs or loose
+    /// objects; returns the mirror reopened, so that no deleted pack stays mapped. The first error leaves every pack where it
     /// was.
     pub(super) fn pack(
         &mut self,
@@ -131,12 +135,16 @@ impl Keep {
         let old: Vec<PathBuf> = files(&folder).map_err(|error| state(&self.dir, error))?;
         let packs = old.iter().filter(|path| ends(path, "pack")).filter_map(|path| path.file_stem());
         let packs: BTreeSet<OsString> = packs.map(ToOwned::to_owned).collect();
-        if self.base.is_none() && packs.len() == 1 {
+        let objects = self.mirror().join("objects");
+        let loose = loose(&objects).map_err(|error| state(&self.dir, error))?;
+        if self.base.is_none() && packs.len() == 1 && loose.is_empty() {
             self.base = Some(Base { tip, packs: packs.clone() });
         }
         let base = self.base.as_ref().filter(|base| base.packs.len() <= PACKS_MAX);
         let lasting = base.map(|base| base.packs.clone()).unwrap_or_default();
-        if packs.difference(&lasting).count() <= PACKS_MAX {
+        // Most mirrors never have the folder.
+        let sample = files(&objects.join(LOOSE_SAMPLE)).map_or(0, |files| files.len());
+        if packs.difference(&lasting).count() <= PACKS_MAX && sample <= LOOSE_SAMPLE_MAX {
             return Ok(None);
         }
         let mut walk = mirror.revwalk()?;
@@ -157,6 +165,9 @@ impl Keep {
                 fs::remove_file(path).map_err(|error| state(&self.dir, error))?;
             }
         }
+        for folder in loose {
+            fs::remove_dir_all(folder).map_err(|error| state(&self.dir, error))?;
+        }
         self.base = Some(Base { tip, packs: kept });
         Ok(Some(Repository::open_bare(self.mirror())?))
     }
@@ -172,6 +183,15 @@ fn ends(path: &Path, end: &str) -> bool {
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+}
+
+/// The folders of loose objects: those of two digits.
+fn loose(objects: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_digits = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    Ok(files(objects)?.into_iter().filter(is_digits).collect())
 }
 
 /// Removes locks and half-written packs; the folder's lock says that nobody is writing them.

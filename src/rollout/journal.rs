@@ -114,6 +114,9 @@ pub struct FailedKey {
     /// `attempt` of the plan.
     #[serde(default = "Plan::first_attempt")]
     pub attempt: u32,
+    /// The routing, where nothing rises: then that is what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Digest>,
 }
 
 /// Where the walk stands.
@@ -363,6 +366,7 @@ impl FailedKey {
     pub fn of(plan: &Plan, rising: &BTreeSet<VersionName>) -> Self {
         let versions =
             rising.iter().filter_map(|name| plan.routing.version(name)).map(|v| (v.name.clone(), v.digest())).collect();
-        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt }
+        let routing = rising.is_empty().then(|| plan.routing.digest());
+        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt, routing }
     }
 }

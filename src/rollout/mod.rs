@@ -8,6 +8,7 @@
 //! VirtualService holds what was reached.
 
 mod accept;
+mod cause;
 mod codec;
 mod converge;
 mod decide;

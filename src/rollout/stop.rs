@@ -21,7 +21,8 @@ pub struct Answered {
 /// The text of an object's stop annotation, in one line.
 pub fn on(object: &Value) -> Option<String> {
     let text = object.get("metadata")?.get("annotations")?.get(STOP)?.as_str()?;
-    Some(text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect())
+    let text: String = text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Some(text.trim().to_owned())
 }
 
 /// The text of a stop that stands in any cluster and is not being taken off.

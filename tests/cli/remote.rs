@@ -50,6 +50,13 @@ impl Remote {
         words.into_iter().chain(["--repo-name", "plans"].map(str::to_owned)).collect()
     }
 
+    /// Lets the repository's own `git` go over HTTP, too: by path it would always be the faster one.
+    pub fn lead(&self, repository: &Repository) {
+        if let Way::Http(server) = &self.way {
+            repository.git(&["remote", "set-url", "origin", &server.url("origin.git")]);
+        }
+    }
+
     /// Runs a command on it, without a cluster, as Grace.
     pub async fn ask(&self, arguments: &[&str]) -> Answer {
         self.answer(arguments.iter().map(|word| (*word).to_owned()).collect()).await

@@ -1,6 +1,7 @@
 //! `tidegate rollback`: one plan's document, or a whole commit.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, plan};
 use crate::git_http::GitHttp;
@@ -232,32 +233,66 @@ async fn a_revert_that_conflicts_names_the_files_and_pushes_nothing() {
     committed(&remote.ask(&["rollback", "web", "--to", &first]).await);
 }
 
-/// Rolls a plan back and forth while another writer pushes 50 commits: each lands once, none is lost, the line is straight.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_has_credentials_of_its_own_and_a_signature() {
+    let repository = Repository::with(&web("{v1: 100}"));
+    let remote = Remote::of(&repository, |home| {
+        let server = GitHttp::start(home);
+        server.rule(|rules| rules.basic = Some(("pusher".into(), "sesame".into())));
+        Way::Http(server)
+    });
+    let first = repository.tip();
+    push(&repository, "Split", &web("{v1: 50, v2: 50}"));
+    let (home, before) = (repository.home(), remote.references(&repository));
+    let file = |name: &str, text: &str| {
+        std::fs::write(home.join(name), text).unwrap();
+        home.join(name).display().to_string()
+    };
+    let (reading, pushing) = (file("reading", "only-reads"), file("pushing", "sesame"));
+    crate::sshd::key(&home.join("signing"), "ed25519", "");
+    let signing = home.join("signing").display().to_string();
+    let back =
+        ["rollback", "web", "--to", &first, "--git-signing-key", &signing, "--git-author", "Bo <bo@example.com>"];
+    let refused = remote.ask(&[&back[..], &["--git-token-file", &reading]].concat()).await;
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(!refused.stderr.contains("only-reads"), "{refused:?}");
+    assert_eq!(remote.references(&repository), before);
+    let more = ["--git-token-file", &reading, "--git-push-password-file", &pushing, "--git-push-user", "pusher"];
+    let commit = committed(&remote.ask(&[&back[..], &more].concat()).await);
+    let object = remote.git(&repository, &["cat-file", "commit", &commit]);
+    assert!(object.contains("author Bo <bo@example.com> ") && object.contains("BEGIN SSH SIGNATURE"), "{object}");
+}
+
+/// Rolls a plan back and forth while another writer pushes 50 commits, four in the time of a rollback: each
+/// lands once, none is lost, the line is straight.
 async fn beside_another_writer(way: impl FnOnce(&std::path::Path) -> Way) {
     const PUSHES: u64 = 50;
     let repository = Repository::with(&web("{v1: 100}"));
     let remote = Remote::of(&repository, way);
     let first = repository.tip();
     let second = push(&repository, "Split", &web("{v1: 50, v2: 50}"));
-    let ended = std::sync::atomic::AtomicBool::new(false);
+    remote.lead(&repository);
+    let (ended, pause_ms) = (AtomicBool::new(false), AtomicU64::new(100));
     let mut commits = Vec::new();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for number in 0..PUSHES {
                 repository
                     .commit(&format!("Other {number}"), &[("plans/api.yaml", plan("api", &format!("# {number}")))]);
-                std::thread::sleep(Duration::from_millis(100 + number * 37 % 100));
+                std::thread::sleep(Duration::from_millis(pause_ms.load(Ordering::Acquire)));
                 while !repository.command(&["push", "--quiet", "origin", "main"]).output().unwrap().status.success() {
                     pull(&repository);
                 }
             }
-            ended.store(true, std::sync::atomic::Ordering::Release);
+            ended.store(true, Ordering::Release);
         });
         let handle = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| {
-            while !ended.load(std::sync::atomic::Ordering::Acquire) || commits.len() < 2 {
+            while !ended.load(Ordering::Acquire) || commits.len() < 2 {
                 let to = if commits.len() % 2 == 0 { &first } else { &second };
+                let begun = Instant::now();
                 let back = handle.block_on(remote.ask(&["rollback", "shop/web", "--to", to]));
+                pause_ms.store(u64::try_from(begun.elapsed().as_millis() / 4).unwrap(), Ordering::Release);
                 commits.push(committed(&back));
             }
         });

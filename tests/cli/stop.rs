@@ -1,6 +1,11 @@
 //! `tidegate stop`: the break glass.
 
-use tidegate::rollout::STOP;
+use kube::{
+    Api, Client, Config,
+    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    config::Kubeconfig,
+};
+use tidegate::rollout::{Phase, STOP, WAY_BACK};
 
 use crate::bed::{Bed, eventually};
 
@@ -45,4 +50,39 @@ async fn what_is_not_there_cannot_be_stopped() {
     let stop = bed.ask(&["stop", "web", "--reason", "x"]).await;
     assert_eq!((stop.code, stop.stdout.as_str()), (2, ""));
     assert!(stop.stderr.starts_with("error: no plan `web` is applied in this cluster"), "{}", stop.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_on_the_route_is_taken_without_tidegate_and_kept_with_it() {
+    let bed = Bed::open().await;
+    let mut process = bed.start();
+    bed.plan("web", &format!("{STEPS}\n  traffic: {{v1: 100}}"));
+    bed.until_settled("web", "v1=100").await;
+    bed.plan("web", &format!("{STEPS}\n  traffic: {{v2: 100}}"));
+    bed.until_held("web", "v1=90 v2=10").await;
+    process.kill().await;
+    // As `kubectl patch --type=json` sends it.
+    let live = bed.live("web").unwrap();
+    let patch = live["metadata"]["annotations"][WAY_BACK].as_str().expect("a way back");
+    let patch: Patch<()> = Patch::Json(serde_json::from_str(patch).unwrap());
+    let kubeconfig = Kubeconfig::read_from(bed.kubeconfig()).unwrap();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let client = Client::try_from(config).unwrap();
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService"));
+    let routes: Api<DynamicObject> = Api::namespaced_with(client, "shop", &kind);
+    routes.patch("web", &PatchParams::default(), &patch).await.unwrap();
+    assert_eq!(bed.weights("web"), "v1=100");
+    let process = bed.start();
+    eventually("it is understood", || {
+        bed.journal("web").is_some_and(|journal| matches!(journal.phase, Phase::WentBack { .. }))
+    })
+    .await;
+    let restore = bed.journal("web").unwrap().restore.expect("Git is to follow");
+    assert!(restore.to.is_some() && restore.reason.starts_with("weights were lowered by hand"), "{restore:?}");
+    eventually("it says what it would commit", || process.log().contains("restore the plan's document to its text"))
+        .await;
+    let why = bed.ask(&["why", "web"]).await;
+    assert!(why.stdout.contains("went back: weights were lowered by hand"), "{}", why.stdout);
+    assert_eq!(bed.weights("web"), "v1=100");
+    assert!(bed.live("web").unwrap()["metadata"]["annotations"][WAY_BACK].is_null());
 }

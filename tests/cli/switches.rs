@@ -29,6 +29,8 @@ async fn a_walk_is_advanced_step_by_step_and_settled_by_commits() {
     assert!(diff.contains("\n+  steps: [{name: first, weight: 10, hold: 0s}, {weight: 50, hold: 1h}]"), "{diff}");
     committed(&remote.ask_on(&bed, &["advance", "web"]).await);
     bed.until_held("web", "v2=100").await;
+    // What the target has to hold is not the step's to end.
+    assert!(remote.git(&bed.repository, &["show", "main:plans/web.yaml"]).contains("\n  settle: {hold: 1h}"));
     committed(&remote.ask_on(&bed, &["advance", "web"]).await);
     bed.until_settled("web", "v2=100").await;
     assert!(remote.git(&bed.repository, &["show", "main:plans/web.yaml"]).contains("\n  settle: {hold: 0s}"));

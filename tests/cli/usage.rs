@@ -35,6 +35,31 @@ async fn help_names_every_command_and_each_has_help_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_list_of_commands_reads_as_a_table_of_contents() {
+    let home = tempfile::tempdir().unwrap();
+    let help = run(home.path(), &["--help"]).await.stdout;
+    let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    insta::assert_snapshot!(commands, @r"
+    run          Follow a plan repository and keep a cluster as its plans say
+    check        Validate plan files, without a cluster
+    diff         Show the edits that would be made now, as a unified diff
+    status       Show where every plan stands
+    why          Say in one sentence why a plan stands where it stands
+    history      Show what each commit asked of a plan, and what came of it
+    rollback     Restore a plan to what it was, by a commit: traffic goes back as soon as it is read
+    advance      End the hold of the present step, by a commit: the walk goes on to the next one
+    pause        Let nothing of a plan rise, by a commit; going back still works
+    resume       Let a paused plan go on, by a commit
+    stop         Stop a plan without Git: traffic goes to the way-back state, and nothing rises while
+                 the annotation stands
+    schema       Print the JSON Schema of plans, for editors
+    demo         Tell the whole story on embedded parts: commit, walk, advance, revert
+    completions  Print completions for a shell
+    help         Print this message or the help of the given subcommand(s)
+    ");
+}
+
+#[tokio::test]
 async fn the_version_is_printed_at_once() {
     let home = tempfile::tempdir().unwrap();
     let mut took = Vec::new();

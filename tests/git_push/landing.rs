@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use tidegate::git::{Changes, Draft, Files, Published};
+use tidegate::git::{Changes, Draft, Files, Published, Publisher};
 
 use super::bed::{Bed, WEB, landed, options, says};
 
@@ -74,6 +74,7 @@ fn files_come_go_and_keep_their_mode() {
     bed.repository.git(&["update-index", "--chmod=+x", "plans/deep/er/run.yaml"]);
     bed.repository.git(&["commit", "--quiet", "-m", "Executable"]);
     bed.repository.push(false);
+    bed.git(&["pack-refs", "--all"]);
     let mut publisher = bed.publisher_of(&bed.source(), options());
     let mut change = |changes: &[(&str, Option<&str>)]| {
         let changes: Changes = changes
@@ -93,6 +94,29 @@ fn files_come_go_and_keep_their_mode() {
         change(&[("plans/none.yaml", None)]).unwrap(),
         Published::Nothing { why: "the branch says so already".to_owned() }
     );
+    bed.is_linear_and_whole();
+}
+
+#[test]
+fn the_mirror_of_a_busy_publisher_stays_small() {
+    let bed = Bed::file();
+    let state = bed.repository.home().join("state");
+    let mut publisher = Publisher::open(&bed.source(), options(), &state).unwrap();
+    landed(publisher.publish(&mut says(WEB, "2\n")));
+    let mirror = git2::Repository::open_bare(state.join("mirror.git")).unwrap();
+    for n in 0..4000 {
+        mirror.blob(format!("of an earlier commit {n}").as_bytes()).unwrap();
+    }
+    let git = |arguments: &[&str]| {
+        let mirror = state.join("mirror.git");
+        bed.repository.git(&[&["--git-dir", mirror.to_str().unwrap()], arguments].concat())
+    };
+    assert!(git(&["count-objects"]).starts_with("40"));
+    for text in ["3\n", "4\n"] {
+        landed(publisher.publish(&mut says(WEB, text)));
+        git(&["fsck", "--full", "--strict"]);
+    }
+    assert!(git(&["count-objects"]).starts_with("4 objects"), "{}", git(&["count-objects"]));
     bed.is_linear_and_whole();
 }
 

@@ -80,6 +80,11 @@ fn who_may_only_read_is_told_so() {
     };
     let error = refused(with("open").publish(&mut says(WEB, "2\n")));
     assert!(matches!(error, PushError::ReadOnlyCredentials { .. }), "{error:?}");
+    let echo = ("403 Forbidden".into(), "Content-Type: text/plain\r\n".into(), "sesame is for reading".into());
+    bed.http_server().rule(|rules| rules.push_instead = Some(echo));
+    let error = refused(with("sesame").publish(&mut says(WEB, "2\n")));
+    assert!(error.to_string().ends_with("credentials: … is for reading"), "{error}");
+    bed.http_server().rule(|rules| rules.push_instead = None);
     assert_eq!(bed.tip(), before);
     landed(with("sesame").publish(&mut says(WEB, "2\n")));
 

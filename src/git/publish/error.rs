@@ -1,10 +1,18 @@
 //! What can go wrong between a commit and its branch, each with what to do about it.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::KeyError;
+use crate::git::error::Patience;
 use crate::git::net::Rejection;
 use crate::git::{Fault, GitError, Objection, Refused};
+
+/// The pause after the first failure; it doubles up to one of the others.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const AWAY_MAX: Duration = Duration::from_secs(15);
+const REFUSED_MAX: Duration = Duration::from_secs(300);
 
 /// Why nothing was published.
 #[derive(Debug, Error)]
@@ -121,6 +129,20 @@ impl PushError {
         }
     }
 
+    /// How long to wait before the next try, after so many that failed: longest where a person has to do something first.
+    pub fn pause(&self, failures: u32) -> Duration {
+        let growing = |most: Duration| PAUSE_MIN.saturating_mul(1 << failures.min(20)).min(most);
+        match self {
+            Self::Unreachable(error) => match error.patience(REFUSED_MAX) {
+                Patience::Soon => growing(AWAY_MAX),
+                Patience::Interval => growing(REFUSED_MAX),
+                Patience::AtLeast(least) => least,
+            },
+            Self::Moved { .. } => growing(AWAY_MAX),
+            _ => growing(REFUSED_MAX),
+        }
+    }
+
     /// Whether the server said no, so that trying again soon is useless.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Moved { .. } | Self::Unreachable(_))
@@ -152,5 +174,24 @@ impl PushError {
             }
             fault => Self::Unreachable(GitError::Network { location, fault: Box::new(fault) }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_away_is_asked_soon_and_one_that_said_no_slowly() {
+        let network =
+            |fault| PushError::of_push(GitError::Network { location: "plans".into(), fault: Box::new(fault) });
+        let away = network(Fault::Unreachable { why: "refused".into() });
+        let seconds: Vec<u64> = (0..8).map(|failures| away.pause(failures).as_secs()).collect();
+        assert_eq!(seconds, [0, 1, 2, 4, 8, 15, 15, 15]);
+        let no = network(Fault::Forbidden { words: String::new() });
+        assert_eq!((no.pause(0).as_millis(), no.pause(6).as_secs(), no.pause(u32::MAX).as_secs()), (500, 32, 300));
+        let busy = network(Fault::Busy { status: 429, retry_after_s: Some(90) });
+        assert_eq!(busy.pause(0).as_secs(), 90);
+        assert!(no.is_refusal() && !away.is_refusal() && !busy.is_refusal());
     }
 }

@@ -119,7 +119,9 @@ fn the_hold_of_a_step_or_of_the_target_is_ended() {
     let first = text(end_hold(&before, &key("web"), Hold::Step(5)));
     assert_eq!(lines(&before, &first), ["-      hold: \"10m\" # careful", "+      hold: 0s # careful"]);
     let second = text(end_hold(&before, &key("web"), Hold::Step(25)));
-    assert_eq!(lines(&before, &second)[1], "+    - {weight: 25, hold: 0s}");
+    // Without `settle`, what the target holds is what the last step says.
+    let added = ["+  settle: {hold: 1h}", "-    - {weight: 25, hold: 1h}", "+    - {weight: 25, hold: 0s}"];
+    assert_eq!(lines(&before, &second), added);
     let target = text(end_hold(&before, &key("web"), Hold::Settle));
     assert_eq!(lines(&before, &target), ["+  settle: {hold: 0s}"]);
     assert_eq!(end_hold(&texts([("plans/web.yaml", &target)]), &key("web"), Hold::Settle), Ok(None));

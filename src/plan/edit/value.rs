@@ -76,7 +76,8 @@ pub fn set_pause(tip: &Texts, key: &PlanKey, pause: bool) -> Result<Option<Chang
     }
 }
 
-/// The change that makes a wait as short as can be, `0s`; none where it is.
+/// The change that makes a wait as short as can be, `0s`; none where it is. What the target has to hold stays as it is, also
+/// where only the hold of the last step says so.
 ///
 /// # Errors
 /// [`Conflict`] where the plan is not clear, has no such step, or the outcome is not valid.
@@ -99,8 +100,15 @@ pub fn end_hold(tip: &Texts, key: &PlanKey, hold: Hold) -> Result<Option<Change>
     match held {
         Some(held) if held.text() == Some(NONE) => Ok(None),
         Some(held) => {
-            let edit = (scalar(held).ok_or_else(|| document.form(field))?, NONE.to_owned());
-            document.change(vec![edit], |spec| {
+            let mut edits = vec![(scalar(held).ok_or_else(|| document.form(field))?, NONE.to_owned())];
+            let kept = kept_settle(spec, position).map(|hold| (format!("{{hold: {hold}}}"), json!({"hold": hold})));
+            if let Some((written, _)) = &kept {
+                edits.push(document.new_field(spec, "settle", written)?);
+            }
+            document.change(edits, |spec| {
+                if let Some((_, settle)) = kept {
+                    spec.insert("settle".to_owned(), settle);
+                }
                 let owner = match (spec.get_mut(field), position) {
                     (Some(steps), Some(position)) => steps.get_mut(position),
                     (settle, _) => settle,
@@ -115,6 +123,13 @@ pub fn end_hold(tip: &Texts, key: &PlanKey, hold: Hold) -> Result<Option<Change>
         }
         None => Err(document.form(field)),
     }
+}
+
+/// What the target has to hold, where no more than the hold of the last step says so, which is the one at `position`.
+fn kept_settle(spec: &Node, position: Option<usize>) -> Option<&str> {
+    let steps = spec.get("steps").map_or(&[][..], Node::items);
+    let last = steps.last().filter(|_| spec.entry("settle").is_none() && position == Some(steps.len() - 1))?;
+    last.get("hold").and_then(Node::text)
 }
 
 /// The bytes of a scalar that stands in them alone.
@@ -143,13 +158,17 @@ impl<'t> Document<'t> {
         node.and_then(|node| node.get("spec")).ok_or_else(|| self.form("spec"))
     }
 
-    /// Adds a field to `spec`, behind `service`, which every plan has.
+    /// Adds a field to `spec`.
     fn set_new(&self, spec: &Node, field: &str, written: &str, value: Value) -> Result<Change, Conflict> {
-        let form = || self.form(field);
-        let service = spec.entry("service").ok_or_else(form)?;
-        let edit = self.insertion(spec, service, &format!("{field}: {written}")).ok_or_else(form)?;
+        let edit = self.new_field(spec, field, written)?;
         let change = self.change(vec![edit], |spec| drop(spec.insert(field.to_owned(), value)))?;
-        change.ok_or_else(form)
+        change.ok_or_else(|| self.form(field))
+    }
+
+    /// How a field is added to `spec`: behind `service`, which every plan has.
+    fn new_field(&self, spec: &Node, field: &str, written: &str) -> Result<(Range<usize>, String), Conflict> {
+        let service = spec.entry("service").ok_or_else(|| self.form(field))?;
+        self.insertion(spec, service, &format!("{field}: {written}")).ok_or_else(|| self.form(field))
     }
 
     /// Where and how an entry is put behind another one, whose value is a scalar on one line.
@@ -192,15 +211,16 @@ impl<'t> Document<'t> {
         self.found.text.get(map.span.start..).is_some_and(|text| !map.span.is_empty() && text.starts_with('{'))
     }
 
-    /// The file with these bytes replaced, in order, where it then says what `meant` makes of the document's `spec`.
+    /// The file with these bytes replaced, where it then says what `meant` makes of the document's `spec`.
     fn change(
         &self,
-        edits: Vec<(Range<usize>, String)>,
+        mut edits: Vec<(Range<usize>, String)>,
         meant: impl FnOnce(&mut Map<String, Value>),
     ) -> Result<Option<Change>, Conflict> {
         if edits.is_empty() {
             return Ok(None);
         }
+        edits.sort_by_key(|(bytes, _)| bytes.start);
         let (text, mut out, mut at) = (self.found.text, String::new(), 0);
         for (bytes, new) in edits {
             out.push_str(text.get(at..bytes.start).ok_or_else(|| self.form("spec"))?);
