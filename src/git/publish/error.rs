@@ -124,7 +124,7 @@ impl PushError {
             Self::Moved { .. } => "moved",
             Self::Refused { .. } | Self::ReadOnlyCredentials { .. } | Self::Unfit { .. } => "refused",
             Self::Tip(_) | Self::Own { .. } | Self::Key(_) => "signature",
-            Self::Commit { .. } => "source",
+            Self::Commit { .. } | Self::Mainline { .. } => "source",
             Self::Unreachable(error) => error.category(),
         }
     }
