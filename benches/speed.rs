@@ -9,6 +9,8 @@
     reason = "a benchmark that cannot measure has failed"
 )]
 
+#[path = "speed/back.rs"]
+mod back;
 #[path = "speed/bed.rs"]
 mod bed;
 #[path = "../tests/support/certificates.rs"]
@@ -52,7 +54,7 @@ use figures::Board;
 use mesh::Mesh;
 
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 13] = [
+const BENCHMARKS: [(&str, &str); 15] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans, tidegate --version"),
     ("walk", "length of holds and requests per step, on a kube-apiserver"),
@@ -61,6 +63,8 @@ const BENCHMARKS: [(&str, &str); 13] = [
     ("push-1", "push over HTTP and webhook to live weight with 1 plan"),
     ("push-100", "the same with 100 plans"),
     ("push-1000", "the same with 1,000 plans"),
+    ("revert", "revert to proven weights live with 100 plans, on a kube-apiserver"),
+    ("stop", "stop annotation to proven weights live with 100 plans"),
     ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
     ("scale-100", "the same with 100 plans"),
     ("scale-1000", "the same with 1,000 plans"),
@@ -127,6 +131,7 @@ fn main() -> ExitCode {
             }
             live::measure(&wanted, &mesh, &mut board).await;
             push::measure(&wanted, &mesh, &mut board).await;
+            back::measure(&wanted, &mesh, &mut board).await;
             scale::measure(&wanted, &mesh, &mut board).await;
             if wanted.has("soak") {
                 soak::measure(&wanted, &mesh, &mut board).await;

@@ -121,6 +121,7 @@ impl Route {
         };
         World {
             wanted: self.wanted.clone(),
+            former: None,
             living_owners: vec![journal.owner.to_string()],
             git: Well(self.now).git(),
             clusters: BTreeMap::from([(CLUSTER.to_owned(), view)]),

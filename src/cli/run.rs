@@ -15,6 +15,7 @@ use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
     log,
+    push_args::PushArgs,
     serving::ServeArgs,
     terminal,
     terminal::say,
@@ -29,6 +30,8 @@ pub(super) struct Run {
     cluster: ClusterArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    #[command(flatten)]
+    push: PushArgs,
     /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
     /// it, or reject it until the branch descends again
     #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
@@ -51,6 +54,9 @@ pub(super) struct Run {
     /// Look once, do what is due now, wait for the writes, print what is left waiting
     #[arg(long)]
     once: bool,
+    /// Push nothing: what would be committed after a failure or a stop is said in status and Events
+    #[arg(long)]
+    read_only: bool,
     /// Log format
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     log_format: String,
@@ -73,6 +79,7 @@ impl Run {
             Some(Ends { asks, asked }) => (Some(asks), asked),
             None => (None, tokio::sync::watch::channel(0).1),
         };
+        let publish = if self.read_only { None } else { Some(self.push.options(&source, None)?) };
         let cluster = self.cluster.connect().await?;
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
@@ -91,6 +98,7 @@ impl Run {
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
+            publish,
             asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;

@@ -23,6 +23,12 @@ pub const NO_RIGHT: &str = "is forbidden: User ";
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How API servers begin to quote a whole object in a refusal.
+const QUOTED: &str = "Invalid value: \"{";
+
+/// The most of a server's words that is kept, in characters.
+const WORDS_MAX: usize = 1_000;
+
 /// What came of a write. After anything but `Applied` the live object is looked at before the next decision.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -153,16 +159,36 @@ async fn refused(cluster: &Cluster, edit: &Edit, error: Error) -> Outcome {
         422 => match &edit.change {
             // A failed test and a refused schema answer alike: only the object tells which it was.
             Change::Patch { patch, .. } if moved(cluster, edit, patch).await => Outcome::Stale,
-            _ => Outcome::Rejected { message: status.message, code: status.code },
+            _ => Outcome::Rejected { message: brief(&status.message), code: status.code },
         },
         // Credentials that ended say nothing about the edit; nor does a server that is too busy to take it.
         401 | 408 => Outcome::Unknown { message: format!("{} ({})", status.message, status.code) },
         429 => {
             Outcome::Unknown { message: format!("the API server takes no more requests now (429): {}", status.message) }
         }
-        400..=499 => Outcome::Rejected { message: status.message, code: status.code },
+        400..=499 => Outcome::Rejected { message: brief(&status.message), code: status.code },
         code => Outcome::Unknown { message: format!("{} ({code})", status.message) },
     }
+}
+
+/// The server's words without the object that it quotes whole, journal and all: they go into journals and commits.
+fn brief(message: &str) -> String {
+    let mut text = message.to_owned();
+    while let Some(at) = text.find(QUOTED) {
+        let (before, quoted) = text.split_at(at + QUOTED.len());
+        let mut escaped = false;
+        let end = quoted.char_indices().find_map(|(at, letter)| {
+            let ends = letter == '"' && !escaped;
+            escaped = letter == '\\' && !escaped;
+            ends.then_some(at + 1)
+        });
+        let after = end.and_then(|end| quoted.get(end..)).unwrap_or_default();
+        text = format!("{}the object{after}", before.strip_suffix("\"{").unwrap_or(before));
+    }
+    if text.chars().count() > WORDS_MAX {
+        text = text.chars().take(WORDS_MAX).chain(['…']).collect();
+    }
+    text
 }
 
 /// Whether the object is another one than the patch tests for. An object that can't be seen counts as moved: the caller
@@ -200,6 +226,17 @@ pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_kept_without_the_object_that_it_quotes() {
+        let said = r#""web" is invalid: patch: Invalid value: "{\"a\":\"{\\\"v\\\":1}\"}": strict decoding error: unknown field "spec.x""#;
+        let kept =
+            r#""web" is invalid: patch: Invalid value: the object: strict decoding error: unknown field "spec.x""#;
+        assert_eq!(brief(said), kept);
+        assert_eq!(brief("spec.hosts: Invalid value: \"a b\": no host"), "spec.hosts: Invalid value: \"a b\": no host");
+        assert_eq!(brief("Invalid value: \"{cut"), "Invalid value: the object");
+        assert_eq!(brief(&"ä".repeat(5_000)).chars().count(), WORDS_MAX + 1);
+    }
 
     #[test]
     fn the_tested_resource_version_is_read_from_the_patch() {

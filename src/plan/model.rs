@@ -184,7 +184,7 @@ pub struct Step {
 pub struct ObjectSpec {
     /// The object's name.
     pub name: String,
-    /// Istio's `exportTo`, where given.
+    /// Istio's `exportTo`, where given; an empty list is one that is to be gone.
     pub export_to: Option<Vec<String>>,
 }
 

@@ -16,12 +16,13 @@ impl Engine {
     }
 
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
-    /// know a subset.
+    /// know a subset, and no commit is to be made now.
     pub(super) fn is_idle(&self) -> bool {
         self.is_informed()
             && self.in_flight == 0
             && self.backlog.is_empty()
             && !self.workers.values().any(Worker::is_busy)
+            && self.restores_wake().is_none_or(|at| at > self.clock.now())
     }
 
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
@@ -40,7 +41,9 @@ impl Engine {
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } | Incoming::Published { .. } => {
+                self.in_flight -= 1
+            }
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
             Incoming::Namespace { cluster, namespace, .. } => {
                 if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {

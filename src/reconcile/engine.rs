@@ -19,13 +19,14 @@ use crate::{
 };
 
 use super::{
-    Clock, Event, Live, RestoreState, Worker, announce,
+    Clock, Event, Live, RestoreOrder, RestoreState, Worker, announce,
     backlog::Backlog,
     claims::Claims,
     links::Links,
     mirror::{Mirror, Mirrored},
     objects::Objects,
     plans,
+    restores::{Ended, Restores},
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     trace,
@@ -40,6 +41,7 @@ pub(super) enum Incoming {
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
+    Published { worker: ObjectKey, order: Box<RestoreOrder>, ended: Ended },
     Restored { worker: ObjectKey, state: RestoreState },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
@@ -78,6 +80,8 @@ pub(super) struct Engine {
     pub(super) plain_retry: bool,
     /// The CanaryPlan resources; none where they are not wanted.
     pub(super) resources: Option<Mirror>,
+    /// What is to be committed; none where nothing is pushed.
+    pub(super) restores: Option<Restores>,
     pub(super) tally: Tally,
     pub(super) on_their_way: OnTheirWay,
 }
@@ -135,6 +139,7 @@ impl Engine {
             sender,
             plain_retry: false,
             resources: None,
+            restores: None,
             tally: Tally::default(),
             on_their_way: OnTheirWay::default(),
         }
@@ -211,6 +216,7 @@ impl Engine {
     fn saw_git(&mut self, at: jiff::Timestamp, refused: Option<&git::Refused>) -> bool {
         if self.git_error.take().is_some() {
             tracing::info!(branch = %self.branch, "the plan repository is read again");
+            self.restores_hurry();
         }
         let blind = |last: jiff::Timestamp| {
             at.as_second() - last.as_second() > i64::try_from(self.view.git.max_age_s).unwrap_or(i64::MAX)
@@ -307,7 +313,16 @@ impl Engine {
                 self.in_flight -= 1;
                 self.hand(&worker, Event::Writer { cluster, kind, by });
             }
-            Incoming::Restored { worker, state } => self.hand(&worker, Event::Restored(state)),
+            Incoming::Published { worker, order, ended } => {
+                self.in_flight -= 1;
+                self.restored(&worker, &order, ended);
+            }
+            Incoming::Restored { worker, state } => {
+                // A route that was let go meanwhile is not taken up for this.
+                if self.workers.contains_key(&worker) {
+                    self.hand(&worker, Event::Restored(state));
+                }
+            }
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
                 self.plain(cluster, kind, key, failure);
@@ -458,5 +473,6 @@ impl Engine {
         self.workers.remove(key);
         self.links.forget(key);
         self.timers.set(key, None);
+        self.restore(key, None);
     }
 }

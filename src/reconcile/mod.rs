@@ -28,6 +28,7 @@ pub mod plans;
 mod report;
 mod resource;
 mod rest;
+mod restores;
 mod restoring;
 mod run;
 mod standing;

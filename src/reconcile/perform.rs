@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    Effect, News, RestoreOrder, RestoreState, Worker, announce,
+    Effect, News, Worker, announce,
     engine::{Engine, Incoming},
     tally::Stage,
     trace,
@@ -77,15 +77,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Says what should be committed: nothing is pushed.
-    fn restore(&mut self, key: &ObjectKey, order: Option<RestoreOrder>) {
-        let Some(RestoreOrder { restore, .. }) = order else { return };
-        // Behind what is being performed now: the worker is told as by anybody else.
-        // The loop has ended where nobody receives.
-        let state = RestoreState::ReadOnly { would: restore.to_string() };
-        let _ = self.sender.send(Incoming::Restored { worker: key.clone(), state });
     }
 
     fn announce(&mut self, key: &ObjectKey, cluster: &str, news: &News) {

@@ -39,6 +39,13 @@ pub enum RestoreState {
         /// When it is tried again.
         until: Timestamp,
     },
+    /// No commit could be made of it.
+    Failed {
+        /// What stands in the way.
+        error: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
     /// This tidegate pushes nothing.
     ReadOnly {
         /// What it would have committed.
@@ -71,6 +78,7 @@ impl RestoreState {
             Self::Trying { .. } => "Trying",
             Self::Refused { .. } => "Refused",
             Self::Unreachable { .. } => "Unreachable",
+            Self::Failed { .. } => "Failed",
             Self::ReadOnly { .. } => "ReadOnly",
             Self::Branch { .. } => "Branch",
             Self::Landed { .. } => "Landed",
@@ -83,6 +91,7 @@ impl RestoreState {
         match self {
             Self::Refused { .. } => Some("RestoreRefused"),
             Self::Unreachable { .. } => Some("RestoreUnreachable"),
+            Self::Failed { .. } => Some("RestoreFailed"),
             Self::ReadOnly { .. } => Some("RestoreReadOnly"),
             Self::Branch { .. } => Some("RestoreBranch"),
             Self::Pending | Self::Trying { .. } | Self::Landed { .. } | Self::Dropped { .. } => None,
@@ -94,6 +103,7 @@ impl RestoreState {
         match self {
             Self::Refused { .. } => Some("restore_refused"),
             Self::Unreachable { .. } => Some("restore_unreachable"),
+            Self::Failed { .. } => Some("restore_failed"),
             Self::Branch { .. } => Some("restore_conflict"),
             Self::Pending
             | Self::Trying { .. }
@@ -107,7 +117,8 @@ impl RestoreState {
     fn repeats(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Refused { words: one, .. }, Self::Refused { words: two, .. })
-            | (Self::Unreachable { error: one, .. }, Self::Unreachable { error: two, .. }) => one == two,
+            | (Self::Unreachable { error: one, .. }, Self::Unreachable { error: two, .. })
+            | (Self::Failed { error: one, .. }, Self::Failed { error: two, .. }) => one == two,
             (one, two) => one == two,
         }
     }
@@ -119,17 +130,20 @@ impl std::fmt::Display for RestoreState {
             Self::Pending => write!(f, "waits to be committed"),
             Self::Trying { since } => write!(f, "is being pushed since {since}"),
             Self::Refused { words, until } => {
-                write!(f, "the Git server refused the push: {words}; it is tried again at {until}")
+                write!(f, "the push was refused: {words}; it is tried again at {until}")
             }
             Self::Unreachable { error, until } => {
                 write!(f, "the repository cannot be reached: {error}; it is tried again at {until}")
+            }
+            Self::Failed { error, until } => {
+                write!(f, "no commit could be made: {error}; it is tried again at {until}")
             }
             Self::ReadOnly { would } => {
                 write!(f, "this tidegate pushes nothing; commit it by hand: {would}")
             }
             Self::Branch { name, why } => write!(f, "it waits in branch {name} to be merged by a person: {why}"),
             Self::Landed { commit } => write!(f, "commit {commit} is in the branch"),
-            Self::Dropped { why } => write!(f, "nothing was committed: {why}"),
+            Self::Dropped { why } => write!(f, "nothing is committed: {why}"),
         }
     }
 }

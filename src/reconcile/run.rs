@@ -1,6 +1,11 @@
 //! Starts the loop, feeds it, and ends it in good order.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -12,7 +17,12 @@ use crate::{
     rollout::{Reason, Settings},
 };
 
-use super::{Ask, Clock, engine::Engine, mirror::Mirror};
+use super::{
+    Ask, Clock,
+    engine::Engine,
+    mirror::Mirror,
+    restores::{Committer, Restores},
+};
 
 /// How many sights of clusters wait for the loop before their watches wait too: each may be a whole object.
 const SIGHTS_MAX: usize = 64;
@@ -44,6 +54,8 @@ pub struct Options {
     pub once: bool,
     /// Whether CanaryPlan resources are written where the clusters have them.
     pub canaryplans: bool,
+    /// How commits are pushed; none: nothing is.
+    pub publish: Option<git::PublishOptions>,
     /// Questions for the present report; none where nobody may ask.
     pub asks: Option<mpsc::Receiver<Ask>>,
 }
@@ -89,20 +101,29 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         options.settings,
         options.max_git_age_s,
         options.instance.as_deref(),
-        sender,
+        sender.clone(),
     );
+    // One counter for who asks from outside and for what was committed here.
+    let (look, looks) = watch::channel(0);
+    tokio::spawn(pass_on(options.asked, look.clone()));
+    if let Some(publish) = options.publish {
+        let dir = beside(&options.mirror);
+        let committer = Committer::start(options.source.clone(), publish, dir, sender)?;
+        engine.restores = Some(Restores::new(committer, look));
+    }
     if options.canaryplans {
         engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
     }
     engine.files = options.once.then(BTreeMap::new);
     let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
-    let (mut git, _thread) = git::follow(options.source, options.mirror, options.asked)?;
+    let (mut git, _thread) = git::follow(options.source, options.mirror, looks)?;
     let mut shutdown = std::pin::pin!(shutdown);
     let patience = tokio::time::sleep(patience);
     let mut patience = std::pin::pin!(patience);
     loop {
         let timer = until(&engine.clock, engine.timers.next());
         let resources = until(&engine.clock, engine.mirror_wake());
+        let restores = until(&engine.clock, engine.restores_wake());
         tokio::select! {
             () = &mut shutdown => break,
             Some(seen) = git.recv() => engine.git(seen),
@@ -110,6 +131,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             Some((cluster, seen)) = seen.recv() => engine.seen(cluster, seen),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
+            () = restores => engine.restores_turn(),
             Some(ask) = asked(&mut options.asks) => if !ask.answer.is_closed() {
                 // Whoever asked may have gone meanwhile.
                 let _ = ask.answer.send(engine.report(ask.whole));
@@ -141,6 +163,20 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         }
     }
     Ok(engine.ending())
+}
+
+/// Raises one counter whenever the other rises.
+async fn pass_on(mut from: watch::Receiver<u64>, to: watch::Sender<u64>) {
+    while from.changed().await.is_ok() {
+        to.send_modify(|count| *count += 1);
+    }
+}
+
+/// The folder for the mirror of what is pushed: the follower's may have what was never pushed, and lacks nothing.
+fn beside(mirror: &Path) -> PathBuf {
+    let mut name = mirror.file_name().unwrap_or_default().to_owned();
+    name.push(".push");
+    mirror.with_file_name(name)
 }
 
 /// Sleeps until an instant of the clock; for ever without one.

@@ -248,7 +248,7 @@ fn plan_schema() -> Value {
                 "to": {"type": ["string", "null"], "pattern": REVISION, "description": "whose text of the document is restored; null: its `traffic` alone is set"},
                 "undoes": {"type": "string", "pattern": REVISION, "description": "the commit that brought what failed"},
                 "reason": {"type": "string", "description": "why traffic went back"},
-                "state": {"enum": ["Pending", "Trying", "Refused", "Unreachable", "ReadOnly", "Branch", "Landed", "Dropped"]},
+                "state": {"enum": ["Pending", "Trying", "Refused", "Unreachable", "Failed", "ReadOnly", "Branch", "Landed", "Dropped"]},
                 "message": {"type": "string"},
             },
             "required": ["to", "undoes", "reason", "state", "message"],

@@ -79,6 +79,8 @@ pub struct Tally {
     pub errors: BTreeMap<Cow<'static, str>, u64>,
     /// Looks at the plan repository, by what was seen.
     pub looks: BTreeMap<&'static str, u64>,
+    /// Restores of documents that were tried, by what came of it.
+    pub restores: BTreeMap<&'static str, u64>,
     /// Where the time went.
     pub stages: BTreeMap<Stage, Durations>,
 }
@@ -92,6 +94,11 @@ impl Tally {
     /// Counts a look at the repository.
     pub(super) fn look(&mut self, outcome: &'static str) {
         *self.looks.entry(outcome).or_default() += 1;
+    }
+
+    /// Counts what came of a restore.
+    pub(super) fn restore(&mut self, outcome: &'static str) {
+        *self.restores.entry(outcome).or_default() += 1;
     }
 
     /// Counts how long a stage took.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     cluster::Outcome,
     istio::{Edit, Next, ObjectKind, Writer},
-    plan::{ObjectKey, VersionName},
+    plan::{ObjectKey, Plan, VersionName},
     rollout::{
         Altered, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError, Reason,
         Settings, Transition, Wanted, World, decide,
@@ -164,6 +164,7 @@ pub trait Sight {
 pub struct Worker {
     pub(super) key: ObjectKey,
     pub(super) wanted: Wanted,
+    former: Option<Arc<Plan>>,
     settings: Settings,
     /// Boxed: a map's smallest node has room for eleven.
     pub(super) clusters: BTreeMap<ClusterName, Box<Held>>,
@@ -180,6 +181,7 @@ impl Worker {
         Self {
             key,
             wanted: Wanted::Unknown,
+            former: None,
             settings,
             clusters,
             reason: None,
@@ -192,9 +194,10 @@ impl Worker {
     /// The DestinationRule that belongs to this route, as far as it is known.
     pub fn destination_rule(&self) -> ObjectKey {
         let planned = match &self.wanted {
-            Wanted::Plan { plan, .. } => Some(plan.routing.destination_rule.name.clone()),
-            Wanted::Unknown | Wanted::Removed { .. } => None,
+            Wanted::Plan { plan, .. } => Some(plan),
+            Wanted::Unknown | Wanted::Removed { .. } => self.former.as_ref(),
         };
+        let planned = planned.map(|plan| plan.routing.destination_rule.name.clone());
         let journaled = || self.journal().map(|journal| journal.state.routing.destination_rule.name.clone());
         let name = planned.or_else(journaled).unwrap_or_else(|| self.key.name.clone());
         ObjectKey { namespace: self.key.namespace.clone(), name }
@@ -299,7 +302,12 @@ impl Worker {
 
     /// Takes in what Git asks for, without deciding anything.
     pub(super) fn want(&mut self, wanted: Wanted) {
-        self.wanted = wanted;
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        self.former = match (&self.wanted, before) {
+            (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
+            (Wanted::Removed { .. }, _) => self.former.take(),
+            (Wanted::Unknown | Wanted::Plan { .. }, _) => None,
+        };
     }
 
     /// Takes in an object, without deciding anything.
@@ -423,7 +431,8 @@ impl Worker {
             let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, fight, ..held.view() };
             clusters.insert(name.clone(), view);
         }
-        World { wanted: self.wanted.clone(), living_owners, git: sight.git(), clusters, settings: self.settings }
+        let (wanted, former) = (self.wanted.clone(), self.former.clone());
+        World { wanted, former, living_owners, git: sight.git(), clusters, settings: self.settings }
     }
 
     /// The labels of every version in question: what is applied decides, then the plan, then older states.

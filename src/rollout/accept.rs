@@ -27,8 +27,9 @@ pub(super) fn enter(journal: &mut Journal, now: Timestamp, phase: Phase, hold: S
 /// Puts the state of `refuge` back: proof falls as for a retreat, and nothing is left of the walk.
 pub(super) fn go_back(journal: &mut Journal, refuge: &Settled, now: Timestamp, phase: Phase) {
     journal.retreat_to(&refuge.state.traffic);
-    let moved = journal.state != refuge.state;
-    journal.state = refuge.state.clone();
+    let state = refuge.state.clone().following(&journal.state);
+    let moved = journal.state != state;
+    journal.state = state;
     if moved {
         enter(journal, now, phase, Span::ZERO);
     } else {
@@ -41,7 +42,7 @@ pub(super) fn go_back(journal: &mut Journal, refuge: &Settled, now: Timestamp, p
 }
 
 /// The plan's routing with the pins that may be written, and with the versions that it no longer declares but that
-/// still carry weight.
+/// still carry weight. `carried` has the routing that stands.
 pub(super) fn routing(journal: &Journal, pins: Vec<crate::plan::Pin>, carried: &State) -> Arc<Routing> {
     let mut routing = Routing { pins, ..journal.plan.routing.clone() };
     for (name, _) in carried.traffic.iter() {
@@ -51,7 +52,7 @@ pub(super) fn routing(journal: &Journal, pins: Vec<crate::plan::Pin>, carried: &
             routing.versions.push(version.clone());
         }
     }
-    Arc::new(routing)
+    State { traffic: carried.traffic.clone(), routing: Arc::new(routing) }.following(carried).routing
 }
 
 /// The versions that the plan wants above both what they have and what they have proven.
@@ -175,7 +176,8 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
     let routing = routing(journal, pins, &State { traffic: target.clone(), routing: before.state.routing.clone() });
     journal.state = State { traffic: target, routing };
     let weights_alone = journal.state.differs_in_weights_alone(&before.state);
-    let known = journal.settled.iter().any(|settled| settled.state == journal.state);
+    let is_it = |settled: &Settled| settled.state.clone().following(&before.state) == journal.state;
+    let known = journal.settled.iter().any(is_it);
     let unmoved = weights_alone && journal.state.traffic == before.state.traffic;
     let pinned = journal.state.routing.pins.len() == journal.plan.routing.pins.len();
     let proven = journal.within_proof(&journal.state);

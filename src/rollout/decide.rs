@@ -80,7 +80,7 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
         (sight::Sight::Journal(journal, false), _) => (journal, Origin::Live),
         (sight::Sight::Journal(journal, true), _) => (journal, Origin::Restored),
         (_, None) if matches!(world.wanted, Wanted::Unknown) => return hold(unknown()),
-        (_, None) => return hold(Reason::Released),
+        (_, None) => return Decision { goals: sight::unfinished(world), ..hold(Reason::Released) },
         (_, Some((plan, ..))) if plan.suspend => return hold(Reason::Suspended),
         (sight, Some((plan, revision, owner))) => {
             let live = if let sight::Sight::Unlabelled(live) = &sight { Some(&**live) } else { None };
@@ -374,7 +374,9 @@ impl<'a> Draft<'a> {
     /// The plan is gone: in mid-walk that is a way back (law 12); then the objects are let go.
     fn released(mut self) -> Decision {
         let live = self.world.clusters.values().any(|cluster| cluster.virtual_service.is_some());
-        let prune = |journal: &Journal| journal.plan.prune && matches!(journal.phase, Phase::Settled);
+        // Before a plan there was nothing to go back to: what has never settled goes as what has.
+        let first = self.journal.settled.is_empty();
+        let prune = |journal: &Journal| journal.plan.prune && (first || matches!(journal.phase, Phase::Settled));
         match self.journal.phase {
             Phase::Released { .. } => {}
             _ if !live => {
@@ -385,13 +387,21 @@ impl<'a> Draft<'a> {
                 accept::note(&mut self.journal, self.now, What::Released, "the plan was removed".to_owned());
             }
             Phase::Starting | Phase::Walking { .. } | Phase::Target => {
-                let Some(refuge) = gates::refuge(self.world, &self.journal).cloned() else {
-                    let cause = "the plan was removed".to_owned();
-                    return self.finish(Reason::NoWayBack { cause });
+                let note = match gates::refuge(self.world, &self.journal).cloned() {
+                    Some(refuge) => {
+                        accept::go_back(&mut self.journal, &refuge, self.now, Phase::Released { prune: false });
+                        "the plan was removed in mid-walk"
+                    }
+                    None if first => {
+                        self.journal.phase = Phase::Released { prune: prune(&self.journal) };
+                        "the plan was removed before it ever settled"
+                    }
+                    None => {
+                        let cause = "the plan was removed".to_owned();
+                        return self.finish(Reason::NoWayBack { cause });
+                    }
                 };
-                accept::go_back(&mut self.journal, &refuge, self.now, Phase::Released { prune: false });
-                let note = "the plan was removed in mid-walk".to_owned();
-                accept::note(&mut self.journal, self.now, What::Released, note);
+                accept::note(&mut self.journal, self.now, What::Released, note.to_owned());
             }
         }
         let Phase::Released { prune } = self.journal.phase else { return self.finish(Reason::Released) };

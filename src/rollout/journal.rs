@@ -50,6 +50,25 @@ impl State {
         self.traffic.iter().map(|(version, _)| version).chain(pinned).collect()
     }
 
+    /// The same state on objects that stood as `before`: a visibility that was declared there, and is not here, is taken
+    /// away. One that nobody declared is not tidegate's.
+    pub(super) fn following(mut self, before: &Self) -> Self {
+        let parts = |routing: &Routing| {
+            [routing.virtual_service.export_to.is_some(), routing.destination_rule.export_to.is_some()]
+        };
+        if parts(&before.routing) != parts(&self.routing) {
+            let routing = Arc::make_mut(&mut self.routing);
+            let pairs = [
+                (&before.routing.virtual_service, &mut routing.virtual_service),
+                (&before.routing.destination_rule, &mut routing.destination_rule),
+            ];
+            for (was, is) in pairs {
+                is.export_to = is.export_to.take().or(was.export_to.as_ref().map(|_| Vec::new()));
+            }
+        }
+        self
+    }
+
     /// Whether what callers see differs from `other` in weights alone.
     pub fn differs_in_weights_alone(&self, other: &Self) -> bool {
         let (one, two) = (&self.routing, &other.routing);

@@ -61,7 +61,7 @@ pub(super) fn void(journal: &mut Journal, tip: Option<(&Plan, &Owner)>, now: Tim
         return;
     }
     let Some(restore) = journal.restore.take() else { return };
-    let landed = tip.is_some_and(|(plan, _)| plan.traffic == restore.traffic);
+    let landed = tip.is_some_and(|(plan, _)| plan.traffic == restore.traffic && asks_for(plan, &journal.state));
     let (what, text) = if landed {
         (What::RestoreLanded, "the branch asks again for what traffic went back to")
     } else {
@@ -72,7 +72,7 @@ pub(super) fn void(journal: &mut Journal, tip: Option<(&Plan, &Owner)>, now: Tim
 
 /// Whether a plan asks for what the state renders.
 pub(super) fn asks_for(plan: &Plan, state: &State) -> bool {
-    let target = State { traffic: plan.traffic.clone(), routing: plan.routing.clone().into() };
+    let target = State { traffic: plan.traffic.clone(), routing: plan.routing.clone().into() }.following(state);
     target.traffic == state.traffic && target.differs_in_weights_alone(state)
 }
 

@@ -14,8 +14,8 @@ use crate::{
 };
 
 use super::{
-    ClusterView, Journal, JournalError, MANAGED_BY, OWNER, Owner, Phase, Proof, Reason, Settled, State, Transition,
-    What, World,
+    ClusterName, ClusterView, Goal, Journal, JournalError, MANAGED_BY, OWNER, Owner, Phase, Proof, Reason, Settled,
+    State, Transition, What, World,
 };
 
 /// What is known of a plan's position.
@@ -45,6 +45,20 @@ pub fn is_marked(object: &Value) -> bool {
 /// The owner that an object names, as written.
 pub(super) fn owner_on(object: &Value) -> Option<&str> {
     object.get("metadata")?.get("annotations")?.get(OWNER)?.as_str()
+}
+
+/// The goals for a plan that was removed before its routes came to be: the DestinationRule that was made for them goes
+/// where the plan says so, unless it may have been somebody else's.
+pub(super) fn unfinished(world: &World) -> BTreeMap<ClusterName, Goal> {
+    let pruned = world.former.as_ref().filter(|plan| plan.prune && !plan.take_ownership);
+    let goal = |view: &ClusterView| {
+        let rule =
+            view.destination_rule.as_deref().filter(|_| view.virtual_service.is_none()).filter(|rule| is_ours(rule));
+        let owner = rule.and_then(owner_on).zip(pruned);
+        let made = owner.is_some_and(|(owner, plan)| owner.ends_with(&format!("/{}", plan.key)));
+        if made && view.away_since.is_none() { Goal::Prune } else { Goal::Keep }
+    };
+    world.clusters.iter().map(|(name, view)| (name.clone(), goal(view))).collect()
 }
 
 fn of_cluster(cluster: &ClusterView) -> Sight {

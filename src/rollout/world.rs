@@ -172,6 +172,8 @@ impl ClusterView {
 pub struct World {
     /// What Git asks.
     pub wanted: Wanted,
+    /// What Git asked before the plan was removed, where this process saw it.
+    pub former: Option<Arc<Plan>>,
     /// Whether the plan that a live object names still exists in its repository, by [`Owner`] as written.
     pub living_owners: Vec<String>,
     /// How fresh that is.

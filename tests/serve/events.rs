@@ -78,14 +78,15 @@ async fn each_transition_is_one_event_and_one_line_and_nothing_is_said_twice() {
     eventually("every event is published", SOON, there).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let found = events(&running).await;
-    let beside = ["DriftCorrected", "RestoreReadOnly"];
+    let besides = ["DriftCorrected", "RestoreRefused"];
     let reasons: Vec<&str> =
-        found.iter().map(|(reason, ..)| reason.as_str()).filter(|reason| !beside.contains(reason)).collect();
+        found.iter().map(|(reason, ..)| reason.as_str()).filter(|reason| !besides.contains(reason)).collect();
     let names: Vec<&str> = wanted.iter().map(|transition| transition.what.name()).collect();
     assert_eq!(reasons, names, "{found:#?}");
-    assert_eq!(about(&found, "RestoreReadOnly").len(), 1, "{found:#?}");
     assert_eq!(about(&found, "DriftCorrected").len(), 1, "repeats are one event with a count: {found:#?}");
-    let transitions = found.iter().filter(|(reason, ..)| !beside.contains(&reason.as_str()));
+    let restores = about(&found, "RestoreRefused");
+    assert!(restores.len() == 1 && restores[0].contains("checked out"), "a work tree takes no push: {restores:?}");
+    let transitions = found.iter().filter(|(reason, ..)| !besides.contains(&reason.as_str()));
     for ((reason, kind, note), transition) in transitions.zip(&wanted) {
         let (commit, traffic) = (&transition.commit, &transition.traffic);
         assert!(note.starts_with(&format!("{traffic} at commit {commit} in cluster proxy")), "{note}");

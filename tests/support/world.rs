@@ -142,6 +142,7 @@ impl World {
             instance: None,
             once: false,
             canaryplans: true,
+            publish: None,
             asks: None,
         };
         let (stop, stopped) = oneshot::channel();

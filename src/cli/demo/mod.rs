@@ -83,6 +83,7 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         instance: None,
         once: false,
         canaryplans: false,
+        publish: None,
         asks: None,
     })
 }

@@ -83,7 +83,7 @@ pub(super) fn gateways(routing: &Routing) -> Vec<&str> {
 }
 
 fn insert_export(spec: &mut Map<String, Value>, object: &ObjectSpec) {
-    if let Some(namespaces) = &object.export_to {
+    if let Some(namespaces) = object.export_to.as_ref().filter(|namespaces| !namespaces.is_empty()) {
         spec.insert("exportTo".to_owned(), json!(namespaces));
     }
 }

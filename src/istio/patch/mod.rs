@@ -138,7 +138,10 @@ fn draft_scope(draft: &mut Draft<'_>, routing: &Routing) {
 
 fn draft_export(draft: &mut Draft<'_>, object: &ObjectSpec) {
     if !same_export(draft.live, &object.export_to) {
-        draft.set(&["spec", "exportTo"], json!(object.export_to));
+        match &object.export_to {
+            Some(namespaces) if !namespaces.is_empty() => draft.set(&["spec", "exportTo"], json!(namespaces)),
+            _ => draft.remove(&["spec", "exportTo"]),
+        }
     }
 }
 

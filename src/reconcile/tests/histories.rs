@@ -272,6 +272,49 @@ fn a_settled_plan_removed_moves_no_traffic_and_prune_deletes_in_order() {
 }
 
 #[test]
+fn a_visibility_that_a_commit_drops_is_taken_off_and_one_of_somebody_else_stays() {
+    let kinds = [ObjectKind::VirtualService, ObjectKind::DestinationRule];
+    let shown = |sim: &Sim| kinds.map(|kind| sim.api.objects[&kind]["spec"].get("exportTo").cloned());
+    let private = || {
+        on_v1().with(|plan| {
+            plan.routing.virtual_service.export_to = Some(vec![".".into()]);
+            plan.routing.destination_rule.export_to = Some(vec![".".into()]);
+        })
+    };
+    let mut sim = settled_on_v1();
+    sim.edit(ObjectKind::VirtualService, |object| object["spec"]["exportTo"] = json!(["theirs"])).pass("1m");
+    assert_eq!(shown(&sim), [Some(json!(["theirs"])), None], "nobody declared it");
+    sim.push(private()).pass("1h");
+    assert_eq!(shown(&sim), [Some(json!(["."])), Some(json!(["."]))]);
+    sim.push(on_v1());
+    assert_eq!(shown(&sim), [None, None]);
+    assert_eq!(sim.journal().phase, Phase::Settled, "a routing that was settled before is settled at once");
+    let patches = sim.pass("1m").patches;
+    assert_eq!(sim.pass("1h").patches, patches);
+    sim.push(to_v2().with(|plan| plan.routing.virtual_service.export_to = Some(vec!["*".into()]))).pass("1m");
+    assert_eq!(shown(&sim), [Some(json!(["*"])), None]);
+    sim.ready("v2", 0).pass("11s");
+    assert_eq!((sim.weights().as_str(), shown(&sim)), ("v1=100", [None, None]), "a way back drops it, too");
+}
+
+#[test]
+fn a_plan_removed_before_it_ever_settled_is_let_go_and_pruned_where_it_says_so() {
+    let young = |prune: bool| plan("v1=100").with(|plan| (plan.prune, plan.settle) = (prune, "1h".parse().unwrap()));
+    // Before the proxies know the subsets there is no route yet.
+    for (age, prune, left) in
+        [("1s", true, "- -"), ("1s", false, "- v1,v2,v3"), ("10s", true, "- -"), ("10s", false, "v1=100 v1,v2,v3")]
+    {
+        let mut sim = Sim::new();
+        sim.push(young(prune)).pass(age).remove().pass("1m");
+        assert_eq!(format!("{} {}", sim.weights(), sim.subsets()), left, "{age} {prune}");
+        assert_eq!((sim.reason(), sim.is_done()), (Reason::Released, left != "- v1,v2,v3"));
+    }
+    let mut sim = Sim::new();
+    sim.push(young(true).with(|plan| plan.take_ownership = true)).pass("1s").remove().pass("1m");
+    assert_eq!(sim.subsets(), "v1,v2,v3", "it may be somebody else's");
+}
+
+#[test]
 fn a_virtual_service_deleted_by_hand_comes_back_as_it_was() {
     let mut sim = settled_on_v1();
     sim.push(to_v2()).pass("6m");

@@ -95,6 +95,14 @@ metrics! {
     "tidegate_transitions_total" Counter "" &["cluster", "what", "cause"], "Transitions that were written, by event and cause.",
         |scrape, sink| scrape.report.tally.transitions.iter()
             .try_for_each(|((cluster, what, cause), count)| sink.counter([cluster, what, cause], *count));
+    "tidegate_restore_pending" Gauge "" PLAN, "1 while traffic went back and the repository still asks for what failed, else 0.",
+        |scrape, sink| each(scrape, |plan, id| {
+            let positions = plan.reached.values().filter_map(|reached| reached.position.as_ref());
+            sink.gauge(id, flag(positions.into_iter().any(|position| position.restore.is_some())))
+        });
+    "tidegate_restores_total" Counter "" &["outcome"], "Tries to commit what the repository should ask for again, by how they ended.",
+        |scrape, sink| scrape.report.tally.restores.iter()
+            .try_for_each(|(outcome, count)| sink.counter([outcome], *count));
     "tidegate_errors_total" Counter "" &["category"], "What failed; it is tried again by itself.",
         |scrape, sink| scrape.report.tally.errors.iter().try_for_each(|(category, count)| sink.counter([category], *count));
     "tidegate_git_looks_total" Counter "" &["repository", "outcome"], "Looks at the plan repository, by what was seen.", git_looks;
