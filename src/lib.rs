@@ -20,6 +20,10 @@
 //! - [`cli`]: one file a command.
 #![forbid(unsafe_code)]
 
+// The simulation names the crate as the benchmark does.
+#[cfg(test)]
+extern crate self as tidegate;
+
 pub mod cli;
 pub mod cluster;
 pub mod git;

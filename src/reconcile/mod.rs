@@ -25,6 +25,8 @@ mod report;
 mod resource;
 mod rest;
 mod run;
+#[cfg(test)]
+mod simulation;
 mod standing;
 mod tally;
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod worker;
 
 pub use clock::Clock;
 pub use outlook::Still;
+pub use packed::Packed;
 pub use report::{Ask, ClusterReport, PlanReport, Position, Reached, Report, RepositoryReport};
 pub use run::{Ending, Options, run};
 pub use standing::{Standing, severity, status_list, status_schema};

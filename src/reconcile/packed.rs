@@ -8,10 +8,11 @@ use super::Live;
 
 /// An object as JSON text: a tenth of the space that the tree takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Packed(Arc<[u8]>);
+pub struct Packed(Arc<[u8]>);
 
 impl Packed {
-    pub(super) fn of(object: &Value) -> Self {
+    /// Packs an object.
+    pub fn of(object: &Value) -> Self {
         Self(object.to_string().into_bytes().into())
     }
 

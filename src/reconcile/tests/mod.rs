@@ -9,4 +9,5 @@ mod laws;
 mod model;
 mod pair;
 mod resource;
+mod seeds;
 mod simulation;
