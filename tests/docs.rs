@@ -315,6 +315,7 @@ fn every_reason_event_and_phase_is_described() {
     let mut names = names_in(&read("src/rollout/reason.rs"));
     assert!(names.len() > 30 && names.contains("ClusterAway") && names.contains("StepEntered"), "{names:?}");
     names.insert("DriftCorrected".to_owned());
+    names.extend(names_in(&read("src/reconcile/restoring.rs")));
     let schema: serde_json::Value = serde_json::from_str(&read("docs/status.schema.json")).unwrap();
     let plan = &schema["properties"]["plans"]["items"]["properties"];
     names.extend(plan["phase"]["enum"].as_array().unwrap().iter().map(|phase| phase.as_str().unwrap().to_owned()));

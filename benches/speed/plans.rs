@@ -28,9 +28,10 @@ pub fn plan(namespace: &str, name: &str, v2: u8, steps: &[&str]) -> String {
     )
 }
 
-/// The path of a plan's file: all in one flat folder.
+/// The path of a plan's file, `p01234` for example: a hundred share a folder, as the plans of a team do.
 pub fn path(name: &str) -> String {
-    format!("plans/{name}.yaml")
+    let team = name.get(..4).unwrap_or(name);
+    format!("plans/{team}/{name}.yaml")
 }
 
 /// A repository with branch `main` and no working tree to keep up.

@@ -105,6 +105,7 @@ impl Picture {
                 position: position.as_ref(),
                 live: traffic.as_ref(),
                 reason: Some(&decision.reason),
+                restoring: None,
                 next: decision.reason.until().or(decision.wake_at),
             };
             items.push(standing.json());
@@ -255,6 +256,7 @@ fn without_objects(cluster: &str, repository: &str, resource: &Value) -> Option<
         "next": part("nextTransition"),
         "entered": null,
         "converged": null,
+        "restore": null,
     }))
 }
 

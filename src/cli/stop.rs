@@ -13,7 +13,7 @@ use super::{DONE, Failure, access::ClusterArgs, picture::Picture, terminal::say}
 
 const TRIES: usize = 5;
 
-/// Stop a plan without Git: traffic goes to the way-back state, and nothing rises until the annotation is taken off
+/// Stop a plan without Git: traffic goes to the way-back state, and nothing rises while the annotation stands
 #[derive(Debug, Args)]
 pub(super) struct Stop {
     /// The plan: `namespace/name`, or a name that only one plan has
@@ -40,8 +40,9 @@ impl Stop {
             match cluster::write(&cluster, &edit, false).await {
                 Outcome::Applied(_) => {
                     say!("stopped {}: VirtualService {key} carries {STOP}", self.plan);
+                    say!("tidegate takes it off once Git asks for what traffic went back to");
                     say!(
-                        "to let it rise again: kubectl -n {} annotate virtualservice {} {STOP}-",
+                        "by hand, for the next commit to rise: kubectl -n {} annotate virtualservice {} {STOP}-",
                         key.namespace,
                         key.name
                     );

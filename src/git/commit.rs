@@ -51,7 +51,7 @@ pub(super) fn accepts_rewrite(message: &[u8], from: Oid) -> bool {
 }
 
 /// The values of a trailer.
-fn trailers(message: &[u8], name: &str) -> Vec<String> {
+pub(super) fn trailers(message: &[u8], name: &str) -> Vec<String> {
     // libgit2 ends a message at a NUL, which an argument of it may not hold.
     let message = message.split(|byte| *byte == 0).next().unwrap_or_default();
     let Ok(trailers) = git2::message_trailers_bytes(message) else { return Vec::new() };

@@ -98,6 +98,11 @@ impl Mirror {
         Ok(Self { source, keep, repository, transport, judge, accepted: None, baseline, held, broken })
     }
 
+    /// The repository that holds it.
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// What is mirrored.
     pub fn source(&self) -> &Source {
         &self.source
@@ -108,32 +113,48 @@ impl Mirror {
     /// A tip that did not move costs one reference listing. A mirror that cannot be read is set aside and cloned
     /// anew, once. The difference stays until it is [accepted](Self::accept).
     pub fn look(&mut self) -> Result<Look, GitError> {
+        self.again(Self::try_look)
+    }
+
+    /// Brings the mirror to where the branch stands, whatever counts.
+    pub(super) fn arrive(&mut self) -> Result<Tip, GitError> {
+        self.again(Self::try_arrive)
+    }
+
+    /// Tries it twice where the first error may be gone by then.
+    fn again<T>(&mut self, attempt: fn(&mut Self) -> Result<T, GitError>) -> Result<T, GitError> {
         if self.broken.take() {
             self.repository = self.keep.replace()?;
         }
-        match self.try_look() {
+        match attempt(self) {
             Err(error) if error.is_momentary() => {
                 std::thread::sleep(MOMENT);
-                self.try_look()
+                attempt(self)
             }
             Err(GitError::Mirror(_)) => {
                 self.repository = self.keep.replace()?;
-                self.try_look()
+                attempt(self)
             }
             other => other,
         }
     }
 
-    fn try_look(&mut self) -> Result<Look, GitError> {
+    fn try_arrive(&mut self) -> Result<Tip, GitError> {
         let stands = self.stands()?;
         let tip = self.transport.tip(&self.repository, stands);
         self.source.meter.count(Operation::Look, &tip);
-        let tip = match tip? {
+        match tip? {
+            Tip::At(tip) if stands != Some(tip) => self.fetch(tip).map(Tip::At),
+            other => Ok(other),
+        }
+    }
+
+    fn try_look(&mut self) -> Result<Look, GitError> {
+        let tip = match self.try_arrive()? {
             Tip::At(tip) => tip,
             Tip::Empty => return Ok(Look::Empty),
             Tip::Gone { branches } => return self.gone(branches),
         };
-        let tip = if stands == Some(tip) { tip } else { self.fetch(tip)? };
         let Some(refused) = self.judge.refuses(&self.repository, tip, self.baseline)? else {
             if self.accepted == Some(tip) {
                 return Ok(Look::Unchanged(tip.to_string()));
@@ -268,6 +289,23 @@ impl Mirror {
     ) -> Result<BTreeMap<String, Vec<FileVersion>>, GitError> {
         let ends = (self.known(tip)?, until.map(|until| self.known(until)).transpose()?);
         self.watched(|| history::introduced(&self.repository, &self.source.path, paths, ends, limit))
+    }
+
+    /// [`introduced`](Self::introduced) for what a look found, down to what was accepted before.
+    pub(super) fn history_of(
+        &self,
+        moved: &Moved,
+        limit: usize,
+    ) -> Result<BTreeMap<String, Vec<FileVersion>>, GitError> {
+        let until = moved.from.as_deref().filter(|_| !moved.rewritten);
+        let parent = || self.repository.find_commit(Oid::from_str(&moved.tip).ok()?).ok()?.parent_id(0).ok();
+        if until.is_none() || until != parent().map(|parent| parent.to_string()).as_deref() {
+            let paths = moved.files.keys().cloned().collect();
+            return self.introduced(&paths, &moved.tip, until, limit);
+        }
+        // One commit: what it changed was compared already.
+        let version = |file: &Option<FileEntry>| vec![FileVersion { commit: moved.tip.clone(), file: file.clone() }];
+        Ok(moved.files.iter().map(|(path, file)| (path.clone(), version(file))).collect())
     }
 
     /// What a commit says about itself, or [`GitError::Unknown`].

@@ -14,6 +14,7 @@
 mod access;
 mod blobs;
 mod commit;
+mod copy;
 mod error;
 mod history;
 mod judge;
@@ -22,6 +23,7 @@ mod meter;
 mod mirror;
 mod net;
 mod poll;
+mod publish;
 mod snapshot;
 mod source;
 mod transport;
@@ -40,6 +42,9 @@ pub use meter::{GitMeter, Operation};
 pub use mirror::{Look, Mirror, Moved, holds_commit};
 pub use net::{Child, Fault, KnownHost};
 pub use poll::{Seen, follow};
+pub use publish::{
+    Author, Changes, Draft, Files, KeyError, PublishError, PublishOptions, Published, Publisher, PushError, SigningKey,
+};
 pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Version};
 pub use source::{Source, SourceError};
 pub use transport::{Local, Tip, Transport};

@@ -156,9 +156,7 @@ impl Reader {
     }
 
     fn snapshot(&mut self, moved: &Moved) -> Result<Snapshot, GitError> {
-        let paths: BTreeSet<String> = moved.files.keys().cloned().collect();
-        let until = moved.from.as_deref().filter(|_| !moved.rewritten);
-        let mut history = self.mirror.introduced(&paths, &moved.tip, until, COMMITS_MAX)?;
+        let mut history = self.mirror.history_of(moved, COMMITS_MAX)?;
         let mut changes = BTreeMap::new();
         for (path, file) in &moved.files {
             let now = file.as_ref().map(|file| self.content(file)).transpose()?;

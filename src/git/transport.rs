@@ -1,13 +1,13 @@
 //! Reaches a repository: where its branch stands, and the objects that the mirror lacks.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use git2::{ErrorCode, ObjectType, Odb, OdbLookupFlags, Oid, Repository};
+use git2::{ErrorCode, Oid, Repository};
 
+use super::copy::{self, CopyFailed};
 use super::net::Remote;
-use super::{GitError, Location, Source};
+use super::{GitError, Location, Source, mirror};
 
 /// How long one fetch may take.
 const FETCH_MAX: Duration = Duration::from_secs(120);
@@ -37,11 +37,27 @@ pub trait Transport: Send {
     fn fetch(&mut self, mirror: &Repository, tip: Oid) -> Result<Oid, GitError>;
 }
 
+/// What is followed of a repository.
+#[derive(Clone)]
+pub(super) struct Reference {
+    /// Its full name there.
+    pub(super) theirs: String,
+    /// Its full name in the mirror.
+    pub(super) kept: String,
+}
+
+impl Reference {
+    /// A branch.
+    pub(super) fn branch(name: &str) -> Self {
+        Self { theirs: format!("refs/heads/{name}"), kept: mirror::reference(name) }
+    }
+}
+
 /// The transport that a source's location asks for.
 pub(super) fn transport(source: &Source) -> Box<dyn Transport> {
     match &source.location {
         Location::Local(path) => Box::new(Local::new(source, path)),
-        Location::Network(place) => Box::new(Remote::new(source, place)),
+        Location::Network(place) => Box::new(Remote::new(place, &source.access, Reference::branch(&source.branch))),
     }
 }
 
@@ -50,14 +66,19 @@ pub(super) fn transport(source: &Source) -> Box<dyn Transport> {
 /// It copies objects itself: libgit2's local transport packs every branch of the repository at every fetch.
 pub struct Local {
     path: PathBuf,
-    branch: String,
+    reference: String,
     location: String,
 }
 
 impl Local {
     /// The repository of a source whose location is `path`.
     pub fn new(source: &Source, path: &Path) -> Self {
-        Self { path: path.to_owned(), branch: source.branch.clone(), location: source.location.to_string() }
+        Self::at(source, path, Reference::branch(&source.branch))
+    }
+
+    /// The same by another of its references.
+    pub(super) fn at(source: &Source, path: &Path, reference: Reference) -> Self {
+        Self { path: path.to_owned(), reference: reference.theirs, location: source.location.to_string() }
     }
 
     /// Opened at every look, so that a repository that was replaced is the one that is read.
@@ -69,49 +90,6 @@ impl Local {
         GitError::Source { location: self.location.clone(), cause }
     }
 
-    fn missing(&self, source: &Repository, mirror: &Odb<'_>, tip: Oid, end: Instant) -> Result<Vec<Oid>, GitError> {
-        let mut missing = Vec::new();
-        let mut seen = HashSet::new();
-        let mut open = vec![(tip, ObjectType::Commit)];
-        while let Some((id, kind)) = open.pop() {
-            if !seen.insert(id) || mirror.exists_ext(id, OdbLookupFlags::NO_REFRESH) {
-                continue;
-            }
-            if Instant::now() > end {
-                return Err(self.late());
-            }
-            missing.push(id);
-            self.expand(source, id, kind, &mut open).map_err(|cause| self.unreadable(cause))?;
-        }
-        Ok(missing)
-    }
-
-    fn expand(
-        &self,
-        source: &Repository,
-        id: Oid,
-        kind: ObjectType,
-        open: &mut Vec<(Oid, ObjectType)>,
-    ) -> Result<(), git2::Error> {
-        match kind {
-            ObjectType::Commit => {
-                let commit = source.find_commit(id)?;
-                open.push((commit.tree_id(), ObjectType::Tree));
-                open.extend(commit.parent_ids().map(|parent| (parent, ObjectType::Commit)));
-            }
-            ObjectType::Tree => {
-                let tree = source.find_tree(id)?;
-                let kept = tree.iter().filter_map(|entry| match entry.kind() {
-                    Some(kind @ (ObjectType::Tree | ObjectType::Blob)) => Some((entry.id(), kind)),
-                    _ => None,
-                });
-                open.extend(kept);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn late(&self) -> GitError {
         GitError::Deadline { location: self.location.clone(), limit_s: FETCH_MAX.as_secs() }
     }
@@ -120,10 +98,10 @@ impl Local {
 impl Transport for Local {
     fn tip(&mut self, _mirror: &Repository, _stands: Option<Oid>) -> Result<Tip, GitError> {
         let repository = self.open()?;
-        match repository.find_reference(&format!("refs/heads/{}", self.branch)) {
+        match repository.find_reference(&self.reference) {
             Ok(reference) => {
                 let reference = reference.resolve().map_err(|cause| self.unreadable(cause))?;
-                let none = || self.unreadable(git2::Error::from_str("the branch names no commit"));
+                let none = || self.unreadable(git2::Error::from_str("the reference names no commit"));
                 return reference.target().map(Tip::At).ok_or_else(none);
             }
             Err(error) if error.code() == ErrorCode::NotFound => {}
@@ -137,35 +115,16 @@ impl Transport for Local {
     }
 
     fn fetch(&mut self, mirror: &Repository, tip: Oid) -> Result<Oid, GitError> {
-        let end = Instant::now() + FETCH_MAX;
         let source = self.open()?;
         if source.is_shallow() {
             return Err(GitError::Shallow { location: self.location.clone() });
         }
-        let odb = mirror.odb()?;
-        let missing = self.missing(&source, &odb, tip, end)?;
-        if missing.is_empty() {
-            return Ok(tip);
-        }
-        let mut pack = source.packbuilder().map_err(|cause| self.unreadable(cause))?;
-        pack.set_threads(1);
-        for id in missing {
-            pack.insert_object(id, None).map_err(|cause| self.unreadable(cause))?;
-        }
-        let full = |cause: String| GitError::State { dir: mirror.path().to_path_buf(), cause };
-        let mut writer = odb.packwriter()?;
-        let mut failed = None;
-        let copied = pack.foreach(|bytes| {
-            failed = std::io::Write::write_all(&mut writer, bytes).err();
-            failed.is_none() && Instant::now() < end
-        });
-        match (copied, failed) {
-            (_, Some(cause)) => return Err(full(cause.to_string())),
-            (Err(_), None) if Instant::now() >= end => return Err(self.late()),
-            (Err(cause), None) => return Err(self.unreadable(cause)),
-            (Ok(()), None) => {}
-        }
-        writer.commit().map_err(|cause| full(cause.message().to_owned()))?;
+        copy::objects(&source, mirror, tip, Instant::now() + FETCH_MAX).map_err(|failed| match failed {
+            CopyFailed::Reading(cause) => self.unreadable(cause),
+            CopyFailed::Target(cause) => GitError::Mirror(cause),
+            CopyFailed::Writing(cause) => GitError::State { dir: mirror.path().to_path_buf(), cause },
+            CopyFailed::Late => self.late(),
+        })?;
         Ok(tip)
     }
 }

@@ -18,6 +18,7 @@ mod order;
 mod patch;
 mod shares;
 mod text;
+mod way_back;
 mod writers;
 
 pub use desired::{destination_rule, virtual_service};
@@ -25,7 +26,8 @@ pub use diff::{Drift, altered_at, drift, matches_meant};
 pub use edit::{Change, Edit, ObjectKind};
 pub use exposure::{route_strays, subsets_stray};
 pub use order::{Next, OrderView, next};
-pub use patch::{Marks, Owned, delete_edit, destinations_edit, marks_edit, route_edit};
+pub use patch::{Marks, Owned, delete_edit, destinations_edit, marks_edit, route_edit, route_meant};
 pub use shares::{LiveShares, live_shares};
 pub use text::unified;
+pub use way_back::way_back;
 pub use writers::{Writer, last_writer};

@@ -113,6 +113,17 @@ const SPEC: &[Field] = &[
         Shape::Choice(&["correct", "warn"]),
         "what becomes of changes that no commit asked for: put back, or told; default: correct",
     ),
+    optional(
+        "onFailure",
+        Shape::Choice(&["rollback", "hold"]),
+        "what becomes of traffic when a step fails: back to the last settled state, or it stays; default: rollback",
+    ),
+    optional("attempt", ATTEMPT, "raised to try failed content again; default: 1"),
+    optional(
+        "progressDeadline",
+        Shape::Duration,
+        "how long a walk may wait for ready endpoints before it has failed; default: 10m",
+    ),
     optional("pause", Shape::Flag, "nothing rises; going back and drift repair go on"),
     optional("suspend", Shape::Flag, "write nothing at all, and alarm"),
     later("clusters", "the clusters of the plan"),
@@ -127,14 +138,12 @@ const SPEC: &[Field] = &[
     later("until", "when the plan ends"),
     later("after", "plans that must have settled before"),
     later("ready", "endpoints that a version needs before it rises"),
-    later("onFailure", "what happens after a failed step"),
-    later("attempt", "raised to try failed content again"),
-    later("progressDeadline", "how long a step may lack endpoints"),
     later("wayBack", "the state to go back to"),
     later("strategy", "steps and gates shared by many plans"),
     later("versionLabel", "the label that tells versions apart"),
 ];
 
+const ATTEMPT: Shape = Shape::Whole { min: 1, max: 1_000_000 };
 const PORT: Shape = Shape::Whole { min: 1, max: 65_535 };
 
 const VERSION: &[Field] = &[

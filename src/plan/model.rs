@@ -31,6 +31,15 @@ pub struct Plan {
     /// What becomes of changes that no commit asked for.
     #[serde(default)]
     pub drift: DriftPolicy,
+    /// What becomes of traffic when a step fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Raised to try failed content again.
+    #[serde(default = "Plan::first_attempt")]
+    pub attempt: u32,
+    /// How long a version that is to gain weight may lack endpoints, once something was raised.
+    #[serde(default = "Plan::usual_progress_deadline")]
+    pub progress_deadline: Span,
     /// Nothing rises; going back and drift repair go on; holds count.
     pub pause: bool,
     /// Nothing at all is written.
@@ -38,6 +47,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// `attempt` where it is left out.
+    pub const fn first_attempt() -> u32 {
+        1
+    }
+
+    /// `progressDeadline` where it is left out.
+    pub const fn usual_progress_deadline() -> Span {
+        Span::from_seconds(600)
+    }
+
     /// The VirtualService that carries the weights.
     pub fn object(&self) -> ObjectKey {
         ObjectKey { namespace: self.key.namespace.clone(), name: self.routing.virtual_service.name.clone() }
@@ -53,6 +72,17 @@ pub enum DriftPolicy {
     Correct,
     /// They are told, and nothing rises while they stand.
     Warn,
+}
+
+/// What becomes of traffic when a step fails. A stop is no failure: it always goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    /// It goes back, and the plan's document is restored.
+    #[default]
+    Rollback,
+    /// It stays, and nothing rises.
+    Hold,
 }
 
 /// What a plan renders, apart from weights: the same routing with other traffic differs in weights alone.

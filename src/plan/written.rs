@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DriftPolicy, ObjectSpec, Plan, Version};
+use super::{DriftPolicy, ObjectSpec, OnFailure, Plan, Version};
 
 impl Plan {
     /// The `spec` that reads as this plan: what is left out in the document stands here as what it means.
@@ -64,6 +64,15 @@ impl Plan {
                 DriftPolicy::Warn => "warn",
             }),
         );
+        put(
+            "onFailure",
+            json!(match self.on_failure {
+                OnFailure::Rollback => "rollback",
+                OnFailure::Hold => "hold",
+            }),
+        );
+        put("attempt", json!(self.attempt));
+        put("progressDeadline", json!(self.progress_deadline));
         let flags = [
             ("takeOwnership", self.take_ownership),
             ("prune", self.prune),
@@ -125,6 +134,9 @@ spec:
   settle: {hold: 2h}
   objects: {virtualService: {name: web-vs, exportTo: ["."]}, destinationRule: {name: web-dr}}
   driftPolicy: warn
+  onFailure: hold
+  attempt: 3
+  progressDeadline: 20m
   takeOwnership: true
   prune: true
   pause: true

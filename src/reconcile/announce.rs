@@ -15,7 +15,7 @@ pub(super) fn event(cluster: &str, news: &News) -> Option<Announcement> {
         News::Transition(transition) => {
             let detail = if transition.note.is_empty() { String::new() } else { format!(" ({})", transition.note) };
             let note = format!("{} at commit {} in cluster {cluster}{detail}", transition.traffic, transition.commit);
-            (matches!(transition.what, What::WentBack), transition.what.name(), "Write", note)
+            (matches!(transition.what, What::WentBack | What::FailureHeld), transition.what.name(), "Write", note)
         }
         News::DriftCorrected(kind) => {
             let note =
@@ -24,6 +24,7 @@ pub(super) fn event(cluster: &str, news: &News) -> Option<Announcement> {
         }
         News::DriftHeldOff(_) => return None,
         News::DriftFight(fight) => (true, "DriftFight", "Correct", format!("in cluster {cluster} {fight}")),
+        News::Restore(state) => (true, state.event()?, "Restore", state.to_string()),
         News::WriteAltered(altered) => {
             let Altered { kind, at, until } = altered.clone();
             let reason = Reason::WriteAltered { cluster: cluster.to_owned(), kind, at, until };
@@ -57,6 +58,9 @@ pub(super) fn log(cluster: &str, route: &ObjectKey, journal: Option<&Journal>, n
         }
         News::DriftHeldOff(kind) => {
             tracing::debug!(plan, %route, cluster, kind = kind.kind(), "put back a change in a fight");
+        }
+        News::Restore(state) => {
+            tracing::warn!(plan, %route, cluster, state = state.name(), "the restore of the plan's document: {state}");
         }
         News::DriftFight(fight) => tracing::warn!(plan, %route, cluster, "DriftFight: {fight}"),
         News::WriteAltered(Altered { kind, at, .. }) => {

@@ -9,10 +9,12 @@ use crate::{
     plan::{Host, MESH, ObjectKey, Routing},
 };
 
+use super::keys::Keys;
+
 /// The mesh hosts of every VirtualService of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_host: HashMap<Host, BTreeSet<ObjectKey>>,
+    by_host: HashMap<Host, Keys>,
     by_object: BTreeMap<ObjectKey, Vec<Host>>,
 }
 
@@ -38,7 +40,7 @@ impl Claims {
         for host in &hosts {
             let objects = self.by_host.entry(host.clone()).or_default();
             touched.extend(objects.iter().cloned());
-            objects.insert(key.clone());
+            objects.insert(key);
         }
         if hosts.is_empty() {
             self.by_object.remove(key);
@@ -53,7 +55,7 @@ impl Claims {
         let in_mesh = routing.routes.iter().filter(|route| route.gateways.iter().any(|gateway| gateway == MESH));
         let hosts: BTreeSet<Host> =
             in_mesh.flat_map(|route| &route.hosts).map(|host| Host::resolve(host, &routing.namespace)).collect();
-        let claimed = hosts.iter().filter_map(|host| self.by_host.get(host)).flatten();
+        let claimed = hosts.iter().filter_map(|host| self.by_host.get(host)).flat_map(Keys::iter);
         claimed.filter(|key| *key != own).cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 }

@@ -44,7 +44,7 @@ impl Engine {
                     self.in_flight -= 1;
                 }
             }
-            Incoming::RetryPlain => {}
+            Incoming::RetryPlain | Incoming::Restored { .. } => {}
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    Clock, Event, Live, Worker, announce,
+    Clock, Event, Live, RestoreState, Worker, announce,
     claims::Claims,
     links::Links,
     mirror::{Mirror, Mirrored},
@@ -39,6 +39,7 @@ pub(super) enum Incoming {
     Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
+    Restored { worker: ObjectKey, state: RestoreState },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
     Namespace { cluster: ClusterName, namespace: String, missing: bool },
@@ -302,6 +303,7 @@ impl Engine {
                 self.in_flight -= 1;
                 self.hand(&worker, Event::Writer { cluster, kind, by });
             }
+            Incoming::Restored { worker, state } => self.hand(&worker, Event::Restored(state)),
             Incoming::Plain { cluster, kind, key, failure } => {
                 self.in_flight -= 1;
                 self.plain(cluster, kind, key, failure);

@@ -93,6 +93,11 @@ impl Held {
         self.in_flight.is_some() || self.looking || self.asking.is_some()
     }
 
+    /// Whether the server refused the last write.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// Whether nothing of a removed plan is left to write: its objects are gone, or its journal says that it was let go.
     pub(super) fn is_let_go(&self) -> bool {
         let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(is_ours);
@@ -183,6 +188,7 @@ impl Held {
             ObjectKind::VirtualService => &mut self.virtual_service,
             ObjectKind::DestinationRule => &mut self.destination_rule,
         };
+        let first = held.is_none();
         let before = held.take().flatten();
         let same_spec = match (&before, &live) {
             (Some(before), Some(live)) => before.get("spec") == live.get("spec"),
@@ -193,7 +199,8 @@ impl Held {
             let same = before.as_deref().zip(live.as_deref()).is_some_and(|(before, live)| same_object(before, live));
             self.was_ours = live.as_deref().is_some_and(marks::is_marked) || (same && self.was_ours);
         }
-        let gone = before.is_some() && live.is_none();
+        // What is gone at first sight may have gone just now, at the hands of the process before.
+        let gone = (before.is_some() || first) && live.is_none();
         let found = live.as_deref().filter(|live| marks::is_marked(live)).and_then(Journal::on);
         // A saved copy that somebody applied again says where the walk was, not where it is.
         let outdated = |journal: &Journal| self.memory.as_deref().is_some_and(|memory| journal.is_older_than(memory));

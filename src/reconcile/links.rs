@@ -1,15 +1,17 @@
 //! Which route has which DestinationRule and which Service, so that an event finds its workers without asking all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::plan::{Host, ObjectKey};
+
+use super::keys::Keys;
 
 /// The routes by what belongs to them.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     by_route: HashMap<ObjectKey, (ObjectKey, Option<Host>)>,
-    by_rule: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
-    by_service: HashMap<Host, BTreeSet<ObjectKey>>,
+    by_rule: HashMap<ObjectKey, Keys>,
+    by_service: HashMap<Host, Keys>,
 }
 
 impl Links {
@@ -21,9 +23,9 @@ impl Links {
         }
         let renamed = before.is_some_and(|(old, _)| *old != rule);
         self.forget(route);
-        self.by_rule.entry(rule.clone()).or_default().insert(route.clone());
+        self.by_rule.entry(rule.clone()).or_default().insert(route);
         if let Some(service) = &service {
-            self.by_service.entry(service.clone()).or_default().insert(route.clone());
+            self.by_service.entry(service.clone()).or_default().insert(route);
         }
         self.by_route.insert(route.clone(), (rule, service));
         renamed
@@ -40,16 +42,16 @@ impl Links {
 
     /// The routes of a DestinationRule.
     pub(super) fn of_rule(&self, rule: &ObjectKey) -> Vec<ObjectKey> {
-        self.by_rule.get(rule).into_iter().flatten().cloned().collect()
+        self.by_rule.get(rule).into_iter().flat_map(Keys::iter).cloned().collect()
     }
 
     /// The routes in front of a Service.
     pub(super) fn of_service(&self, service: &Host) -> Vec<ObjectKey> {
-        self.by_service.get(service).into_iter().flatten().cloned().collect()
+        self.by_service.get(service).into_iter().flat_map(Keys::iter).cloned().collect()
     }
 }
 
-fn drop_from<K: Eq + std::hash::Hash>(index: &mut HashMap<K, BTreeSet<ObjectKey>>, key: &K, route: &ObjectKey) {
+fn drop_from<K: Eq + std::hash::Hash>(index: &mut HashMap<K, Keys>, key: &K, route: &ObjectKey) {
     if let Some(routes) = index.get_mut(key) {
         routes.remove(route);
         if routes.is_empty() {

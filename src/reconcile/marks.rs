@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    istio::Marks,
-    rollout::{Apply, JOURNAL, Journal, JournalError, MANAGED_BY, OWNER},
+    istio::{self, Marks},
+    rollout::{Apply, JOURNAL, Journal, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK, stop_on},
 };
 
 use super::held::Held;
+
+/// All annotations of an object may have 256 KiB, of which the journal may take 96.
+const WAY_BACK_MAX_BYTES: usize = 64 * 1024;
 
 pub(super) struct Both {
     pub(super) virtual_service: Marks,
@@ -28,10 +31,24 @@ pub(super) fn of(apply: &Apply, held: &Held) -> Result<Both, JournalError> {
         None
     };
     let changed = apply.journal_changed || held.virtual_service().is_none();
-    Ok(Both {
-        virtual_service: marks(journal, text.clone().filter(|_| changed)),
-        destination_rule: marks(journal, text.filter(|_| apply.copy)),
-    })
+    let mut route = marks(journal, text.clone().filter(|_| changed));
+    route.annotations.insert(WAY_BACK.to_owned(), way_back(apply, held));
+    let lifted = journal.stop.as_ref().filter(|stop| stop.lift).map(|stop| &stop.text);
+    if lifted.is_some() && held.virtual_service().and_then(stop_on).as_ref() == lifted {
+        route.annotations.insert(STOP.to_owned(), None);
+    }
+    Ok(Both { virtual_service: route, destination_rule: marks(journal, text.filter(|_| apply.copy)) })
+}
+
+/// The patch with which a person goes back without tidegate, while a walk is open; none where it would be too large.
+fn way_back(apply: &Apply, held: &Held) -> Option<String> {
+    let journal = &apply.journal;
+    let back = &journal.way_back.as_ref().filter(|_| journal.is_raised())?.state;
+    let state = &journal.state;
+    let written = istio::route_meant(held.virtual_service(), &state.routing, &state.traffic);
+    istio::way_back(&written, &back.routing, &back.traffic)
+        .map(|patch| patch.to_string())
+        .filter(|text| text.len() <= WAY_BACK_MAX_BYTES)
 }
 
 fn marks(journal: &Journal, text: Option<String>) -> Marks {

@@ -36,11 +36,10 @@ impl Objects {
     pub(super) fn put(&mut self, cluster: &str, kind: ObjectKind, key: &ObjectKey, live: Option<&Value>) -> bool {
         let objects = self.0.entry((cluster.to_owned(), kind)).or_default();
         let Some(live) = live else { return objects.remove(key).is_some() };
-        let new = Stored::of(live);
-        if objects.get(key).is_some_and(|old| old.packed == new.packed) {
+        if objects.get(key).is_some_and(|old| old.packed.holds(live)) {
             return false;
         }
-        objects.insert(key.clone(), new);
+        objects.insert(key.clone(), Stored::of(live));
         true
     }
 

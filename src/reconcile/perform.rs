@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    Effect, News, Worker, announce,
+    Effect, News, RestoreOrder, RestoreState, Worker, announce,
     engine::{Engine, Incoming},
     tally::Stage,
     trace,
@@ -65,6 +65,7 @@ impl Engine {
             }
             Effect::WakeAt(at) => self.timers.set(key, at),
             Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
+            Effect::Restore(order) => self.restore(key, order),
             Effect::Reason(reason) => {
                 self.ask_namespace(key, &reason);
                 // Their news says so once; the reason changes with each write of the other side.
@@ -76,6 +77,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Says what should be committed: nothing is pushed.
+    fn restore(&mut self, key: &ObjectKey, order: Option<RestoreOrder>) {
+        let Some(RestoreOrder { restore, .. }) = order else { return };
+        // Behind what is being performed now: the worker is told as by anybody else.
+        // The loop has ended where nobody receives.
+        let state = RestoreState::ReadOnly { would: restore.to_string() };
+        let _ = self.sender.send(Incoming::Restored { worker: key.clone(), state });
     }
 
     fn announce(&mut self, key: &ObjectKey, cluster: &str, news: &News) {

@@ -14,10 +14,10 @@ use crate::{
     git::Operation,
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
-    rollout::{ClusterName, Fight, Journal, Owner, Phase, Reason},
+    rollout::{ClusterName, Fight, Journal, Owner, Phase, Reason, Restore},
 };
 
-use super::{Tally, Worker, engine::Engine, view::Place};
+use super::{RestoreState, Tally, Worker, engine::Engine, view::Place};
 
 /// A question for the present report.
 #[derive(Debug)]
@@ -94,6 +94,8 @@ pub struct PlanReport {
     pub reason: Option<Reason>,
     /// When it looks again by itself.
     pub next: Option<Timestamp>,
+    /// How far the restore of its document has come; none where nothing is to be restored.
+    pub restoring: Option<RestoreState>,
     /// What each cluster reached.
     pub reached: BTreeMap<ClusterName, Reached>,
 }
@@ -128,6 +130,8 @@ pub struct Position {
     pub desired: Traffic,
     /// Where a failure would lead; none where there is nothing to go back from.
     pub way_back: Option<Traffic>,
+    /// What Git should say again.
+    pub restore: Option<Box<Restore>>,
     /// When the present position was entered.
     pub entered: Timestamp,
     /// When the proxies had it.
@@ -156,6 +160,7 @@ impl Position {
             step,
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
+            restore: journal.restore.clone().map(Box::new),
             entered: journal.entered,
             converged: journal.converged,
         }
@@ -219,6 +224,7 @@ impl Engine {
             newer_invalid: false,
             reason: Some(Reason::Refused { why }),
             next: None,
+            restoring: None,
             reached: self.view.places.keys().map(nothing).collect(),
         }
     }
@@ -240,6 +246,7 @@ impl Engine {
             newer_invalid: living.is_some_and(|entry| entry.newer_invalid),
             reason: worker.reason().cloned(),
             next: worker.reason().and_then(Reason::until).or(worker.wake_at()),
+            restoring: worker.restoring().cloned(),
             reached,
         }
     }

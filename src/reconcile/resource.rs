@@ -30,6 +30,7 @@ pub(super) fn of<'a>(
     for field in ["virtualService", "phase", "step", "target", "desired", "revision", "entered"] {
         put(&mut status, field, whole.get(field).cloned().unwrap_or_default());
     }
+    put(&mut status, "restore", whole.get("restore").cloned().unwrap_or_default());
     put(&mut status, "nextTransition", json!(reason.until().map(whole_second)));
     if let Some(entered) = standing.position.map(|position| position.entered) {
         put(&mut status, "entered", json!(whole_second(entered)));

@@ -24,7 +24,7 @@ pub(super) struct Rest {
 impl Held {
     /// Puts both objects away, if they are these two and nothing else is held that they do not tell.
     fn lie_down(&mut self, plan: &Arc<Plan>, virtual_service: Packed, destination_rule: Packed) {
-        let same = |live: Option<&serde_json::Value>, packed: &Packed| live.map(Packed::of).as_ref() == Some(packed);
+        let same = |live: Option<&serde_json::Value>, packed: &Packed| live.is_some_and(|live| packed.holds(live));
         let told = match (&self.journal, &self.memory) {
             (Some(Ok(journal)), Some(memory)) => Arc::ptr_eq(journal, memory) && journal.phase == Phase::Settled,
             _ => false,

@@ -8,7 +8,7 @@ use crate::{
     rollout::{Owner, Reason},
 };
 
-use super::{ClusterReport, PlanReport, Position, Report, RepositoryReport};
+use super::{ClusterReport, PlanReport, Position, Report, RepositoryReport, RestoreState};
 
 /// How one plan stands in one cluster.
 pub struct Standing<'a> {
@@ -26,6 +26,8 @@ pub struct Standing<'a> {
     pub live: Option<&'a Traffic>,
     /// Why it stands there; none before the first decision.
     pub reason: Option<&'a Reason>,
+    /// How far the restore of the plan's document has come, where that is known.
+    pub restoring: Option<&'a RestoreState>,
     /// When it moves next.
     pub next: Option<Timestamp>,
 }
@@ -40,6 +42,19 @@ impl Standing<'_> {
     pub fn step(&self) -> Option<(Option<&str>, u8)> {
         let (name, weight) = self.position?.step.as_ref()?;
         Some((name.as_deref(), *weight))
+    }
+
+    /// What Git should say again; `null` where it says what it should.
+    fn restore(&self) -> Value {
+        let Some(restore) = self.position.and_then(|position| position.restore.as_deref()) else { return Value::Null };
+        let state = self.restoring.unwrap_or(&RestoreState::Pending);
+        json!({
+            "to": restore.to,
+            "undoes": restore.undoes,
+            "reason": restore.reason,
+            "state": state.name(),
+            "message": state.to_string(),
+        })
     }
 
     /// As an item of `plans`.
@@ -63,6 +78,7 @@ impl Standing<'_> {
             "next": self.next,
             "entered": position.map(|position| position.entered),
             "converged": position.and_then(|position| position.converged),
+            "restore": self.restore(),
         })
     }
 }
@@ -81,6 +97,7 @@ impl PlanReport {
             position: reached.position.as_deref(),
             live: reached.live.as_ref(),
             reason: self.reason.as_ref(),
+            restoring: self.restoring.as_ref(),
             next: self.next,
         })
     }
@@ -225,6 +242,18 @@ fn plan_schema() -> Value {
         "next": {"type": ["string", "null"], "format": "date-time", "description": "when it moves next, where that is known"},
         "entered": {"type": ["string", "null"], "format": "date-time"},
         "converged": {"type": ["string", "null"], "format": "date-time"},
+        "restore": {
+            "type": ["object", "null"],
+            "properties": {
+                "to": {"type": ["string", "null"], "pattern": REVISION, "description": "whose text of the document is restored; null: its `traffic` alone is set"},
+                "undoes": {"type": "string", "pattern": REVISION, "description": "the commit that brought what failed"},
+                "reason": {"type": "string", "description": "why traffic went back"},
+                "state": {"enum": ["Pending", "Trying", "Refused", "Unreachable", "ReadOnly", "Branch", "Landed", "Dropped"]},
+                "message": {"type": "string"},
+            },
+            "required": ["to", "undoes", "reason", "state", "message"],
+            "description": "what Git should say again after traffic went back; null where it says what it should",
+        },
     }))
 }
 

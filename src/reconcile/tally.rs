@@ -9,7 +9,7 @@ use std::{
 use crate::{
     cluster::Outcome,
     plan::ObjectKey,
-    rollout::{ClusterName, Journal, Phase, Transition, What},
+    rollout::{Cause, ClusterName, Journal, Phase, Transition, What},
 };
 
 use super::News;
@@ -122,6 +122,11 @@ impl Tally {
             }
             News::DriftFight(_) => self.error("drift_fight"),
             News::WriteAltered(_) => self.error("write_altered"),
+            News::Restore(state) => {
+                if let Some(category) = state.category() {
+                    self.error(category);
+                }
+            }
         }
     }
 }
@@ -131,11 +136,18 @@ pub(super) fn cause(transition: &Transition, journal: Option<&Journal>) -> &'sta
     match transition.what {
         What::StepEntered | What::TargetEntered | What::Settled => "Gates",
         What::Restored => "Loss",
+        What::FailureHeld => journal.and_then(|journal| journal.failure.as_ref()).map_or("Gates", Cause::name),
         What::WentBack => match journal.map(|journal| &journal.phase) {
             Some(Phase::WentBack { cause }) => cause.name(),
             _ => "Commit",
         },
-        What::Adopted | What::Created | What::Applied | What::Accepted | What::Released => "Commit",
+        What::Adopted
+        | What::Created
+        | What::Applied
+        | What::Accepted
+        | What::Released
+        | What::RestoreLanded
+        | What::RestoreDropped => "Commit",
     }
 }
 

@@ -17,7 +17,12 @@ use crate::{
     },
 };
 
-use super::{Reached, due, fights::Fights, held::Held};
+use super::{
+    Reached, due,
+    fights::Fights,
+    held::Held,
+    restoring::{RestoreOrder, RestoreState, Restoring},
+};
 
 /// An object as it was seen; none where there is none.
 pub type Live = Option<Arc<serde_json::Value>>;
@@ -68,6 +73,8 @@ pub enum Event {
         /// Since when it is away; none: it answers.
         away_since: Option<Timestamp>,
     },
+    /// How far the last [`Effect::Restore`] has come.
+    Restored(RestoreState),
     /// Endpoints, claims or the sight of Git changed, or an instant that the worker asked for has come.
     Look,
 }
@@ -111,6 +118,8 @@ pub enum Effect {
     },
     /// The reason why the route stands where it stands is another one.
     Reason(Reason),
+    /// What Git should say again, answered with [`Event::Restored`]; none: nothing any more. Replaces the one before.
+    Restore(Option<RestoreOrder>),
 }
 
 /// What people are told.
@@ -126,6 +135,8 @@ pub enum News {
     DriftFight(Fight),
     /// The API server stores something else than is written.
     WriteAltered(Altered),
+    /// Git does not take what it should say again.
+    Restore(RestoreState),
 }
 
 /// What the shell knows beside the events, asked at each decision.
@@ -159,13 +170,23 @@ pub struct Worker {
     pub(super) reason: Option<Reason>,
     pub(super) wake_at: Option<Timestamp>,
     waits_for_proxies: bool,
+    pub(super) restoring: Option<Box<Restoring>>,
 }
 
 impl Worker {
     /// A worker that knows nothing yet. It acts once it has seen both objects of a cluster.
     pub fn new(key: ObjectKey, settings: Settings, clusters: impl IntoIterator<Item = ClusterName>) -> Self {
         let clusters = clusters.into_iter().map(|name| (name, Box::default())).collect();
-        Self { key, wanted: Wanted::Unknown, settings, clusters, reason: None, wake_at: None, waits_for_proxies: false }
+        Self {
+            key,
+            wanted: Wanted::Unknown,
+            settings,
+            clusters,
+            reason: None,
+            wake_at: None,
+            waits_for_proxies: false,
+            restoring: None,
+        }
     }
 
     /// The DestinationRule that belongs to this route, as far as it is known.
@@ -269,6 +290,7 @@ impl Worker {
                     }
                 }
             }
+            Event::Restored(state) => self.restored(state, &mut effects),
             Event::Look => {}
         }
         self.decide(now, sight, &mut effects);
@@ -294,6 +316,7 @@ impl Worker {
         self.clusters.values_mut().for_each(|held| held.fights.calm(now));
         let world = self.world(now, sight);
         let decision = decide(&world, now);
+        self.order(&decision, effects);
         let mut wake_at = decision.wake_at;
         let Decision { goals, mut reason, journal, decided, .. } = decision;
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());

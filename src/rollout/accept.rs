@@ -6,9 +6,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Revision, Routing, Span, VersionName};
 
-use super::{
-    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, gates,
-};
+use super::{Cause, FailedKey, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, failure, gates};
 
 /// Appends a transition that describes the journal as it stands.
 pub(super) fn note(journal: &mut Journal, now: Timestamp, what: What, note: String) {
@@ -39,24 +37,7 @@ pub(super) fn go_back(journal: &mut Journal, refuge: &Settled, now: Timestamp, p
     }
     journal.rising.clear();
     journal.way_back = None;
-}
-
-/// Records that the present content failed and goes back, in every cluster. Returns what stands in the way where no
-/// settled state can serve.
-pub(super) fn fail(journal: &mut Journal, world: &World, cause: Cause, now: Timestamp) -> Result<(), Reason> {
-    let Some(refuge) = gates::refuge(world, journal).cloned() else {
-        return Err(Reason::NoWayBack { cause: cause.to_string() });
-    };
-    if !matches!(cause, Cause::Stop(_)) {
-        let key = journal.failed_key();
-        journal.failed.retain(|there| *there != key);
-        journal.failed.push(key);
-        let surplus = journal.failed.len().saturating_sub(FAILED_MAX);
-        journal.failed.drain(..surplus);
-    }
-    go_back(journal, &refuge, now, Phase::WentBack { cause: cause.clone() });
-    note(journal, now, What::WentBack, cause.to_string());
-    Ok(())
+    journal.failure = None;
 }
 
 /// The plan's routing with the pins that may be written, and with the versions that it no longer declares but that
@@ -144,9 +125,12 @@ pub(super) fn accept(
     if at_once {
         return apply_at_once(journal, before, world, now);
     }
-    if before.failed.contains(&FailedKey::of(plan, &rising)) {
+    let key = FailedKey::of(plan, &rising);
+    let same_failure = before.failure.is_some() && before.failed_key() == key;
+    if !same_failure && before.failed.contains(&key) {
         return refuse_failed(journal, before, world, now);
     }
+    journal.failure = before.failure.clone().filter(|_| same_failure);
     if distrusted {
         distrust(journal, &before, world, now);
     } else if before.is_raised() {
@@ -182,7 +166,7 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
         *journal = before;
         // The commit asks to leave what is open; the nearest state that can serve is where that leads.
         if !journal.is_settled() && gates::refuge(world, journal).is_some() {
-            return fail(journal, world, Cause::EndpointsGone(version.to_string()), now);
+            return failure::go_back(journal, world, Cause::EndpointsGone(version.to_string()), now);
         }
         return Err(Reason::CannotServe { version });
     }

@@ -1,21 +1,20 @@
 //! The journal's written form: JSON in an annotation, with the plan and all routings in one compressed part.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    io::Read as _,
     sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, VersionName};
 
-use super::{FailedKey, Journal, Owner, Phase, Proof, Settled, State, Transition};
+use super::{
+    Answered, Cause, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate,
+};
 
 /// The annotation that carries the journal.
 pub const JOURNAL: &str = "tidegate.dev/journal";
@@ -23,6 +22,8 @@ pub const JOURNAL: &str = "tidegate.dev/journal";
 pub const OWNER: &str = "tidegate.dev/plan";
 /// The annotation with which a person stops a plan.
 pub const STOP: &str = "tidegate.dev/stop";
+/// The annotation with the JSON patch that goes back without tidegate, while there is a way back.
+pub const WAY_BACK: &str = "tidegate.dev/way-back";
 /// The label of everything that tidegate made or took over, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tidegate");
 
@@ -73,6 +74,12 @@ struct Wire {
     way_back: Option<WireSettled>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop: Option<Answered>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<Cause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restore: Option<Restore>,
     transitions: Vec<Transition>,
     subsets: BTreeSet<VersionName>,
     #[serde(default)]
@@ -167,6 +174,9 @@ impl Journal {
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
             failed: self.failed.clone(),
+            stop: self.stop.clone(),
+            failure: self.failure.clone(),
+            restore: self.restore.clone(),
             transitions: self.transitions.clone(),
             subsets: self.subsets.clone(),
             owns_traffic_policy: self.owns_traffic_policy,
@@ -215,6 +225,9 @@ impl Journal {
             settled: wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?,
             way_back: wire.way_back.map(settled).transpose()?,
             failed: wire.failed,
+            stop: wire.stop,
+            failure: wire.failure,
+            restore: wire.restore,
             transitions: wire.transitions,
             subsets: wire.subsets,
             owns_traffic_policy: wire.owns_traffic_policy,
@@ -233,35 +246,13 @@ fn broken(error: impl std::fmt::Display) -> JournalError {
     JournalError::Broken(error.to_string())
 }
 
-thread_local! {
-    /// Kept, for it is 300 KiB: taken and given back for each journal, it would leave holes of that size between small
-    /// lasting pieces, and the process would grow by one for each plan.
-    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
-}
-
 fn pack(packed: &Packed) -> Result<String, JournalError> {
     let json = serde_json::to_vec(packed).map_err(broken)?;
-    COMPRESS.with_borrow_mut(|compress| {
-        compress.reset();
-        let mut bytes = Vec::with_capacity(json.len() / 2 + 64);
-        loop {
-            let read = usize::try_from(compress.total_in()).map_err(broken)?;
-            let rest = json.get(read..).unwrap_or_default();
-            match compress.compress_vec(rest, &mut bytes, FlushCompress::Finish).map_err(broken)? {
-                Status::StreamEnd => return Ok(STANDARD.encode(&bytes)),
-                Status::Ok | Status::BufError => bytes.reserve(bytes.capacity()),
-            }
-        }
-    })
+    Ok(STANDARD.encode(deflate(&json).map_err(broken)?))
 }
 
 fn unpack(text: &str) -> Result<Packed, JournalError> {
     let bytes = STANDARD.decode(text).map_err(broken)?;
-    let mut json = Vec::new();
-    let read =
-        DeflateDecoder::new(bytes.as_slice()).take(UNPACKED_MAX_BYTES + 1).read_to_end(&mut json).map_err(broken)?;
-    if u64::try_from(read).unwrap_or(u64::MAX) > UNPACKED_MAX_BYTES {
-        return Err(JournalError::Broken(format!("it unpacks to more than {UNPACKED_MAX_BYTES} bytes")));
-    }
+    let json = inflate(&bytes, UNPACKED_MAX_BYTES).map_err(broken)?;
     serde_json::from_slice(&json).map_err(broken)
 }

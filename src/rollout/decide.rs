@@ -6,13 +6,12 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use crate::plan::{DriftPolicy, Plan, Revision, Version, VersionName};
 
 use super::{
-    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, STOP, State, Wanted, What, World, accept,
-    converge, drift, gates, sight, subsets, walk,
+    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World, accept,
+    converge, drift, failure, gates, restore, sight, stop, subsets, walk,
 };
 
 /// What to do now, and why.
@@ -144,15 +143,25 @@ impl<'a> Draft<'a> {
 
     fn run(mut self, wanted: Option<(&Arc<Plan>, &Revision, &Owner)>) -> Decision {
         if matches!(self.world.wanted, Wanted::Removed { .. }) {
+            restore::void(&mut self.journal, None, self.now);
             return self.released();
         }
-        let stop = self.stop();
-        let mut blocked = self.lowered_by_hand(stop.as_deref());
+        if let Some((plan, _, owner)) = wanted {
+            restore::void(&mut self.journal, Some((plan, owner)), self.now);
+        }
+        stop::forget(self.world, &mut self.journal);
+        let mut stop = stop::standing(self.world, &self.journal);
+        let mut blocked = self.stopped_by_hand(stop.as_deref());
         if let Some((plan, revision, owner)) = wanted
-            && self.is_news(plan, owner, stop.is_some())
+            && self.is_news(plan, owner)
         {
+            let before = self.journal.clone();
             // What stands in the way of a way back must not stand in the way of a commit that knows another.
             blocked = self.accept(plan, revision, owner).err().map(|reason| blocked.unwrap_or(reason));
+            if self.journal.plan.digest == plan.digest {
+                stop::outlives(&mut self.journal, &before, stop.as_deref());
+                stop = stop::standing(self.world, &self.journal);
+            }
         }
         // What keeps a plan out of force keeps nothing that is open from failing.
         let failed = self.fail();
@@ -189,38 +198,23 @@ impl<'a> Draft<'a> {
         self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
     }
 
-    /// The text of a stop annotation in any cluster.
-    fn stop(&self) -> Option<String> {
-        let on = |object: &Value| object.get("metadata")?.get("annotations")?.get(STOP)?.as_str().map(str::to_owned);
-        self.world.clusters.values().filter_map(|cluster| cluster.virtual_service.as_deref()).find_map(on)
-    }
-
     /// Goes back where a person stopped the walk, by annotation or by lowering an unproven version.
-    fn lowered_by_hand(&mut self, stop: Option<&str>) -> Option<Reason> {
-        if self.journal.is_settled() {
-            return None;
+    fn stopped_by_hand(&mut self, stop: Option<&str>) -> Option<Reason> {
+        let cause = stop::wanted(self.world, &self.journal, stop)?;
+        let gone_back = failure::go_back(&mut self.journal, self.world, cause, self.now);
+        if gone_back.is_ok() {
+            self.journal.stop = stop.map(|text| stop::Answered { text: text.to_owned(), lift: false });
         }
-        let cause = match stop {
-            Some(text) => Cause::Stop(text.to_owned()),
-            None => Cause::LoweredByHand(drift::lowered(self.world, &self.journal)?),
-        };
-        if matches!(self.journal.phase, Phase::Starting) && matches!(cause, Cause::Stop(_)) {
-            return None;
-        }
-        accept::fail(&mut self.journal, self.world, cause, self.now).err()
+        gone_back.err()
     }
 
     /// Whether a plan has to be brought into force.
-    fn is_news(&self, plan: &Plan, owner: &Owner, stopped: bool) -> bool {
+    fn is_news(&self, plan: &Plan, owner: &Owner) -> bool {
         let first = self.origin == Origin::First && matches!(self.journal.phase, Phase::Settled);
         first
             || plan.digest != self.journal.plan.digest
             || *owner != self.journal.owner
-            || match &self.journal.phase {
-                Phase::Released { .. } => true,
-                Phase::WentBack { cause: Cause::Stop(_) } => !stopped,
-                _ => false,
-            }
+            || matches!(self.journal.phase, Phase::Released { .. })
     }
 
     fn accept(&mut self, plan: &Arc<Plan>, revision: &Revision, owner: &Owner) -> Result<(), Reason> {
@@ -246,7 +240,8 @@ impl<'a> Draft<'a> {
         if let Some(wake) = wake {
             self.wake(wake);
         }
-        accept::fail(&mut self.journal, self.world, cause?, self.now).err()
+        let cause = self.journal.failure.clone().or(cause)?;
+        failure::step(&mut self.journal, self.world, cause, self.now).err()
     }
 
     fn advance(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Reason {
@@ -369,7 +364,7 @@ impl<'a> Draft<'a> {
     fn wait_or_fail(&mut self, reason: Reason) -> Result<(), Reason> {
         if let Reason::Endpoints { version, deadline: Some(deadline), .. } = &reason {
             if *deadline <= self.now {
-                return accept::fail(&mut self.journal, self.world, Cause::Deadline(version.to_string()), self.now);
+                return failure::step(&mut self.journal, self.world, Cause::Deadline(version.to_string()), self.now);
             }
             self.wake(*deadline);
         }
@@ -435,7 +430,8 @@ impl<'a> Draft<'a> {
             let live = subsets::live(self.world);
             surplus.any(|name| live.contains(name))
         };
-        let settled = matches!(self.journal.phase, Phase::Settled);
+        // What failed must not be forgotten with the VirtualService.
+        let keeps = matches!(self.journal.phase, Phase::Settled | Phase::WentBack { .. });
         let journal = if self.journal == *self.found { self.found.clone() } else { Arc::new(self.journal.clone()) };
         let wait = SignedDuration::from_millis(self.world.settings.convergence_wait_ms);
         let mut goals = BTreeMap::new();
@@ -450,7 +446,7 @@ impl<'a> Draft<'a> {
             let drained = |at: Timestamp| at.checked_add(wait).ok();
             let converged = if leaves { converge::one(self.world, &self.journal, view, &subsets) } else { None };
             let remove_at = converged.and_then(drained);
-            let copy = settled && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
+            let copy = keeps && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
             if let Some(at) = remove_at.filter(|at| *at > self.now) {
                 self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
             }
@@ -470,7 +466,7 @@ impl<'a> Draft<'a> {
             }
         }
         if let Some(message) = self.world.clusters.values().find_map(|view| view.rejected.clone())
-            && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. })
+            && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. })
         {
             reason = Reason::Rejected { message };
         }

@@ -35,9 +35,15 @@ pub(super) fn lowered(world: &World, journal: &Journal) -> Option<String> {
     for (cluster, view) in &world.clusters {
         let Some(live) = view.virtual_service.as_deref().filter(|_| view.away_since.is_none()) else { continue };
         // What was written there, not what is written elsewhere meanwhile.
-        let own = view.journal.as_ref().and_then(|journal| journal.as_ref().ok());
+        // Where its journal was taken off, that is what this process knows of it.
+        let own = view.journal.as_ref().and_then(|journal| journal.as_deref().ok()).or(view.memory.as_deref());
         let state = own.map_or(&journal.state, |own| &own.state);
-        if !istio::drift(live, &state.routing, &state.traffic).weights_differ {
+        let drift = istio::drift(live, &state.routing, &state.traffic);
+        let raised = own.unwrap_or(journal).is_raised();
+        if (drift.weights_differ || drift.spec_differs) && raised && renders(live, own.unwrap_or(journal)) {
+            return Some(format!("the way-back patch was applied in cluster {cluster}"));
+        }
+        if !drift.weights_differ {
             continue;
         }
         let shares = istio::live_shares(live, &state.routing);
@@ -50,6 +56,14 @@ pub(super) fn lowered(world: &World, journal: &Journal) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether the way-back state of a journal is what is live.
+fn renders(live: &Value, journal: &Journal) -> bool {
+    journal.way_back.as_ref().is_some_and(|settled| {
+        let drift = istio::drift(live, &settled.state.routing, &settled.state.traffic);
+        !drift.weights_differ && !drift.spec_differs
+    })
 }
 
 /// Which object's spec somebody has changed, as far as it is tidegate's.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::plan::{Traffic, VersionName};
+use crate::plan::{Span, Traffic, VersionName};
 
 use super::{Cause, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World};
 
@@ -61,14 +61,18 @@ pub(super) fn can_serve(world: &World, traffic: &Traffic) -> Result<(), Reason> 
 }
 
 /// Whether a version has the ready endpoints that it needs before it gains weight.
-pub(super) fn is_ready(world: &World, name: &VersionName, deadline: Option<Timestamp>) -> Result<(), Reason> {
+///
+/// `patience` is since when it is waited, and how long.
+pub(super) fn is_ready(world: &World, name: &VersionName, patience: Option<(Timestamp, Span)>) -> Result<(), Reason> {
     let seen = endpoints(world, name);
     if seen.ready.is_some_and(|ready| ready >= world.settings.min_endpoints) {
         return Ok(());
     }
     // What is not known is no evidence of a failure; what has just gone gets the whole deadline.
-    let from_gone = seen.none_since.map(|since| after(since, world.settings.progress_deadline_s));
-    let deadline = deadline.filter(|_| seen.ready.is_some()).map(|at| from_gone.map_or(at, |gone| gone.max(at)));
+    let deadline = patience.filter(|_| seen.ready.is_some()).map(|(began, span)| {
+        let from = seen.none_since.map_or(began, |gone| gone.max(began));
+        after(from, span.seconds())
+    });
     Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, deadline })
 }
 
@@ -77,15 +81,15 @@ pub(super) fn is_ready(world: &World, name: &VersionName, deadline: Option<Times
 pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Timestamp) -> Result<(), Reason> {
     open(world, journal.plan.pause, now)?;
     let raised = matches!(journal.phase, Phase::Walking { .. });
-    let deadline = raised.then(|| after(wait_began(journal), world.settings.progress_deadline_s));
+    let patience = raised.then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {
         if weight > journal.state.traffic.weight(name) {
-            is_ready(world, name, deadline)?;
+            is_ready(world, name, patience)?;
         }
     }
     if let Some(way_back) = &journal.way_back {
         for (name, _) in way_back.state.traffic.iter() {
-            is_ready(world, name, deadline)?;
+            is_ready(world, name, patience)?;
         }
     }
     Ok(())

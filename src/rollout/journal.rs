@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Transition, walk};
+use super::{Answered, Restore, Transition, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -92,6 +92,9 @@ pub struct FailedKey {
     pub target: Traffic,
     /// The rising versions.
     pub versions: BTreeMap<VersionName, Digest>,
+    /// `attempt` of the plan.
+    #[serde(default = "Plan::first_attempt")]
+    pub attempt: u32,
 }
 
 /// Where the walk stands.
@@ -186,6 +189,12 @@ pub struct Journal {
     pub way_back: Option<Settled>,
     /// Content that failed, oldest first.
     pub failed: Vec<FailedKey>,
+    /// The stop that moves nothing any more, while it stands.
+    pub stop: Option<Answered>,
+    /// The failure at which the plan wants everything to stay as it is.
+    pub failure: Option<Cause>,
+    /// What Git should say again; none where it says so, or where a person has said something else.
+    pub restore: Option<Restore>,
     /// What happened, oldest first.
     pub transitions: Vec<Transition>,
     /// The subsets of the DestinationRule that are tidegate's own.
@@ -293,6 +302,7 @@ impl Journal {
         let surplus = self.settled.len().saturating_sub(SETTLED_MAX);
         self.settled.drain(..surplus);
         self.way_back = None;
+        self.failure = None;
         self.rising.clear();
         self.phase = Phase::Settled;
     }
@@ -334,6 +344,6 @@ impl FailedKey {
     pub fn of(plan: &Plan, rising: &BTreeSet<VersionName>) -> Self {
         let versions =
             rising.iter().filter_map(|name| plan.routing.version(name)).map(|v| (v.name.clone(), v.digest())).collect();
-        Self { target: plan.traffic.clone(), versions }
+        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt }
     }
 }

@@ -11,24 +11,31 @@ mod accept;
 mod codec;
 mod converge;
 mod decide;
+mod deflate;
 mod drift;
+mod failure;
 mod fight;
 mod gates;
 mod journal;
 mod reason;
+mod restore;
 mod sight;
+mod stop;
 mod subsets;
 mod walk;
 mod world;
 
-pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP};
+pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK};
 pub use decide::{Apply, Decision, Goal, decide};
+pub use deflate::{deflate, inflate};
 pub use drift::exposes;
 pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};
 pub use journal::{
     Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
 };
 pub use reason::{Reason, Transition, What};
+pub use restore::Restore;
 pub use sight::{is_marked, is_ours};
+pub use stop::{Answered, on as stop_on};
 pub use walk::{Next, at, next, total};
 pub use world::{Altered, ClusterName, ClusterView, Endpoints, GitSight, Settings, Wanted, World};

@@ -81,6 +81,11 @@ pub enum Reason {
         /// Why.
         cause: Cause,
     },
+    /// A step failed, and the plan says that everything stays as it is.
+    FailureHeld {
+        /// Why.
+        cause: Cause,
+    },
     /// The walk failed, and there is no state to go back to that can serve.
     NoWayBack {
         /// Why it failed.
@@ -207,6 +212,7 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::Stopped { .. } => "Stopped",
             Self::WentBack { .. } => "WentBack",
+            Self::FailureHeld { .. } => "FailureHeld",
             Self::NoWayBack { .. } => "NoWayBack",
             Self::Foreign { .. } => "OwnedBySomebodyElse",
             Self::OtherPlan { .. } => "OwnedByOtherPlan",
@@ -241,6 +247,7 @@ impl Reason {
                 | Self::Suspended
                 | Self::Stopped { .. }
                 | Self::WentBack { .. }
+                | Self::FailureHeld { .. }
                 | Self::NoWayBack { .. }
                 | Self::Foreign { .. }
                 | Self::OtherPlan { .. }
@@ -316,9 +323,18 @@ impl std::fmt::Display for Reason {
             Self::Paused => write!(f, "nothing rises: the plan says `pause: true`"),
             Self::Suspended => write!(f, "nothing is written, not even a way back: the plan says `suspend: true`"),
             Self::Stopped { text } => {
-                write!(f, "stopped: {text}; take the annotation tidegate.dev/stop off to let it rise again")
+                write!(
+                    f,
+                    "stopped: {text}; nothing rises while the annotation tidegate.dev/stop stands; it goes once Git asks for what traffic went back to, else take it off when the plan's document is what you want"
+                )
             }
-            Self::WentBack { cause } => write!(f, "went back: {cause}; push other content to try again"),
+            Self::WentBack { cause } => {
+                write!(f, "went back: {cause}; push other content, or raise `attempt`, to try again")
+            }
+            Self::FailureHeld { cause } => write!(
+                f,
+                "failed: {cause}; traffic stays and nothing rises, as the plan says `onFailure: hold`; commit the former target to go back, or raise `attempt` to go on"
+            ),
             Self::NoWayBack { cause } => write!(f, "failed: {cause}; no settled state can serve, so nothing moves"),
             Self::Foreign { kind, object } => write!(
                 f,
@@ -441,10 +457,16 @@ pub enum What {
     Accepted,
     /// Traffic went back.
     WentBack,
+    /// A step failed, and traffic stays where it is, as the plan says.
+    FailureHeld,
     /// The plan was removed and let go.
     Released,
     /// An object or a journal that was lost was restored.
     Restored,
+    /// The branch asks again for what traffic went back to.
+    RestoreLanded,
+    /// The branch asks for something else before the restore was there: a person's change stands.
+    RestoreDropped,
 }
 
 impl What {
@@ -459,8 +481,11 @@ impl What {
             Self::Settled => "Settled",
             Self::Accepted => "Accepted",
             Self::WentBack => "WentBack",
+            Self::FailureHeld => "FailureHeld",
             Self::Released => "Released",
             Self::Restored => "Restored",
+            Self::RestoreLanded => "RestoreLanded",
+            Self::RestoreDropped => "RestoreDropped",
         }
     }
 }

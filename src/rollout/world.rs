@@ -54,8 +54,6 @@ pub struct GitSight {
 pub struct Settings {
     /// The stated wait where nobody can be asked whether the proxies have a change, in milliseconds.
     pub convergence_wait_ms: i64,
-    /// How long a raise may wait for a ready endpoint, in seconds.
-    pub progress_deadline_s: u64,
     /// How long a weighted version may be without a ready endpoint, in seconds.
     pub endpoints_gone_s: u64,
     /// Ready endpoints that a version needs before it gains weight.
@@ -66,13 +64,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            convergence_wait_ms: 2_000,
-            progress_deadline_s: 600,
-            endpoints_gone_s: 10,
-            min_endpoints: 1,
-            clock_skew_max_ms: 5_000,
-        }
+        Self { convergence_wait_ms: 2_000, endpoints_gone_s: 10, min_endpoints: 1, clock_skew_max_ms: 5_000 }
     }
 }
 

@@ -19,7 +19,8 @@ async fn a_stop_goes_back_and_stays_until_it_is_taken_off() {
     assert_eq!(
         stop.stdout,
         "stopped shop/web: VirtualService shop/web carries tidegate.dev/stop\n\
-         to let it rise again: kubectl -n shop annotate virtualservice web tidegate.dev/stop-\n"
+         tidegate takes it off once Git asks for what traffic went back to\n\
+         by hand, for the next commit to rise: kubectl -n shop annotate virtualservice web tidegate.dev/stop-\n"
     );
     bed.until_weights("web", "v1=100").await;
     let why = bed.ask(&["why", "web"]).await;

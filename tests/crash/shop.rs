@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidegate::rollout::{Journal, Phase};
 
 use crate::controlplane::ControlPlane;
-use crate::kubernetes::{self, Endpoint, Recorder, endpoint_slice, eventually, ready_pod, service};
+use crate::kubernetes::{self, Recorder, eventually};
 use crate::process::Process;
 use crate::proxy::{CONTEXT, Proxy};
 use crate::repository::Repository;
@@ -28,18 +28,7 @@ impl Shop {
         let plane = ControlPlane::shared();
         let client = plane.client().await;
         let namespace = kubernetes::namespace(&client, prefix).await;
-        for (number, name) in services.iter().enumerate() {
-            service(&client, &namespace, name, 8080).await;
-            let mut pods = Vec::new();
-            for version in 1..=3 {
-                let (pod, ip) = (format!("{name}-v{version}"), format!("10.1.{number}.{version}"));
-                let labels = json!({"app": name, "version": format!("v{version}")});
-                ready_pod(&client, &namespace, &pod, labels, &ip).await;
-                pods.push((pod, ip));
-            }
-            let endpoints: Vec<_> = pods.iter().map(|(pod, ip)| Endpoint::of(pod, ip)).collect();
-            endpoint_slice(&client, &namespace, name, name, &endpoints).await;
-        }
+        kubernetes::ready_services(&client, &namespace, services).await;
         let recorder = Recorder::start(&client, &namespace).await;
         let proxy = Proxy::start(&plane.kubeconfig_text()).await;
         Self { client, namespace, repository: Repository::empty(), proxy, recorder }

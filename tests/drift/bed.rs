@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate::rollout::{Journal, Phase};
 
 use crate::controlplane::ControlPlane;
-use crate::kubernetes::{self, Endpoint, Recorded, Recorder, endpoint_slice, eventually, ready_pod, service};
+use crate::kubernetes::{self, Recorded, Recorder, eventually};
 use crate::process::{Answer, Process, run};
 use crate::repository::Repository;
 
@@ -31,18 +31,7 @@ impl<'a> Bed<'a> {
     pub async fn open(plane: &'a ControlPlane, services: &[&str]) -> Self {
         let client = plane.client().await;
         let namespace = kubernetes::namespace(&client, "drift").await;
-        for (number, name) in services.iter().enumerate() {
-            service(&client, &namespace, name, 8080).await;
-            let mut pods = Vec::new();
-            for version in 1..=3 {
-                let (pod, ip) = (format!("{name}-v{version}"), format!("10.1.{number}.{version}"));
-                let labels = json!({"app": name, "version": format!("v{version}")});
-                ready_pod(&client, &namespace, &pod, labels, &ip).await;
-                pods.push((pod, ip));
-            }
-            let endpoints: Vec<_> = pods.iter().map(|(pod, ip)| Endpoint::of(pod, ip)).collect();
-            endpoint_slice(&client, &namespace, name, name, &endpoints).await;
-        }
+        kubernetes::ready_services(&client, &namespace, services).await;
         let recorder = Recorder::start(&client, &namespace).await;
         Self { plane, client, namespace, repository: Repository::empty(), recorder }
     }

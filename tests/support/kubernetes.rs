@@ -309,3 +309,19 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, deadline: Duration
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Makes Services whose versions v1 to v3 have a ready pod each.
+pub async fn ready_services(client: &Client, namespace: &str, services: &[&str]) {
+    for (number, name) in services.iter().enumerate() {
+        service(client, namespace, name, 8080).await;
+        let mut pods = Vec::new();
+        for version in 1..=3 {
+            let (pod, ip) = (format!("{name}-v{version}"), format!("10.1.{number}.{version}"));
+            let labels = json!({"app": name, "version": format!("v{version}")});
+            ready_pod(client, namespace, &pod, labels, &ip).await;
+            pods.push((pod, ip));
+        }
+        let endpoints: Vec<_> = pods.iter().map(|(pod, ip)| Endpoint::of(pod, ip)).collect();
+        endpoint_slice(client, namespace, name, name, &endpoints).await;
+    }
+}

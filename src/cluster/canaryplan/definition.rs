@@ -126,6 +126,16 @@ fn status() -> Value {
         "nextTransition": instant("when it moves next, where that is known"),
         "entered": instant("when the present position was entered"),
         "wayBack": weights("where a failure goes"),
+        "restore": object(
+            json!({
+                "to": text("the commit whose text of the document is restored"),
+                "undoes": text("the commit that brought what failed"),
+                "reason": text("why traffic went back"),
+                "state": text("how far that has come"),
+                "message": text("one sentence"),
+            }),
+            "what Git should say again after traffic went back",
+        ),
         "virtualService": text("`namespace/name` of the object that carries weights and journal"),
         "repository": object(
             json!({"name": text("the repository's name"), "branch": text("the branch that is followed")}),

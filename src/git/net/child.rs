@@ -3,13 +3,13 @@
 use std::io::{self, Read, Write};
 
 use git2::transport::Transport;
-use git2::{Oid, Remote, Repository};
+use git2::{Direction, Oid, Remote, Repository};
 use rustix::process::{Resource, Rlimit, Signal};
 
 use super::Fault;
 use super::session::{Session, WEB_SCHEME};
 use super::web::{Shared, Subtransport};
-use super::wire::{self, Answer, Look, Request};
+use super::wire::{self, Answer, Look, Push, Request};
 
 /// The argument that makes a process this one.
 pub(super) const ARGUMENT: &str = "git-child";
@@ -61,6 +61,10 @@ impl Child {
                     wire::write(&mut answers, &Answer::Failed(Fault::Died { how }))?;
                     wire::read(&mut requests)?
                 }
+                Request::Push(push) => {
+                    wire::write(&mut answers, &self.push(&push).without(&push.look.keys))?;
+                    wire::read(&mut requests)?
+                }
             };
         }
         Ok(())
@@ -84,7 +88,7 @@ impl Child {
                 return wire::read(requests);
             }
         };
-        let mut connection = match session.connect(&mut remote) {
+        let mut connection = match session.connect(&mut remote, Direction::Fetch) {
             Ok(connection) => connection,
             Err(fault) => {
                 say(Answer::Failed(fault))?;
@@ -108,6 +112,23 @@ impl Child {
         say(session.fetch(&repository, &mut connection, tip))?;
         drop(connection);
         wire::read(requests)
+    }
+
+    /// Pushes over a connection of its own.
+    fn push(&self, push: &Push) -> Answer {
+        let session = Session::new(&push.look, &self.web);
+        let repository = match Repository::open_bare(&push.look.mirror) {
+            Ok(repository) => repository,
+            Err(error) => return Answer::Broken(super::fault::words(error.message())),
+        };
+        let mut remote = match session.remote(&repository) {
+            Ok(remote) => remote,
+            Err(fault) => return Answer::Failed(fault),
+        };
+        match session.connect(&mut remote, Direction::Push) {
+            Ok(mut connection) => session.push(&mut connection, push),
+            Err(fault) => Answer::Failed(fault),
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What goes wrong between here and a Git server, in the words of both processes: the child says it, the parent shows it.
 
+use std::collections::VecDeque;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -204,8 +207,70 @@ impl Fault {
     }
 }
 
+/// What a server tells beside its answer: the lines of its hooks, of which the last are kept.
+#[derive(Default)]
+pub(super) struct Said {
+    line: Vec<u8>,
+    lines: VecDeque<String>,
+}
+
+/// The most bytes of one line, and the most lines, that are kept.
+const SAID_BYTES_MAX: usize = 1 << 10;
+const SAID_LINES_MAX: usize = 5;
+
+impl Said {
+    /// Takes the next bytes; they may end anywhere.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match byte {
+                // What is overwritten on a terminal is progress.
+                b'\r' => self.line.clear(),
+                b'\n' => self.end(),
+                byte if self.line.len() < SAID_BYTES_MAX => self.line.push(*byte),
+                _ => {}
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let line = words(&String::from_utf8_lossy(&std::mem::take(&mut self.line)));
+        if !line.is_empty() {
+            self.lines.push_back(line);
+        }
+        if self.lines.len() > SAID_LINES_MAX {
+            self.lines.pop_front();
+        }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = words(&String::from_utf8_lossy(&self.line));
+        let lines = self.lines.iter().chain(Some(&last)).filter(|line| !line.is_empty());
+        f.write_str(&lines.map(String::as_str).collect::<Vec<_>>().join("; "))
+    }
+}
+
 /// Words of a server, made safe to show: one line, no control characters, at most 200 characters.
 pub(super) fn words(text: &str) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     crate::git::commit::shown(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Said;
+
+    #[test]
+    fn of_what_a_server_tells_the_last_lines_are_kept_and_no_progress() {
+        let mut said = Said::default();
+        for piece in ["Resolving deltas:  50%\rResolving", " deltas: 100%\rno \u{1b}[2J", "one\n\n", "ask ada"] {
+            said.hear(piece.as_bytes());
+        }
+        assert_eq!(said.to_string(), "no \\u{1b}[2Jone; ask ada");
+        for number in 0..10_000 {
+            said.hear(format!("{number}{}\n", "a".repeat(5000)).as_bytes());
+        }
+        assert!(said.to_string().starts_with("9995a") && said.to_string().len() < 1200, "{said}");
+    }
 }

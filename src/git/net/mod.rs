@@ -27,4 +27,4 @@ pub use child::Child;
 pub use fault::Fault;
 pub use known_hosts::KnownHost;
 pub(super) use remote::Remote;
-pub(super) use wire::{Basic, Client, Keys, Proxy, SshKeys};
+pub(super) use wire::{Basic, Client, Keys, Proxy, Rejection, SshKeys};

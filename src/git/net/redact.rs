@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Fault;
 use super::dial::authorization;
-use super::wire::{Answer, Keys};
+use super::wire::{Answer, Keys, Rejection};
 
 /// A shorter text is in everything that is said; it protects nothing, either.
 const SECRET_BYTES_MIN: usize = 4;
@@ -17,7 +17,10 @@ impl Answer {
             Self::Failed(fault) => Self::Failed(hide(fault, &secrets)),
             Self::Gone(branches) => Self::Gone(branches.iter().map(|name| masked(name, &secrets)).collect()),
             Self::Broken(words) => Self::Broken(masked(&words, &secrets)),
-            answer @ (Self::At(_) | Self::Empty | Self::Fetched { .. }) => answer,
+            Self::Rejected(Rejection { status, said }) => {
+                Self::Rejected(Rejection { status: masked(&status, &secrets), said: masked(&said, &secrets) })
+            }
+            answer @ (Self::At(_) | Self::Empty | Self::Fetched { .. } | Self::Pushed | Self::Elsewhere) => answer,
         }
     }
 }
@@ -73,6 +76,9 @@ mod tests {
         assert_eq!(said(words("bad token Refused (Basic YWRhOlJlZnVzZWQ=)")), words("bad token … (Basic …=)"));
         assert_eq!(said(Fault::Refused), Fault::Refused);
         assert_eq!(said(Fault::Timeout { limit_s: 3 }), Fault::Timeout { limit_s: 3 });
+        let rejection = Rejection { status: "no".to_owned(), said: "token Refused is read-only".to_owned() };
+        let Answer::Rejected(no) = Answer::Rejected(rejection).without(&keys) else { panic!("another answer") };
+        assert_eq!(no.said, "token … is read-only");
         let gone = Answer::Gone(vec!["main-Refused".to_owned()]).without(&keys);
         assert!(matches!(gone, Answer::Gone(names) if names == ["main-…"]));
     }

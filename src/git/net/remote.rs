@@ -4,15 +4,17 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use git2::{Oid, Repository};
 
 use super::child::ARGUMENT;
-use super::wire::{self, Answer, Look, Request};
+use super::wire::{self, Answer, Look, Push, Request};
 use super::{Fault, Tip, Transport};
-use crate::git::{Access, GitError, Place, Source, mirror};
+use crate::git::publish::{Order, Pushed};
+use crate::git::transport::Reference;
+use crate::git::{Access, GitError, Place};
 
 /// This program, also after its file was replaced.
 const SELF: &str = "/proc/self/exe";
@@ -20,12 +22,13 @@ const SELF: &str = "/proc/self/exe";
 /// What of the environment the child is given: where the system's authorities are, if not in their usual place.
 const ENVIRONMENT: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// A repository that a child process speaks to.
+/// A repository that a child process speaks to; its clones share the child.
+#[derive(Clone)]
 pub(in crate::git) struct Remote {
     place: Place,
-    branch: String,
+    reference: Reference,
     access: Access,
-    child: Option<Running>,
+    child: Arc<Mutex<Option<Running>>>,
 }
 
 /// A child that runs; dropped, it is killed.
@@ -36,42 +39,84 @@ struct Running {
 }
 
 impl Remote {
-    pub(in crate::git) fn new(source: &Source, place: &Place) -> Self {
-        Self { place: place.clone(), branch: source.branch.clone(), access: source.access.clone(), child: None }
+    pub(in crate::git) fn new(place: &Place, access: &Access, reference: Reference) -> Self {
+        Self { place: place.clone(), reference, access: access.clone(), child: Arc::default() }
+    }
+
+    /// Ends the child, until something is asked again.
+    pub(in crate::git) fn rest(&self) {
+        drop(self.running().take());
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves a reference, if it stands where the order was built upon.
+    pub(in crate::git) fn push(&self, mirror: &Repository, order: &Order) -> Result<Pushed, GitError> {
+        let look = self.question(mirror, &order.reference, None)?;
+        let (onto, commit) = (order.onto.map(|id| id.to_string()), order.commit.to_string());
+        let push = Request::Push(Box::new(Push { look, onto, commit }));
+        match self.ask(mirror.path(), push, self.access.limits.fetch)? {
+            Answer::Pushed => Ok(Pushed::Landed),
+            Answer::Elsewhere => Ok(Pushed::Elsewhere),
+            Answer::Rejected(rejection) => Ok(Pushed::Rejected(rejection)),
+            _ => Err(self.odd()),
+        }
+    }
+
+    fn question(&self, mirror: &Repository, from: &str, stands: Option<Oid>) -> Result<Look, GitError> {
+        Ok(Look {
+            place: self.place.clone(),
+            from: from.to_owned(),
+            mirror: mirror.path().to_owned(),
+            reference: self.reference.kept.clone(),
+            stands: stands.map(|id| id.to_string()),
+            keys: self.access.keys(&self.place).map_err(|fault| self.failed(fault))?,
+            bytes_max: self.access.limits.bytes,
+            objects_max: self.access.limits.objects,
+        })
     }
 
     fn failed(&self, fault: Fault) -> GitError {
         GitError::Network { location: self.place.to_string(), fault: Box::new(fault) }
     }
 
-    /// The child, started if none runs; its home is a folder beside the mirror.
-    fn child(&mut self, mirror: &Path) -> Result<&Running, Fault> {
-        let mut child = self.child.take();
-        if child.as_mut().is_none_or(Running::has_ended) {
-            let home = mirror.parent().unwrap_or(mirror).join("home");
-            let program = self.access.program.clone().unwrap_or_else(|| PathBuf::from(SELF));
-            child =
-                Some(start(&program, &home).map_err(|error| Fault::Died { how: format!("cannot start: {error}") })?);
+    /// The child that runs, or another; its home is a folder beside the mirror.
+    fn child(&self, running: Option<Running>, mirror: &Path) -> Result<Running, Fault> {
+        if let Some(mut running) = running
+            && !running.has_ended()
+        {
+            return Ok(running);
         }
-        child.map(|child| &*self.child.insert(child)).ok_or_else(|| Fault::Died { how: "ended".to_owned() })
+        let home = mirror.parent().unwrap_or(mirror).join("home");
+        let program = self.access.program.clone().unwrap_or_else(|| PathBuf::from(SELF));
+        start(&program, &home).map_err(|error| Fault::Died { how: format!("cannot start: {error}") })
     }
 
-    fn ask(&mut self, mirror: &Path, request: Request, limit: Duration) -> Result<Answer, GitError> {
-        let answer = match self.child(mirror) {
-            Err(fault) => Err(fault),
-            Ok(child) => match child.requests.send(request) {
+    fn ask(&self, mirror: &Path, request: Request, limit: Duration) -> Result<Answer, GitError> {
+        let mut running = self.running();
+        let answer = self.child(running.take(), mirror).and_then(|child| {
+            let answer = match child.requests.send(request) {
                 Err(_) => Err(None),
                 Ok(()) => match child.answers.recv_timeout(limit) {
                     Ok(Ok(Some(answer))) => Ok(answer),
                     Err(mpsc::RecvTimeoutError::Timeout) => Err(Some(Fault::Timeout { limit_s: limit.as_secs() })),
                     Ok(Ok(None) | Err(_)) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(None),
                 },
+            };
+            match answer {
+                Ok(answer) => {
+                    *running = Some(child);
+                    Ok(answer)
+                }
+                Err(fault) => {
+                    let status = child.end();
+                    Err(fault.unwrap_or_else(|| died(status)))
+                }
             }
-            .map_err(|fault| {
-                let status = self.child.take().and_then(Running::end);
-                fault.unwrap_or_else(|| died(status))
-            }),
-        };
+        });
+        drop(running);
         match answer.map_err(|fault| self.failed(fault))? {
             Answer::Failed(fault) => Err(self.failed(fault)),
             Answer::Broken(words) => Err(GitError::Mirror(git2::Error::from_str(&words))),
@@ -90,16 +135,7 @@ impl Remote {
 
 impl Transport for Remote {
     fn tip(&mut self, mirror: &Repository, stands: Option<Oid>) -> Result<Tip, GitError> {
-        let look = Look {
-            place: self.place.clone(),
-            branch: self.branch.clone(),
-            mirror: mirror.path().to_owned(),
-            reference: mirror::reference(&self.branch),
-            stands: stands.map(|id| id.to_string()),
-            keys: self.access.keys(&self.place).map_err(|fault| self.failed(fault))?,
-            bytes_max: self.access.limits.bytes,
-            objects_max: self.access.limits.objects,
-        };
+        let look = self.question(mirror, &self.reference.theirs, stands)?;
         match self.ask(mirror.path(), Request::Look(Box::new(look)), self.access.limits.look)? {
             Answer::At(id) => Ok(Tip::At(self.oid(&id)?)),
             Answer::Gone(branches) => Ok(Tip::Gone { branches }),
@@ -112,7 +148,7 @@ impl Transport for Remote {
         match self.ask(mirror.path(), Request::Fetch, self.access.limits.fetch)? {
             Answer::Fetched { tip, much } => {
                 if much {
-                    self.child = None;
+                    self.rest();
                 }
                 Ok(mirror.find_commit(self.oid(&tip)?)?.id())
             }

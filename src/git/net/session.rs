@@ -1,6 +1,6 @@
-//! One look at a repository, and the fetch that may follow on the same connection.
+//! One look at a repository, and the fetch that may follow on the same connection; or one push.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -8,14 +8,14 @@ use std::rc::Rc;
 
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions,
-    ObjectType, Odb, Oid, Remote, RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository,
+    ObjectType, Odb, Oid, PushOptions, Remote, RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository,
 };
 
 use super::Fault;
-use super::fault::words;
+use super::fault::{Said, words};
 use super::known_hosts::KnownHost;
 use super::web::Shared;
-use super::wire::{Answer, Keys, Look, SshKeys};
+use super::wire::{Answer, Keys, Look, Push, Rejection, SshKeys};
 
 /// The scheme under which libgit2 finds the child's own HTTP client.
 pub(super) const WEB_SCHEME: &str = "tidegate";
@@ -58,10 +58,14 @@ impl<'a> Session<'a> {
         repository.remote_anonymous(&url).map_err(|error| self.fault(&error))
     }
 
-    /// Connects.
-    pub(super) fn connect<'r, 'c>(&self, remote: &'c mut Remote<'r>) -> Result<RemoteConnection<'r, 'c, 'a>, Fault> {
+    /// Connects, to read or to push.
+    pub(super) fn connect<'r, 'c>(
+        &self,
+        remote: &'c mut Remote<'r>,
+        direction: Direction,
+    ) -> Result<RemoteConnection<'r, 'c, 'a>, Fault> {
         let callbacks = self.callbacks();
-        remote.connect_auth(Direction::Fetch, Some(callbacks), None).map_err(|error| self.fault(&error))
+        remote.connect_auth(direction, Some(callbacks), None).map_err(|error| self.fault(&error))
     }
 
     /// Where the branch stands by what the server listed.
@@ -77,10 +81,10 @@ impl<'a> Session<'a> {
         for head in heads {
             // git2 panics at a name that is not UTF-8, which a branch beside ours may have.
             let name = std::panic::catch_unwind(AssertUnwindSafe(|| head.name().to_owned())).unwrap_or_default();
-            let Some(branch) = name.strip_prefix("refs/heads/") else { continue };
-            if branch == self.look.branch {
+            if name == self.look.from {
                 return Answer::At(head.oid().to_string());
             }
+            let Some(branch) = name.strip_prefix("refs/heads/") else { continue };
             if branches.len() < BRANCHES_MAX {
                 branches.push(words(branch));
             }
@@ -95,7 +99,7 @@ impl<'a> Session<'a> {
         connection: &mut RemoteConnection<'_, '_, '_>,
         tip: Oid,
     ) -> Answer {
-        let reference = format!("+refs/heads/{}:{}", self.look.branch, self.look.reference);
+        let reference = format!("+{}:{}", self.look.from, self.look.reference);
         let mut options = FetchOptions::new();
         options.remote_callbacks(self.callbacks());
         options.download_tags(AutotagOption::None).follow_redirects(RemoteRedirect::None);
@@ -108,6 +112,44 @@ impl<'a> Session<'a> {
             Ok(None) => Answer::Fetched { tip: tip.to_string(), much },
             Ok(Some(id)) => Answer::Broken(format!("object {id} is missing")),
             Err(error) => Answer::Broken(words(error.message())),
+        }
+    }
+
+    /// Moves the reference, if the server lists it where the push was built upon.
+    pub(super) fn push(&self, connection: &mut RemoteConnection<'_, '_, '_>, push: &Push) -> Answer {
+        let onto = push.onto.as_deref().map_or(Ok(Oid::ZERO_SHA1), Oid::from_str);
+        let Ok(onto) = onto else { return Answer::Elsewhere };
+        let (elsewhere, status) = (Rc::new(Cell::new(false)), Rc::new(RefCell::new(None)));
+        let said = Rc::new(RefCell::new(Said::default()));
+        let mut callbacks = self.callbacks();
+        let (stands, told, heard) = (elsewhere.clone(), status.clone(), said.clone());
+        callbacks.push_negotiation(move |updates| {
+            // What is compared here is what the server is told to compare with, too.
+            stands.set(updates.iter().any(|update| update.src() != onto));
+            if stands.get() { Err(git2::Error::from_str("the reference stands elsewhere")) } else { Ok(()) }
+        });
+        callbacks.push_update_reference(move |_, refused| {
+            told.replace(Some(refused.map(words)));
+            Ok(())
+        });
+        callbacks.sideband_progress(move |bytes| {
+            heard.borrow_mut().hear(bytes);
+            true
+        });
+        let mut options = PushOptions::new();
+        options.remote_callbacks(callbacks).follow_redirects(RemoteRedirect::None);
+        let refspec = format!("{}:{}", push.commit, self.look.from);
+        let pushed = connection.remote().push(&[refspec], Some(&mut options));
+        let said = said.borrow().to_string();
+        match (pushed, status.take()) {
+            _ if elsewhere.get() => Answer::Elsewhere,
+            (_, Some(Some(status))) => Answer::Rejected(Rejection { status, said }),
+            (Ok(()), Some(None)) => Answer::Pushed,
+            (Ok(()), None) => Answer::Failed(Fault::Server { what: "nothing about the push".to_owned(), words: said }),
+            (Err(error), _) if error.message().contains("unpacking the sent packfile failed") => {
+                Answer::Rejected(Rejection { status: "it cannot unpack what was sent".to_owned(), said })
+            }
+            (Err(error), _) => Answer::Failed(self.fault(&error)),
         }
     }
 

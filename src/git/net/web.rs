@@ -21,7 +21,7 @@ use crate::git::{Location, Place, Scheme};
 /// A connection that was silent for longer is not used again: something between may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// The most bytes of one request: what libgit2 says about the commits that it has.
+/// The most bytes of one request: what libgit2 says about the commits that it has, or a push.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// The most bytes of a listing of references.
@@ -95,6 +95,9 @@ impl Shared {
 struct Request<'a> {
     method: &'static str,
     path: &'static str,
+    /// What the body is, if there is one.
+    content: &'static str,
+    /// What the answer is.
     kind: &'static str,
     body: &'a [u8],
 }
@@ -185,7 +188,7 @@ fn text(to: &To, basic: Option<&Basic>, request: &Request<'_>) -> String {
     }
     if request.method == "POST" {
         let size = request.body.len();
-        text += &format!("Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {size}\r\n");
+        text += &format!("Content-Type: {}\r\nContent-Length: {size}\r\n", request.content);
     }
     text + "\r\n"
 }
@@ -213,20 +216,28 @@ pub(super) struct Subtransport(pub(super) Shared);
 
 impl SmartSubtransport for Subtransport {
     fn action(&self, _url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
-        let mut stream = Upload { shared: self.0.clone(), request: Vec::new(), body: None, left: LISTING_BYTES_MAX };
-        match action {
-            Service::UploadPack => stream.left = self.0.web().bytes_max.saturating_add(PROGRESS_BYTES_MAX),
-            Service::UploadPackLs => {
-                let request = Request {
-                    method: "GET",
-                    path: "/info/refs?service=git-upload-pack",
-                    kind: "application/x-git-upload-pack-advertisement",
-                    body: &[],
-                };
-                let body = self.0.web().exchange(&request);
-                stream.body = Some(body.map_err(|fault| self.0.failed(fault))?);
+        let post = match action {
+            Service::UploadPack | Service::UploadPackLs => &UPLOAD,
+            Service::ReceivePack | Service::ReceivePackLs => &RECEIVE,
+        };
+        let (request, left) = (Vec::new(), LISTING_BYTES_MAX);
+        let mut stream = Exchange { shared: self.0.clone(), post, request, body: None, left };
+        let listing = match action {
+            Service::UploadPack => {
+                stream.left = self.0.web().bytes_max.saturating_add(PROGRESS_BYTES_MAX);
+                None
             }
-            Service::ReceivePackLs | Service::ReceivePack => return Err(git2::Error::from_str("nothing is pushed")),
+            Service::ReceivePack => None,
+            Service::UploadPackLs => {
+                Some(("/info/refs?service=git-upload-pack", "application/x-git-upload-pack-advertisement"))
+            }
+            Service::ReceivePackLs => {
+                Some(("/info/refs?service=git-receive-pack", "application/x-git-receive-pack-advertisement"))
+            }
+        };
+        if let Some((path, kind)) = listing {
+            let body = self.0.web().exchange(&Request { method: "GET", path, content: "", kind, body: &[] });
+            stream.body = Some(body.map_err(|fault| self.0.failed(fault))?);
         }
         Ok(Box::new(stream))
     }
@@ -236,25 +247,45 @@ impl SmartSubtransport for Subtransport {
     }
 }
 
+/// Where a request goes, and what it and its answer are.
+struct Post {
+    path: &'static str,
+    content: &'static str,
+    kind: &'static str,
+}
+
+const UPLOAD: Post = Post {
+    path: "/git-upload-pack",
+    content: "application/x-git-upload-pack-request",
+    kind: "application/x-git-upload-pack-result",
+};
+
+const RECEIVE: Post = Post {
+    path: "/git-receive-pack",
+    content: "application/x-git-receive-pack-request",
+    kind: "application/x-git-receive-pack-result",
+};
+
 /// One request that libgit2 writes, and the answer that it reads.
-struct Upload {
+struct Exchange {
     shared: Shared,
+    post: &'static Post,
     request: Vec<u8>,
     body: Option<Body>,
     /// How many bytes of the answer may still come.
     left: u64,
 }
 
-impl Upload {
+impl Exchange {
     fn failed(&self, fault: Fault) -> io::Error {
         io::Error::other(self.shared.failed(fault))
     }
 }
 
-impl Write for Upload {
+impl Write for Exchange {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.request.len() + bytes.len() > REQUEST_BYTES_MAX {
-            return Err(self.failed(Fault::Quota { what: "its history needs a request above 16 MiB".to_owned() }));
+            return Err(self.failed(Fault::Quota { what: "a request above 16 MiB is needed".to_owned() }));
         }
         self.request.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -265,15 +296,11 @@ impl Write for Upload {
     }
 }
 
-impl Read for Upload {
+impl Read for Exchange {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.body.is_none() {
-            let request = Request {
-                method: "POST",
-                path: "/git-upload-pack",
-                kind: "application/x-git-upload-pack-result",
-                body: &self.request,
-            };
+            let Post { path, content, kind } = *self.post;
+            let request = Request { method: "POST", path, content, kind, body: &self.request };
             let body = self.shared.web().exchange(&request);
             self.body = Some(body.map_err(|fault| self.failed(fault))?);
         }
@@ -287,7 +314,7 @@ impl Read for Upload {
     }
 }
 
-impl Drop for Upload {
+impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(wire) = self.body.take().and_then(Body::finish) {
             self.shared.web().idle = Some((wire, Instant::now()));
@@ -310,7 +337,7 @@ mod tests {
     fn a_proxy_is_told_the_whole_url_and_its_own_credentials_where_it_can_read_them() {
         let basic = |user: &str| Basic { user: user.into(), password: "p".into() };
         let proxy = Proxy { host: "proxy".into(), port: 3128, basic: Some(basic("ann")) };
-        let request = Request { method: "GET", path: "/info/refs", kind: "a/b", body: &[] };
+        let request = Request { method: "GET", path: "/info/refs", content: "", kind: "a/b", body: &[] };
         let text = |written: &str, basic: Option<&Basic>| {
             let to = To { place: place(written), ca: None, client: None, proxy: Some(proxy.clone()) };
             super::text(&to, basic, &request)

@@ -18,13 +18,16 @@ pub(super) enum Request {
     Look(Box<Look>),
     /// What the mirror lacks of where the last look found it.
     Fetch,
+    /// That a reference should stand at a commit of the mirror.
+    Push(Box<Push>),
 }
 
 /// All that a look needs to know.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Look {
     pub(super) place: Place,
-    pub(super) branch: String,
+    /// The reference that is looked at, by its full name.
+    pub(super) from: String,
     pub(super) mirror: PathBuf,
     /// The reference of the mirror that says what it has.
     pub(super) reference: String,
@@ -33,6 +36,17 @@ pub(super) struct Look {
     pub(super) keys: Keys,
     pub(super) bytes_max: u64,
     pub(super) objects_max: u64,
+}
+
+/// All that a push needs to know.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Push {
+    /// How the repository is reached; `from` is the reference that moves.
+    pub(super) look: Look,
+    /// Where it stands, or it is left alone; none: it must not be there.
+    pub(super) onto: Option<String>,
+    /// Where it shall stand.
+    pub(super) commit: String,
 }
 
 /// The credentials and the trust of one connection.
@@ -95,10 +109,25 @@ pub(super) enum Answer {
     Empty,
     /// This commit and all that it refers to is in the mirror; after much was brought, a new child is smaller.
     Fetched { tip: String, much: bool },
+    /// The reference was moved.
+    Pushed,
+    /// The reference stands elsewhere than was said; nothing was sent.
+    Elsewhere,
+    /// The server did not move it.
+    Rejected(Rejection),
     /// The mirror cannot be read.
     Broken(String),
     /// Nothing came of it.
     Failed(Fault),
+}
+
+/// A server's no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::git) struct Rejection {
+    /// What it says about the reference.
+    pub(in crate::git) status: String,
+    /// What its hooks say, made safe to show.
+    pub(in crate::git) said: String,
 }
 
 /// Writes one message.

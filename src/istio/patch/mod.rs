@@ -55,6 +55,14 @@ pub fn route_edit(live: Option<&Value>, routing: &Routing, traffic: &Traffic, ma
     draft.finish(kind, key)
 }
 
+/// The VirtualService as [`route_edit`] leaves it, without marks.
+pub fn route_meant(live: Option<&Value>, routing: &Routing, traffic: &Traffic) -> Value {
+    match (route_edit(live, routing, traffic, &Marks::default()).map(|edit| edit.change), live) {
+        (Some(Change::Create(meant) | Change::Patch { meant, .. }), _) => meant,
+        (_, live) => live.cloned().unwrap_or_default(),
+    }
+}
+
 /// The edit that makes a live DestinationRule (or none) carry these subsets; of the others it drops those in `owned`
 /// and leaves what somebody else made. `None` when nothing is to do.
 pub fn destinations_edit(

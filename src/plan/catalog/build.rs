@@ -9,8 +9,8 @@ use serde_json::{Map, json};
 
 use super::{Catalog, Commit, Entry, FileAt, Touched};
 use crate::plan::{
-    Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, ParsedFile, Place, PlainObject, Plan, PlanKey,
-    Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
+    Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, OnFailure, ParsedFile, Place, PlainObject,
+    Plan, PlanKey, Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
 };
 
 /// A plan in the making; service, objects and host are named after the plan unless said otherwise.
@@ -94,6 +94,9 @@ impl Draft {
             traffic: Traffic::all(version),
             steps: vec![],
             settle: Span::ZERO,
+            on_failure: OnFailure::Rollback,
+            attempt: Plan::first_attempt(),
+            progress_deadline: Plan::usual_progress_deadline(),
             from: None,
             take_ownership: false,
             prune: false,

@@ -1,6 +1,8 @@
 //! Puts a plan together from its parts.
 
-use super::super::{Digest, DriftPolicy, Host, Plan, PlanKey, Routing, Span, fields, node::Node, report::Report};
+use super::super::{
+    Digest, DriftPolicy, Host, OnFailure, Plan, PlanKey, Routing, Span, fields, node::Node, report::Report,
+};
 use super::{document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions};
 
 /// The plan's names, as every part needs them.
@@ -36,6 +38,8 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
 
     named?;
     let flag = |field| spec.get(field).and_then(Node::scalar).and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let whole = |field| spec.get(field).and_then(Node::whole).and_then(|number| u32::try_from(number).ok());
+    let span = |field| spec.get(field).and_then(Node::text).and_then(|text| text.parse().ok());
     let hold = spec.get("settle").and_then(steps::hold);
     Some(Plan {
         key: PlanKey { namespace: namespace.to_owned(), name: name.to_owned() },
@@ -58,9 +62,19 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
         take_ownership: flag("takeOwnership"),
         prune: flag("prune"),
         drift: drift(spec),
+        on_failure: on_failure(spec),
+        attempt: whole("attempt").unwrap_or(Plan::first_attempt()),
+        progress_deadline: span("progressDeadline").unwrap_or(Plan::usual_progress_deadline()),
         pause: flag("pause"),
         suspend: flag("suspend"),
     })
+}
+
+fn on_failure(spec: &Node) -> OnFailure {
+    match spec.get("onFailure").and_then(Node::text) {
+        Some("hold") => OnFailure::Hold,
+        _ => OnFailure::Rollback,
+    }
 }
 
 fn drift(spec: &Node) -> DriftPolicy {

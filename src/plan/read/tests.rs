@@ -58,6 +58,10 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         (with("settle: {hold: 10x}"), vec![("PL03", "10x")]),
         (with("driftPolicy: wran"), vec![("PL03", "wran")]),
         (with("driftPolicy: true"), vec![("PL03", "true")]),
+        (
+            with("onFailure: stay\nattempt: 0\nprogressDeadline: 5"),
+            vec![("PL03", "stay"), ("PL17", "0"), ("PL03", "5")],
+        ),
         (but("  traffic: {v1: 50, v2: 50}\n", ""), vec![("PL04", "spec")]),
         (with("routes: []\nhosts: []"), vec![("PL04", "routes"), ("PL04", "hosts")]),
         (but("v1alpha1", "v1"), vec![("PL05", "tidegate.dev/v1")]),

@@ -40,6 +40,7 @@ impl World {
                 self.troubled(after_ms);
             }
             Act::Git(down) => self.see_git(!down, self.git.accepted),
+            Act::Push(push) => self.git.pushes.push_back(push),
             Act::Accepted(accepted) => self.see_git(self.git.up, accepted),
             Act::Ready(place, version, count) => self.ready(place, version, count),
             Act::Kill(down_ms, skew_ms) => self.kill(down_ms, skew_ms),

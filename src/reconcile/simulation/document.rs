@@ -43,6 +43,8 @@ pub struct Document {
     timeout: bool,
     pause: bool,
     prune: bool,
+    /// A failure stays where it is.
+    holds: bool,
 }
 
 impl Document {
@@ -56,6 +58,7 @@ impl Document {
         timeout: false,
         pause: false,
         prune: false,
+        holds: false,
     };
 
     /// All requests to v2 in three steps: the walk that the benchmark counts.
@@ -71,7 +74,18 @@ impl Document {
             timeout: dice.chance(10),
             pause: dice.chance(5),
             prune: dice.chance(10),
+            holds: dice.chance(10),
         }
+    }
+
+    /// The same with other traffic.
+    pub const fn with_target(self, target: [u8; 3]) -> Self {
+        Self { target, ..self }
+    }
+
+    /// Whether a failure stays where it is.
+    pub const fn holds(self) -> bool {
+        self.holds
     }
 
     /// Whether it says that nothing rises.
@@ -102,6 +116,9 @@ impl Document {
         }
         if let Some(settle) = self.settle {
             let _ = writeln!(text, "  settle: {{hold: {settle}s}}");
+        }
+        if self.holds {
+            text.push_str("  onFailure: hold\n");
         }
         for (field, set) in [("pause", self.pause), ("prune", self.prune)] {
             if set {

@@ -30,6 +30,7 @@ impl World {
             }
             self.act(Act::Hand(place, Hand::Unstop));
         }
+        self.git.pushes.clear();
         self.act(Act::Accepted(true));
         self.act(Act::Git(false));
         if self.skew_ms().is_none_or(|skew_ms| skew_ms.abs() > 5_000) {
@@ -76,6 +77,7 @@ impl World {
                 match &journal.phase {
                     Phase::Settled => self.is_as_asked(document, &fail),
                     Phase::WentBack { .. } if self.may_have_failed(journal) => Ok(()),
+                    _ if document.holds() && journal.failure.is_some() => Ok(()),
                     _ => fail("it does not arrive"),
                 }
             }

@@ -230,7 +230,12 @@ impl Ledger {
                     self.accepted(&position, &plan, transition);
                     routing = Arc::new(plan.routing.clone());
                 }
-                What::Created | What::Adopted | What::Restored => {}
+                What::FailureHeld
+                | What::RestoreLanded
+                | What::RestoreDropped
+                | What::Created
+                | What::Adopted
+                | What::Restored => {}
             }
             if moved {
                 ensure(transition.what != What::Accepted, "law 2", || "accepting moved traffic".into())?;

@@ -11,11 +11,15 @@ mod api;
 mod dice;
 mod document;
 mod ending;
+mod eyes;
 mod git;
 mod ledger;
 mod objects;
 mod place;
+mod restores;
+mod serving;
 mod story;
+mod watches;
 mod world;
 
 pub use api::Api;

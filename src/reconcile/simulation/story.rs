@@ -21,6 +21,15 @@ pub enum Fault {
     Late,
 }
 
+/// How the Git server treats one push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// It refuses it.
+    Refused,
+    /// It takes it, and the answer is lost.
+    Unanswered,
+}
+
 /// What a hand does to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hand {
@@ -65,6 +74,8 @@ pub enum Act {
     WatchDrops(usize, i64),
     /// Git stops answering, or answers again.
     Git(bool),
+    /// The next push is treated so.
+    Push(Push),
     /// The tip counts, or does not.
     Accepted(bool),
     /// Ready endpoints of a version; none: unknown.
@@ -126,8 +137,9 @@ impl Act {
             70..=74 => Self::Away(cluster, dice.chance(60)),
             75..=78 => Self::WatchDrops(cluster, dice.pick(&[0, 300, 20_000])),
             79..=81 => Self::Git(dice.chance(60)),
-            82..=83 => Self::Accepted(dice.chance(50)),
-            84..=91 => Self::Ready(cluster, dice.below(3), dice.pick(&[None, Some(0), Some(0), Some(2), Some(2)])),
+            82 => Self::Accepted(dice.chance(50)),
+            83..=84 => Self::Push(dice.pick(&[Push::Refused, Push::Unanswered])),
+            85..=91 => Self::Ready(cluster, dice.below(3), dice.pick(&[None, Some(0), Some(0), Some(2), Some(2)])),
             92..=94 => Self::Kill(dice.pick(&DOWN_MS), dice.pick(&SKEWS_MS)),
             _ => Self::KillAfter(1 + dice.below(6), dice.pick(&DOWN_MS), dice.pick(&SKEWS_MS)),
         }

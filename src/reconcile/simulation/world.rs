@@ -7,26 +7,21 @@ use serde_json::Value;
 use tidegate::{
     cluster::Outcome,
     istio::{Edit, ObjectKind},
-    plan::{ObjectKey, Routing},
-    reconcile::{Effect, Event, Packed, Sight, Worker},
-    rollout::{Cause, GitSight, Journal, Settings},
+    plan::ObjectKey,
+    reconcile::{Effect, Event, Packed, RestoreOrder, Worker},
+    rollout::Settings,
 };
 
 use super::{
     dice::Dice,
     document::Document,
     git::Git,
-    ledger::{Knowledge, Verdict, Wrote},
+    ledger::{Knowledge, Verdict},
     place::Place,
-    story::{Act, Fault, Story},
+    serving::DEADLINE_MS,
+    story::{Act, Story},
 };
 
-const KINDS: [ObjectKind; 2] = [ObjectKind::VirtualService, ObjectKind::DestinationRule];
-/// How old the last look at Git may be, and how far clocks may be off.
-const GIT_AGE_S: u64 = 300;
-const SKEW_MS_MAX: i64 = 5_000;
-/// The deadline of a request.
-const DEADLINE_MS: i64 = 10_000;
 /// After so long without any disturbance nothing is put off any more: pauses end at a minute.
 const CALM_MS: i64 = 61_000;
 /// How many events one instant may have before the worker counts as spinning.
@@ -48,10 +43,12 @@ pub struct Tally {
     /// Targets that were entered through steps and settled, and positions that were left again for a way back.
     pub walks: u64,
     pub kills: u64,
+    /// Restores that have landed in Git.
+    pub restores: u64,
 }
 
 /// Something that is on its way.
-enum Item {
+pub(super) enum Item {
     Act(Act),
     /// A write reaches the API server.
     Arrive {
@@ -95,6 +92,11 @@ enum Item {
         life: u32,
         turn: u64,
     },
+    /// A restore is pushed.
+    Push {
+        life: u32,
+        order: u64,
+    },
     Start {
         skew_ms: i64,
     },
@@ -117,12 +119,15 @@ pub(super) enum Check {
 /// A process.
 pub(super) struct Process {
     pub(super) worker: Worker,
-    life: u32,
-    skew_ms: i64,
+    pub(super) life: u32,
+    pub(super) skew_ms: i64,
     /// When it last saw Git.
-    git_ms: Option<i64>,
+    pub(super) git_ms: Option<i64>,
     /// Which wake counts.
     turn: u64,
+    /// What Git should say again, and which order of it counts.
+    order: Option<RestoreOrder>,
+    pub(super) orders: u64,
 }
 
 /// The world of one story.
@@ -130,7 +135,7 @@ pub struct World {
     pub(super) now_ms: i64,
     sequence: u64,
     queue: BTreeMap<(i64, u64), Item>,
-    dice: Dice,
+    pub(super) dice: Dice,
     pub(super) places: Vec<Place>,
     pub(super) git: Git,
     pub(super) process: Option<Process>,
@@ -157,41 +162,6 @@ pub(super) struct Happened {
     pub(super) stopped: bool,
     /// Journals or marks were taken away: what is lost is not guessed.
     pub(super) stripped: bool,
-}
-
-/// What the worker may ask beside its events.
-struct Eyes<'a> {
-    places: &'a [Place],
-    git: GitSight,
-    lives: bool,
-    skew_ms: i64,
-}
-
-impl Sight for Eyes<'_> {
-    fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        let version = ["v1", "v2", "v3"].iter().position(|name| labels.get("version").is_some_and(|v| v == name))?;
-        self.places.iter().find(|place| place.name == cluster)?.ready[version]
-    }
-
-    fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
-        Vec::new()
-    }
-
-    fn clock_offset_ms(&self, _: &str) -> Option<i64> {
-        Some(self.skew_ms)
-    }
-
-    fn dependency(&self, _: &str, _: &Routing) -> Option<String> {
-        None
-    }
-
-    fn git(&self) -> GitSight {
-        self.git.clone()
-    }
-
-    fn lives(&self, _: &str) -> bool {
-        self.lives
-    }
 }
 
 impl World {
@@ -242,12 +212,12 @@ impl World {
         }
     }
 
-    fn at(&mut self, at_ms: i64, item: Item) {
+    pub(super) fn at(&mut self, at_ms: i64, item: Item) {
         self.sequence += 1;
         self.queue.insert((at_ms.max(self.now_ms), self.sequence), item);
     }
 
-    fn soon(&mut self, item: Item) {
+    pub(super) fn soon(&mut self, item: Item) {
         let at_ms = self.now_ms + self.dice.between(1, 60);
         self.at(at_ms, item);
     }
@@ -347,6 +317,12 @@ impl World {
                     self.deliver(Event::Look);
                 }
             }
+            Item::Push { life, order } => {
+                let wanted = self.process.as_ref().filter(|process| process.life == life && process.orders == order);
+                if let Some(order) = wanted.and_then(|process| process.order.clone()) {
+                    self.push(life, &order);
+                }
+            }
             Item::Start { skew_ms } => self.start(skew_ms),
             Item::Check { troubles, check } => {
                 if troubles == self.troubles && self.process.is_some() {
@@ -373,7 +349,8 @@ impl World {
         let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
         let names: Vec<String> = self.places.iter().map(|place| place.name.clone()).collect();
         let worker = Worker::new(key, Settings::default(), names);
-        self.process = Some(Process { worker, life: self.lives, skew_ms, git_ms: None, turn: 0 });
+        self.process =
+            Some(Process { worker, life: self.lives, skew_ms, git_ms: None, turn: 0, order: None, orders: 0 });
         self.troubled(0);
         for place in 0..self.places.len() {
             self.places[place].ledger.started(skew_ms);
@@ -411,89 +388,8 @@ impl World {
         self.process.as_ref().map(|process| process.skew_ms)
     }
 
-    /// What Git is at reaches the process, if it can see it.
-    pub(super) fn tell_git(&mut self) {
-        let Some(process) = &self.process else { return };
-        let life = process.life;
-        self.soon(Item::Git { life });
-    }
-
-    /// An API server went away, or answers again: the process notices.
-    pub(super) fn reach(&mut self, place: usize, after_ms: i64) {
-        let Some(process) = &self.process else { return };
-        self.at(self.now_ms + after_ms, Item::Reach { life: process.life, place });
-        self.troubled(after_ms);
-    }
-
-    /// The watches of a cluster begin anew with a list.
-    pub(super) fn lists_later(&mut self, place: usize, after_ms: i64) {
-        self.places[place].epoch += 1;
-        let epoch = self.places[place].epoch;
-        let Some(process) = &self.process else { return };
-        let life = process.life;
-        let at_ms = self.now_ms + after_ms + self.dice.between(1, 60);
-        self.at(at_ms, Item::Lists { life, place, epoch });
-    }
-
-    fn lists(&mut self, place: usize) {
-        self.places[place].watch_broken = false;
-        for kind in KINDS {
-            let live = self.places[place].api.objects.get(&kind).cloned();
-            self.shows(place, kind, live);
-        }
-        // A server counts as back once its lists were read.
-        self.reach(place, 0);
-    }
-
-    /// A watch shows an object.
-    fn shows(&mut self, place: usize, kind: ObjectKind, live: Option<Arc<Value>>) {
-        let cluster = self.places[place].name.clone();
-        match &live {
-            Some(live) => self.places[place].seen.insert(kind, live.clone()),
-            None => self.places[place].seen.remove(&kind),
-        };
-        self.deliver(Event::Object { cluster, kind, live });
-    }
-
-    /// An object has changed: the watch tells it after a while, in order.
-    pub(super) fn watched(&mut self, place: usize, kind: ObjectKind) {
-        let Some(process) = &self.process else { return };
-        let life = process.life;
-        let delay_ms = if self.dice.chance(10) { self.dice.between(60, 900) } else { self.dice.between(1, 60) };
-        let there = &mut self.places[place];
-        if there.away || there.watch_broken {
-            return;
-        }
-        let due = there.due_ms.entry(kind).or_default();
-        *due = (self.now_ms + delay_ms).max(*due);
-        let (at_ms, epoch, live) = (*due, there.epoch, there.api.objects.get(&kind).cloned());
-        self.at(at_ms, Item::Watch { life, place, epoch, kind, live });
-    }
-
-    fn eyes<'a>(places: &'a [Place], git: &Git, process: &Process) -> Eyes<'a> {
-        let last_look = process.git_ms.map(|at_ms| wall(at_ms, process.skew_ms));
-        let refused = (!git.accepted).then(|| Arc::from("the tip does not count"));
-        let sight = GitSight { last_look, max_age_s: GIT_AGE_S, refused };
-        Eyes { places, git: sight, lives: git.tip().is_some(), skew_ms: process.skew_ms }
-    }
-
-    fn knowledge(&self, process: &Process) -> Knowledge {
-        let age_ms = process.git_ms.map(|at_ms| self.now_ms - at_ms);
-        let lacks = |version: usize| {
-            let answering = self.places.iter().filter(|place| !place.known_away);
-            answering.map(|place| place.ready[version]).any(|ready| ready.is_none_or(|count| count == 0))
-        };
-        Knowledge {
-            blind: age_ms.is_none_or(|age_ms| age_ms > GIT_AGE_S as i64 * 1_000),
-            refused: !self.git.accepted,
-            skewed: process.skew_ms.abs() > SKEW_MS_MAX,
-            away: self.places.iter().any(|place| place.known_away),
-            unready: [lacks(0), lacks(1), lacks(2)],
-        }
-    }
-
     /// Hands an event to the worker and does what it asks for.
-    fn deliver(&mut self, event: Event) {
+    pub(super) fn deliver(&mut self, event: Event) {
         let Some(mut process) = self.process.take() else { return };
         self.tally.events += 1;
         if self.git.up {
@@ -571,6 +467,16 @@ impl World {
                     self.at(at.as_millisecond() - BEGIN_MS - process.skew_ms, Item::Wake { life, turn });
                 }
             }
+            Effect::Restore(order) => {
+                process.orders += 1;
+                if let Some(order) = &order {
+                    self.say(|_| format!("is to {}", order.restore));
+                    let verdict = self.follows_traffic(&order.restore);
+                    self.judge(verdict);
+                    self.soon(Item::Push { life, order: process.orders });
+                }
+                process.order = order;
+            }
             Effect::Announce { cluster, news } => self.say(|_| format!("{cluster}: {news:?}")),
             Effect::Reason(reason) => self.say(|_| format!("{}: {reason}", reason.name())),
         }
@@ -579,132 +485,11 @@ impl World {
     fn place(&self, cluster: &str) -> usize {
         self.places.iter().position(|place| place.name == cluster).unwrap()
     }
-
-    /// A write reaches its API server.
-    fn arrive(&mut self, life: u32, place: usize, edit: &Edit, knowledge: Knowledge, answered: bool) {
-        let fault = if answered { None } else { self.places[place].faults.pop_front() };
-        if fault.is_some() || self.places[place].away {
-            self.troubled(0);
-        }
-        let unknown = |message: &str| Outcome::Unknown { message: message.into() };
-        let rejected = |message: &str, code| Outcome::Rejected { message: message.into(), code };
-        let lost = || (DEADLINE_MS, unknown("no answer in 10s"));
-        let (after_ms, outcome) = match fault {
-            _ if self.places[place].away => lost(),
-            Some(Fault::Conflict) => (0, Outcome::Stale),
-            Some(Fault::Invalid) => {
-                self.happened.invalid = true;
-                (0, rejected("spec.http is invalid", 422))
-            }
-            Some(Fault::Busy) => (0, unknown("the API server takes no more requests now (429)")),
-            Some(Fault::Broken) => (0, unknown("internal error (500)")),
-            Some(Fault::LostBefore) => lost(),
-            Some(Fault::Late) => {
-                let edit = Box::new(edit.clone());
-                let late = Item::Arrive { life, place, edit, knowledge, answered: true };
-                self.at(self.now_ms + DEADLINE_MS + 2_000, late);
-                lost()
-            }
-            Some(Fault::LostAfter) => {
-                self.write(place, edit, knowledge);
-                lost()
-            }
-            None => (0, self.write(place, edit, knowledge)),
-        };
-        self.say(|world| {
-            let fault = fault.map(|fault| format!(" ({fault:?})")).unwrap_or_default();
-            let name = outcome_name(&outcome);
-            format!("{} {:?}{fault}: {name}", world.places[place].name, edit.kind)
-        });
-        if after_ms > 0 {
-            self.troubled(after_ms);
-        }
-        if !answered {
-            let event = Event::Written { cluster: self.places[place].name.clone(), kind: edit.kind, outcome };
-            let at_ms = self.now_ms + after_ms + self.dice.between(1, 60);
-            self.at(at_ms, Item::Event { life, event });
-        }
-    }
-
-    /// A write takes place, or meets another object; what it did is judged.
-    fn write(&mut self, place: usize, edit: &Edit, knowledge: Knowledge) -> Outcome {
-        let kind = edit.kind;
-        let before = self.places[place].api.objects.get(&kind).cloned();
-        let outcome = self.places[place].api.write(edit);
-        let after = self.places[place].api.objects.get(&kind).cloned();
-        let unchanged = match (&before, &after) {
-            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-            (None, None) => true,
-            _ => false,
-        };
-        if !matches!(outcome, Outcome::Applied(_)) || unchanged {
-            return outcome;
-        }
-        self.tally.writes += 1;
-        self.places[place].changed(kind, before.as_deref(), self.now_ms);
-        let verdict = self.places[place].judge(edit, before.as_deref(), self.now_ms);
-        self.judge(verdict);
-        if let (ObjectKind::VirtualService, Some(after)) = (kind, &after) {
-            self.account(place, before.as_deref(), after, knowledge);
-            let past = &mut self.places[place].past;
-            past.push_back(after.clone());
-            if past.len() > 4 {
-                past.pop_front();
-            }
-        }
-        self.watched(place, kind);
-        outcome
-    }
-
-    fn account(&mut self, place: usize, before: Option<&Value>, after: &Arc<Value>, knowledge: Knowledge) {
-        let mut ledger = std::mem::take(&mut self.places[place].ledger);
-        let settled = |ledger: &super::ledger::Ledger| ledger.journal().is_some_and(Journal::is_settled);
-        let was_settled = settled(&ledger);
-        let known = Journal::on(after).and_then(Result::ok).map(Arc::new);
-        let elsewhere = known.as_ref().is_some_and(|journal| {
-            self.places.iter().enumerate().any(|(there, other)| there != place && other.ledger.has(journal))
-        });
-        let happened = &self.happened;
-        let wrote = Wrote {
-            now_ms: self.now_ms,
-            before,
-            after,
-            copy: self.places[place].live(ObjectKind::DestinationRule),
-            journal: known,
-            knowledge: (!elsewhere).then_some(knowledge),
-            asked_for: &|plan| self.git.asked_for(plan),
-            plan_of: &|commit| self.git.plan_of(commit),
-            could_fail: &|cause| match cause {
-                Cause::Stop(_) => happened.stopped,
-                Cause::LoweredByHand(_) => happened.lowered,
-                Cause::Rejected(_) => happened.invalid,
-                Cause::EndpointsGone(_) => happened.gone,
-                Cause::Deadline(_) => happened.unready,
-                Cause::FailedBefore => happened.invalid || happened.gone || happened.lowered || happened.unready,
-            },
-        };
-        let verdict = ledger.wrote(&wrote);
-        self.tally.walks += u64::from(!was_settled && settled(&ledger));
-        self.places[place].ledger = ledger;
-        self.say(|world| {
-            let journal = world.places[place].ledger.journal();
-            let position = journal.map(|journal| format!("{} {:?}", journal.state.traffic, journal.phase));
-            format!("{} now {}", world.places[place].name, position.unwrap_or_default())
-        });
-        self.judge(verdict);
-    }
 }
 
 /// When every story begins.
 pub(super) const BEGIN_MS: i64 = 1_795_251_600_000;
 
-fn wall(at_ms: i64, skew_ms: i64) -> Timestamp {
+pub(super) fn wall(at_ms: i64, skew_ms: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_millis(BEGIN_MS + at_ms + skew_ms)
-}
-
-fn outcome_name(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Applied(_) => "applied".into(),
-        other => format!("{other:?}"),
-    }
 }

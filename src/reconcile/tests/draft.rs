@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::simulation::Sim;
 use crate::{
     plan::{
-        Digest, DriftPolicy, Host, ObjectSpec, Pin, Plan, PlanKey, Route, Routing, Span, Step, Traffic, Version,
-        VersionName,
+        Digest, DriftPolicy, Host, ObjectSpec, OnFailure, Pin, Plan, PlanKey, Route, Routing, Span, Step, Traffic,
+        Version, VersionName,
     },
     rollout::Phase,
 };
@@ -87,6 +87,9 @@ pub(super) fn plan(target: &str) -> Draft {
         take_ownership: false,
         prune: false,
         drift: DriftPolicy::Correct,
+        on_failure: OnFailure::Rollback,
+        attempt: Plan::first_attempt(),
+        progress_deadline: Plan::usual_progress_deadline(),
         pause: false,
         suspend: false,
     })

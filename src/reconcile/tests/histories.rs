@@ -309,24 +309,6 @@ fn a_plan_with_steps_needs_a_baseline() {
 }
 
 #[test]
-fn the_stop_annotation_goes_back_and_holds_until_it_is_taken_off() {
-    let mut sim = settled_on_v1();
-    sim.push(to_v2()).pass("6m");
-    sim.trace();
-    sim.edit(ObjectKind::VirtualService, |object| {
-        object["metadata"]["annotations"]["tidegate.dev/stop"] = json!("alice INC-4711");
-    });
-    assert_eq!(sim.trace(), ["v1=100"]);
-    sim.pass("1d");
-    assert_eq!((sim.trace().len(), sim.reason()), (0, Reason::Stopped { text: "alice INC-4711".into() }));
-    sim.edit(ObjectKind::VirtualService, |object| {
-        object["metadata"]["annotations"].as_object_mut().unwrap().remove("tidegate.dev/stop");
-    });
-    sim.pass("10s");
-    assert_eq!(sim.trace(), ["v1=90 v2=10"]);
-}
-
-#[test]
 fn lowering_the_canary_by_hand_is_a_stop_and_raising_it_is_put_back() {
     let mut sim = settled_on_v1();
     sim.push(to_v2()).pass("6m");

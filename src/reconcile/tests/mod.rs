@@ -2,12 +2,17 @@
 
 mod draft;
 mod drift;
+mod failures;
 mod faults;
 mod histories;
 mod journals;
 mod laws;
+mod loops;
 mod model;
 mod pair;
 mod resource;
+mod restores;
 mod seeds;
 mod simulation;
+mod stops;
+mod way_back;

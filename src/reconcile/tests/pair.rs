@@ -13,7 +13,7 @@ use crate::{
     istio::ObjectKind,
     plan::Revision,
     reconcile::{Effect, Event, News, Worker, packed::Packed, simulation::Api},
-    rollout::{Cause, Journal, Owner, Phase, Wanted},
+    rollout::{Cause, Journal, Owner, Phase, STOP, Wanted},
 };
 
 const EAST: &str = "east";
@@ -102,7 +102,7 @@ impl Pair {
                     Effect::Announce { news, .. } => {
                         assert!(!matches!(news, News::DriftCorrected(_)), "nobody changed anything by hand");
                     }
-                    Effect::Reason(_) => {}
+                    Effect::Reason(_) | Effect::Restore(_) => {}
                 }
             }
             let apis = &self.apis;
@@ -224,6 +224,32 @@ fn a_failure_in_one_cluster_goes_back_in_both_and_stale_endpoints_of_one_that_is
     pair.pass(11);
     assert_eq!(pair.weights(), both("v1=100"));
     assert!(matches!(pair.phase(WEST), Phase::WentBack { cause: Cause::EndpointsGone(_) }));
+}
+
+#[test]
+fn a_stop_in_one_cluster_goes_back_in_both_and_is_taken_off_where_it_stands() {
+    for (stopped, away) in [(EAST, None), (WEST, None), (WEST, Some(EAST)), (EAST, Some(EAST))] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(60);
+        let mut object = Value::clone(&pair.object(stopped));
+        object["metadata"]["annotations"][STOP] = "ann".into();
+        pair.apis.get_mut(stopped).unwrap().put(ObjectKind::VirtualService, object);
+        pair.show(stopped);
+        pair.turn();
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=100"));
+        away.into_iter().for_each(|cluster| pair.leave(cluster));
+        pair.push(on_v1());
+        pair.pass(5);
+        pair.come_back();
+        pair.pass(60);
+        for cluster in [EAST, WEST] {
+            assert_eq!(pair.object(cluster)["metadata"]["annotations"][STOP], Value::Null, "{stopped} {away:?}");
+            assert_eq!(Journal::on(&pair.object(cluster)).unwrap().unwrap().stop, None);
+        }
+        assert_eq!(pair.reason(), "Settled");
+    }
 }
 
 #[test]

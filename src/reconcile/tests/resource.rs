@@ -25,6 +25,7 @@ fn report(reason: Reason) -> PlanReport {
         plan: Some((std::sync::Arc::new(draft::to_v2().0), revision)),
         newer_invalid: false,
         reason: Some(reason),
+        restoring: None,
         next: None,
         reached,
     }

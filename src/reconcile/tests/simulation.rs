@@ -13,7 +13,7 @@ use crate::{
     cluster::Outcome,
     istio::{self, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{Effect, Event, News, Sight, Worker, packed::Packed, simulation::Api},
+    reconcile::{Effect, Event, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api},
     rollout::{self, GitSight, Journal, Owner, Reason, Settings, Wanted},
 };
 
@@ -75,6 +75,8 @@ pub(super) struct Sim {
     pub(super) writes: Vec<String>,
     pub(super) patches: usize,
     pub(super) news: Vec<News>,
+    /// What Git should say again, as it was ordered.
+    pub(super) orders: Vec<Option<RestoreOrder>>,
     /// Answers the next writes in this way instead of performing them.
     pub(super) refuse: VecDeque<Outcome>,
     /// The next write happens, and its answer is lost.
@@ -106,6 +108,7 @@ impl Sim {
             writes: Vec::new(),
             patches: 0,
             news: Vec::new(),
+            orders: Vec::new(),
             refuse: VecDeque::new(),
             lose_answer: false,
             mutate: None,
@@ -153,6 +156,13 @@ impl Sim {
         let revision = self.revision();
         self.wanted = Wanted::Removed { revision };
         self.queue.push_back(Event::Wanted(self.wanted.clone()));
+        self.settle_now();
+        self
+    }
+
+    /// Whoever writes commits answers.
+    pub(super) fn restored(&mut self, state: RestoreState) -> &mut Self {
+        self.queue.push_back(Event::Restored(state));
         self.settle_now();
         self
     }
@@ -235,6 +245,7 @@ impl Sim {
                 }
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Announce { news, .. } => self.news.push(news),
+                Effect::Restore(order) => self.orders.push(order),
                 Effect::Reason(_) => {}
             }
         }
