@@ -216,7 +216,9 @@ impl Publisher {
                 Made::Commit(commit) => {
                     let reference = Reference::branch(&self.mirror.source().branch).theirs;
                     let order = Order { reference, onto: Some(tip), commit };
+                    crate::failpoint::pass("git.push.before");
                     let pushed = self.reach.push(self.mirror.repository(), &order);
+                    crate::failpoint::pass("git.push.after");
                     if tries.pushed(&order, pushed)? {
                         return Ok(Published::Landed { commit: commit.to_string(), onto: tip.to_string() });
                     }

@@ -186,7 +186,9 @@ impl Ledger {
 
     /// What only puts back what was written never raises what was lowered (law 4).
     fn corrected(&self, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
-        let lowered = self.lowered && wrote.before.is_some();
+        // Where nothing that is settled can serve, there is no way back, and nothing tells where else to go.
+        let serves = wrote.knowledge.is_some_and(|knowledge| !knowledge.unready.contains(&true));
+        let lowered = self.lowered && serves && wrote.before.is_some();
         ensure(!lowered, "law 4", || format!("what a hand lowered was raised again to {}", journal.state.traffic))
     }
 

@@ -2,12 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use crate::reconcile::simulation::{self, Story};
+use crate::{
+    reconcile::simulation::{self, Story},
+    sabotage::{self, Sabotage},
+};
 
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 300;
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
+
+/// In so many walks the simulation notices what is broken on purpose.
+const SABOTAGED: u64 = 400;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
@@ -45,4 +51,20 @@ fn every_law_holds_for_fixed_and_fresh_seeds() {
         seed += 1;
     }
     println!("{SEEDS} fixed seeds and {} fresh ones from {first}", seed - first);
+}
+
+#[test]
+fn what_is_broken_on_purpose_is_found() {
+    let broken = [
+        (Sabotage::ProofStays, "law 2"),
+        (Sabotage::GitBeforeTraffic, "order"),
+        (Sabotage::SubsetsBeforeWeights, "order"),
+    ];
+    for (sabotage, law) in broken {
+        let finds =
+            |seed: &u64| sabotage::with(sabotage, || simulation::run(&Story::draw(*seed))).is_err_and(|b| b.law == law);
+        let seed = (0..SABOTAGED).find(finds);
+        println!("{sabotage:?} breaks {law} in seed {seed:?}");
+        assert!(seed.is_some(), "{sabotage:?} was not found in {SABOTAGED} walks");
+    }
 }
