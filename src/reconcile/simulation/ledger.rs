@@ -44,6 +44,13 @@ pub struct Ledger {
 /// One write of a VirtualService that took place.
 pub struct Wrote<'a> {
     pub now_ms: i64,
+    /// Whether it is the only cluster. Of several one may be behind without anybody knowing, as an answer was lost: then
+    /// holds are the others', and what it missed comes in one write.
+    pub alone: bool,
+    /// Whether a hand has taken journals, marks or objects away, or has put old ones back.
+    pub stripped: bool,
+    /// Whether a hand has ever set weights: they may have stood before they were written.
+    pub handled: bool,
     pub before: Option<&'a Value>,
     pub after: &'a Value,
     /// The DestinationRule, with its copy of a journal.
@@ -138,6 +145,11 @@ impl Ledger {
         };
         self.adds_up(wrote.after, &journal)?;
         let released = matches!(journal.phase, Phase::Released { .. });
+        if wrote.stripped {
+            // What a hand took away is not known any more, to nobody.
+            self.journal = Some(journal);
+            return Ok(());
+        }
         ensure(released || (wrote.asked_for)(&journal.plan), "law 2", || "no commit asks for this plan".into())?;
         match self.journal.clone() {
             None => self.first(&journal)?,
@@ -213,11 +225,20 @@ impl Ledger {
                     self.enters(&position, &traffic, &plan, transition)
                 }
                 What::StepEntered | What::TargetEntered => {
-                    self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
+                    // Where more than a plan came before it in the same write, what was left had no hold of its own.
+                    let held = match fresh {
+                        [_] => true,
+                        [accepted, _] => accepted.what == What::Accepted && !accepted.note.is_empty(),
+                        _ => false,
+                    };
+                    self.hold_ms = self.hold_ms.filter(|_| held && wrote.alone && before.is_raised());
+                    if wrote.alone || fresh.len() == 1 {
+                        self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
+                    }
                     self.enters(&position, &traffic, &plan, transition);
                 }
-                What::Settled if went_on => {}
-                What::Settled => self.settled(&routing, &traffic, &plan, stands_ms)?,
+                What::Settled if went_on => self.prove(&routing, &traffic),
+                What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone)?,
                 What::WentBack | What::Applied | What::Released => {
                     if transition.what == What::WentBack {
                         self.failed(journal, wrote)?;
@@ -232,12 +253,9 @@ impl Ledger {
                     self.accepted(&position, &plan, transition);
                     routing = Arc::new(plan.routing.clone());
                 }
-                What::FailureHeld
-                | What::RestoreLanded
-                | What::RestoreDropped
-                | What::Created
-                | What::Adopted
-                | What::Restored => {}
+                What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
+                // What was lost with the journal is not known any more.
+                What::Restored => self.failed.clone_from(&journal.failed),
             }
             if moved {
                 ensure(transition.what != What::Accepted, "law 2", || "accepting moved traffic".into())?;
@@ -331,7 +349,8 @@ impl Ledger {
             ensure(weight <= most, "law 2", || say(&format!("{name} does not rise")))?;
         }
         if let Some(hold_ms) = self.hold_ms {
-            ensure(stands_ms >= hold_ms + WAIT_MS, "law 7", || {
+            let wait_ms = if wrote.handled { 0 } else { WAIT_MS };
+            ensure(stands_ms >= hold_ms + wait_ms, "law 7", || {
                 say(&format!("has stood {stands_ms} ms of {hold_ms} ms and the wait"))
             })?;
         }
@@ -349,10 +368,10 @@ impl Ledger {
         Ok(())
     }
 
-    fn settled(&mut self, routing: &Routing, traffic: &Traffic, plan: &Plan, stands_ms: i64) -> Verdict {
+    fn settled(&mut self, routing: &Routing, traffic: &Traffic, plan: &Plan, stands_ms: i64, alone: bool) -> Verdict {
         let above = traffic.iter().any(|(name, weight)| weight > self.proven_by_name(routing, name));
         let hold_ms = hold_ms(plan.settle.seconds());
-        ensure(!above || stands_ms >= hold_ms + WAIT_MS, "law 7", || {
+        ensure(!above || !alone || stands_ms >= hold_ms + WAIT_MS, "law 7", || {
             format!("{traffic} settled after {stands_ms} ms, its hold is {hold_ms} ms and the wait")
         })?;
         self.prove(routing, traffic);

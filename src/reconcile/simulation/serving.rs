@@ -107,6 +107,9 @@ impl World {
         let happened = &self.happened;
         let wrote = Wrote {
             now_ms: self.now_ms,
+            alone: self.places.len() == 1,
+            stripped: happened.stripped,
+            handled: happened.lowered,
             before,
             after,
             copy: self.places[place].live(ObjectKind::DestinationRule),

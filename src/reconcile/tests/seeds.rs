@@ -8,12 +8,12 @@ use crate::{
 };
 
 /// Fixed seeds, the same in every run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
 
 /// In so many walks the simulation notices what is broken on purpose.
-const SABOTAGED: u64 = 400;
+const SABOTAGED: u64 = 100;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
