@@ -44,7 +44,6 @@ mod route;
 #[path = "speed/scale.rs"]
 mod scale;
 #[path = "../src/reconcile/simulation/mod.rs"]
-#[allow(dead_code, reason = "the tests look closer than the benchmark")]
 mod simulated;
 #[path = "speed/simulation.rs"]
 mod simulation;

@@ -6,7 +6,7 @@
 //!
 //! The tests and the benchmark both use these files, so they see the crate as any other crate does.
 
-#![allow(dead_code, reason = "the tests and the benchmark use a part each")]
+#![allow(dead_code, unused_imports, reason = "the tests and the benchmark use a part each")]
 
 mod acts;
 mod api;

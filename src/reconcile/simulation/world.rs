@@ -199,10 +199,11 @@ impl World {
     }
 
     pub(super) fn say(&mut self, text: impl FnOnce(&Self) -> String) {
-        if self.trace.is_some() {
-            let line = format!("{:>9.3} s  {}", self.now_ms as f64 / 1e3, text(self));
-            self.trace.as_mut().unwrap().push(line);
+        if self.trace.is_none() {
+            return;
         }
+        let line = format!("{:>9.3} s  {}", self.now_ms as f64 / 1e3, text(self));
+        self.trace.get_or_insert_default().push(line);
     }
 
     pub(super) fn judge(&mut self, verdict: Verdict) {
