@@ -43,6 +43,10 @@ mod push;
 mod route;
 #[path = "speed/scale.rs"]
 mod scale;
+#[path = "../src/reconcile/simulation/mod.rs"]
+mod simulated;
+#[path = "speed/simulation.rs"]
+mod simulation;
 #[path = "speed/soak.rs"]
 mod soak;
 #[path = "speed/walk.rs"]
@@ -54,9 +58,10 @@ use figures::Board;
 use mesh::Mesh;
 
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 15] = [
+const BENCHMARKS: [(&str, &str); 16] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans, tidegate --version"),
+    ("simulation", "walks that the simulation runs and judges a second"),
     ("walk", "length of holds and requests per step, on a kube-apiserver"),
     ("live-100", "commit to live weight with 100 plans, on a kube-apiserver"),
     ("live-1000", "the same with 1,000 plans"),
@@ -122,7 +127,10 @@ fn main() -> ExitCode {
     if wanted.has("command") {
         command::measure(&wanted, &mut board);
     }
-    if BENCHMARKS.iter().any(|(name, _)| !["decision", "command"].contains(name) && wanted.has(name)) {
+    if wanted.has("simulation") {
+        simulation::measure(&wanted, &mut board);
+    }
+    if BENCHMARKS.iter().any(|(name, _)| !["decision", "command", "simulation"].contains(name) && wanted.has(name)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mesh = Mesh::start().await;

@@ -15,17 +15,25 @@
 //! - [`git`]: a bare mirror of a plan repository, polled and watched.
 //! - [`cluster`]: a client per context, watch caches, writes.
 //! - [`reconcile`]: a worker per route without I/O, and the loop that performs what it asks for.
+//! - [`failpoint`]: where a test lets the process die.
 //! - [`sandbox`]: an in-memory API server over HTTP for the demo and the tests.
 //! - [`serve`]: health, metrics and status over HTTP, and push webhooks.
 //! - [`cli`]: one file a command.
 #![forbid(unsafe_code)]
 
+// The simulation names the crate as the benchmark does.
+#[cfg(test)]
+extern crate self as tidegate;
+
 pub mod cli;
 pub mod cluster;
+pub mod failpoint;
 pub mod git;
 pub mod istio;
 pub mod plan;
 pub mod reconcile;
 pub mod rollout;
+#[cfg(test)]
+pub(crate) mod sabotage;
 pub mod sandbox;
 pub mod serve;

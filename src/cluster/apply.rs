@@ -44,7 +44,10 @@ pub async fn apply(cluster: &Cluster, object: &Value, dry_run: bool) -> Applied 
         return Applied::Rejected { message, code: 0 };
     };
     let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER) };
-    match tokio::time::timeout(DEADLINE, objects.patch(name, &params, &Patch::Apply(object))).await {
+    crate::failpoint::pass("plain.write.before");
+    let answer = tokio::time::timeout(DEADLINE, objects.patch(name, &params, &Patch::Apply(object))).await;
+    crate::failpoint::pass("plain.write.after");
+    match answer {
         Ok(Ok(live)) => Applied::Applied(live.value),
         Ok(Err(Error::Api(status))) => refused(*status),
         Ok(Err(error)) => Applied::Unknown { message: words(&error) },

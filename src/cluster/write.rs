@@ -12,6 +12,7 @@ use tokio::time::error::Elapsed;
 
 use super::Cluster;
 use super::untyped::Untyped;
+use crate::failpoint;
 use crate::istio::{Change, Edit, ObjectKind};
 use crate::plan::ObjectKey;
 
@@ -77,7 +78,14 @@ pub enum LookError {
 
 /// Sends the edit as one request with a deadline of 10 s, never repeated. A dry run passes admission and stores nothing.
 pub async fn write(cluster: &Cluster, edit: &Edit, dry_run: bool) -> Outcome {
-    match tokio::time::timeout(DEADLINE, send(cluster, edit, dry_run)).await {
+    let (before, after) = match edit.kind {
+        ObjectKind::VirtualService => ("route.write.before", "route.write.after"),
+        ObjectKind::DestinationRule => ("rule.write.before", "rule.write.after"),
+    };
+    failpoint::pass(before);
+    let answer = tokio::time::timeout(DEADLINE, send(cluster, edit, dry_run)).await;
+    failpoint::pass(after);
+    match answer {
         Ok(Ok(answer)) => Outcome::Applied((!answer.is_null()).then(|| Arc::new(answer))),
         Ok(Err(error)) => refused(cluster, edit, error).await,
         Err(_) => Outcome::Unknown { message: format!("no answer in {DEADLINE:?}") },

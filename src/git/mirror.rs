@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
 
+use crate::failpoint;
+
 use super::judge::{self, Judge};
 use super::upkeep::Keep;
 use super::{
@@ -113,7 +115,10 @@ impl Mirror {
     /// A tip that did not move costs one reference listing. A mirror that cannot be read is set aside and cloned
     /// anew, once. The difference stays until it is [accepted](Self::accept).
     pub fn look(&mut self) -> Result<Look, GitError> {
-        self.again(Self::try_look)
+        failpoint::pass("git.look.before");
+        let look = self.again(Self::try_look);
+        failpoint::pass("git.look.after");
+        look
     }
 
     /// Brings the mirror to where the branch stands, whatever counts.
@@ -197,7 +202,9 @@ impl Mirror {
     }
 
     fn fetch(&mut self, tip: Oid) -> Result<Oid, GitError> {
+        failpoint::pass("git.fetch.before");
         let fetched = self.transport.fetch(&self.repository, tip);
+        failpoint::pass("git.fetch.after");
         self.source.meter.count(Operation::Fetch, &fetched);
         let tip = match fetched {
             Ok(tip) => tip,
@@ -208,6 +215,7 @@ impl Mirror {
             }
         };
         self.stand(tip)?;
+        failpoint::pass("git.reference.after");
         Ok(tip)
     }
 
@@ -238,6 +246,7 @@ impl Mirror {
 
     /// Remembers that `moved` was handed over: the next look compares with it.
     pub fn accept(&mut self, moved: &Moved) {
+        failpoint::pass("git.accept.before");
         self.accepted = Oid::from_str(&moved.tip).ok();
         if self.baseline != self.accepted {
             self.baseline = self.accepted;

@@ -81,7 +81,9 @@ impl Keep {
     /// Notes the commit of the branch that counts now.
     pub(super) fn remember(&self, branch: &str, id: &str) {
         let (new, noted) = (self.dir.join("accepted.new"), self.dir.join("accepted"));
-        if let Err(error) = fs::write(&new, format!("{id} {branch}\n")).and_then(|()| fs::rename(new, noted)) {
+        let written = fs::write(&new, format!("{id} {branch}\n"));
+        crate::failpoint::pass("git.accept.noting");
+        if let Err(error) = written.and_then(|()| fs::rename(new, noted)) {
             // The next process then starts from an older commit that counted: it asks for more, never for less.
             tracing::warn!(dir = %self.dir.display(), %error, "cannot note which commit was accepted");
         }

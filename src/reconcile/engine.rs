@@ -290,6 +290,7 @@ impl Engine {
     pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Written { worker, cluster, edit, outcome, began } => {
+                crate::failpoint::pass("journal.answered");
                 self.in_flight -= 1;
                 self.tally.written(&outcome, began.elapsed());
                 let about: [(_, &dyn Display); 3] =

@@ -188,6 +188,7 @@ impl Held {
             ObjectKind::VirtualService => &mut self.virtual_service,
             ObjectKind::DestinationRule => &mut self.destination_rule,
         };
+        let first = held.is_none();
         let before = held.take().flatten();
         let same_spec = match (&before, &live) {
             (Some(before), Some(live)) => before.get("spec") == live.get("spec"),
@@ -198,7 +199,8 @@ impl Held {
             let same = before.as_deref().zip(live.as_deref()).is_some_and(|(before, live)| same_object(before, live));
             self.was_ours = live.as_deref().is_some_and(marks::is_marked) || (same && self.was_ours);
         }
-        let gone = before.is_some() && live.is_none();
+        // What is gone at first sight may have gone just now, at the hands of the process before.
+        let gone = (before.is_some() || first) && live.is_none();
         let found = live.as_deref().filter(|live| marks::is_marked(live)).and_then(Journal::on);
         // A saved copy that somebody applied again says where the walk was, not where it is.
         let outdated = |journal: &Journal| self.memory.as_deref().is_some_and(|memory| journal.is_older_than(memory));

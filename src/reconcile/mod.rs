@@ -31,6 +31,8 @@ mod rest;
 mod restores;
 mod restoring;
 mod run;
+#[cfg(test)]
+mod simulation;
 mod standing;
 mod tally;
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod worker;
 
 pub use clock::Clock;
 pub use outlook::Still;
+pub use packed::Packed;
 pub use report::{Ask, ClusterReport, PlanReport, Position, Reached, Report, RepositoryReport};
 pub use restoring::{RestoreOrder, RestoreState};
 pub use run::{Ending, Options, run};

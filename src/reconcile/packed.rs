@@ -16,14 +16,15 @@ const BYTES_MAX: u64 = 64 << 20;
 
 /// An object as deflated JSON text: a thirtieth of the space that the tree takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Packed {
+pub struct Packed {
     /// Of the text: whether an object is another one is told without unpacking.
     hash: u64,
     deflated: Arc<[u8]>,
 }
 
 impl Packed {
-    pub(super) fn of(object: &Value) -> Self {
+    /// Packs an object.
+    pub fn of(object: &Value) -> Self {
         let text = object.to_string();
         // An empty text is unpacked to no object, as if it had not been seen.
         Self { hash: hash(&text), deflated: deflate(text.as_bytes()).unwrap_or_default().into() }

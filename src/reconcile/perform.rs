@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     cluster::{self, Announcement},
+    failpoint,
     istio::ObjectKind,
     plan::ObjectKey,
     rollout::{Reason, What},
@@ -20,6 +21,7 @@ impl Engine {
     pub(super) fn perform(&mut self, key: &ObjectKey, effect: Effect) {
         match effect {
             Effect::Write { cluster, edit } => {
+                failpoint::pass("journal.decided");
                 let (Some(place), Some(writes)) = (self.view.places.get(&cluster), self.writes.get(&cluster)) else {
                     return;
                 };

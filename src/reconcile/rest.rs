@@ -60,7 +60,7 @@ impl Held {
 
 impl Worker {
     /// Puts away what is settled and waits for nothing; `packed` are the objects as they were last seen.
-    pub(super) fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
+    pub fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
         let rests = matches!(self.reason, Some(Reason::Settled | Reason::Away { .. }));
         let Wanted::Plan { plan, .. } = &self.wanted else { return };
         if !rests || self.wake_at.is_some() || self.is_busy() {

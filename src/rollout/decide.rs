@@ -440,7 +440,8 @@ impl<'a> Draft<'a> {
             let live = subsets::live(self.world);
             surplus.any(|name| live.contains(name))
         };
-        let settled = matches!(self.journal.phase, Phase::Settled);
+        // What failed must not be forgotten with the VirtualService.
+        let keeps = matches!(self.journal.phase, Phase::Settled | Phase::WentBack { .. });
         let journal = if self.journal == *self.found { self.found.clone() } else { Arc::new(self.journal.clone()) };
         let wait = SignedDuration::from_millis(self.world.settings.convergence_wait_ms);
         let mut goals = BTreeMap::new();
@@ -455,7 +456,7 @@ impl<'a> Draft<'a> {
             let drained = |at: Timestamp| at.checked_add(wait).ok();
             let converged = if leaves { converge::one(self.world, &self.journal, view, &subsets) } else { None };
             let remove_at = converged.and_then(drained);
-            let copy = settled && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
+            let copy = keeps && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
             if let Some(at) = remove_at.filter(|at| *at > self.now) {
                 self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
             }

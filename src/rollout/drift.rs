@@ -35,7 +35,8 @@ pub(super) fn lowered(world: &World, journal: &Journal) -> Option<String> {
     for (cluster, view) in &world.clusters {
         let Some(live) = view.virtual_service.as_deref().filter(|_| view.away_since.is_none()) else { continue };
         // What was written there, not what is written elsewhere meanwhile.
-        let own = view.journal.as_ref().and_then(|journal| journal.as_deref().ok());
+        // Where its journal was taken off, that is what this process knows of it.
+        let own = view.journal.as_ref().and_then(|journal| journal.as_deref().ok()).or(view.memory.as_deref());
         let state = own.map_or(&journal.state, |own| &own.state);
         let drift = istio::drift(live, &state.routing, &state.traffic);
         let raised = own.unwrap_or(journal).is_raised();

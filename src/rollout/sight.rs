@@ -66,7 +66,9 @@ fn of_cluster(cluster: &ClusterView) -> Sight {
     let Some(live) = &cluster.virtual_service else {
         return restored.map_or(Sight::Nothing, |journal| Sight::Journal(journal, true));
     };
+    let outdated = |journal: &Journal| cluster.copy.as_deref().is_some_and(|copy| journal.is_older_than(copy));
     let detail = match &cluster.journal {
+        Some(Ok(journal)) if outdated(journal) => "it is older than its copy".to_owned(),
         Some(Ok(journal)) => return Sight::Journal(journal.clone(), false),
         Some(Err(JournalError::Newer(version))) => {
             return Sight::Unreadable(Reason::JournalNewer { version: *version });

@@ -94,7 +94,7 @@ async fn kill(shop: &Shop, deaths: &Mutex<Vec<usize>>) {
 }
 
 /// Everything that must be as if nothing had happened.
-fn end(shop: &Shop) -> String {
+pub fn end(shop: &Shop) -> String {
     let journal = shop.journal("web").unwrap();
     let settled: Vec<_> = journal.settled.iter().map(|settled| settled.state.traffic.to_string()).collect();
     let history: Vec<_> =

@@ -10,6 +10,7 @@
 #[path = "../support/controlplane.rs"]
 mod controlplane;
 mod ending;
+mod failpoints;
 mod holds;
 mod kills;
 #[path = "../support/kubernetes.rs"]

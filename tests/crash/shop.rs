@@ -36,6 +36,11 @@ impl Shop {
 
     /// Starts the binary on this shop.
     pub fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(&self, environment: &[(String, String)]) -> Process {
         let (repository, kubeconfig) = (self.repository.location(), self.proxy.kubeconfig().display().to_string());
         let arguments = [
             "run",
@@ -50,7 +55,7 @@ impl Shop {
             "--convergence-wait",
             "100ms",
         ];
-        Process::start(self.repository.home(), &arguments)
+        Process::start_with(self.repository.home(), &arguments, environment)
     }
 
     /// Commits the plan of a service; `spec` is what stands beside service and labels.

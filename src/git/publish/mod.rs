@@ -227,7 +227,9 @@ impl Publisher {
                 Made::Commit(commit) => {
                     let reference = Reference::branch(&self.mirror.source().branch).theirs;
                     let order = Order { reference, onto: Some(tip), commit };
+                    crate::failpoint::pass("git.push.before");
                     let pushed = self.push(&order);
+                    crate::failpoint::pass("git.push.after");
                     if tries.pushed(&order, pushed)? {
                         // Where that is not noted, the next look fetches it.
                         let _ = self.mirror.stand(commit);

@@ -79,6 +79,12 @@ pub fn next(view: &OrderView<'_>) -> Next {
         (edit, view.obstacle(&needed), view.defines(&needed))
     });
     let may_lead = matches!(route, Some((_, None, true)));
+    #[cfg(test)]
+    if crate::sabotage::is(crate::sabotage::Sabotage::SubsetsBeforeWeights)
+        && let Some(edit) = destinations(view.owned, view.destination_marks)
+    {
+        return Next::Write(edit);
+    }
     if !may_lead
         && destinations(&nothing_removed, &Marks::default()).is_some()
         && let Some(edit) = destinations(&nothing_removed, view.destination_marks)

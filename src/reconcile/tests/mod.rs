@@ -12,6 +12,7 @@ mod model;
 mod pair;
 mod resource;
 mod restores;
+mod seeds;
 mod simulation;
 mod stops;
 mod way_back;

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::{
     draft::{Draft, plan},
-    simulation::{Api, Around, Sim, new_worker},
+    simulation::{Around, Sim, new_worker},
 };
 use crate::{
     istio::ObjectKind,
     plan::Revision,
-    reconcile::{Effect, Event, News, Worker, packed::Packed},
+    reconcile::{Effect, Event, News, Worker, packed::Packed, simulation::Api},
     rollout::{Cause, Journal, Owner, Phase, STOP, Wanted},
 };
 

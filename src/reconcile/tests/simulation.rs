@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::draft::{Draft, traffic};
 use crate::{
     cluster::Outcome,
-    istio::{self, Change, Edit, ObjectKind, Writer},
+    istio::{self, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{Effect, Event, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed},
+    reconcile::{Effect, Event, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api},
     rollout::{self, GitSight, Journal, Owner, Reason, Settings, Wanted},
 };
 
@@ -53,47 +53,6 @@ impl Sight for Around {
 
     fn lives(&self, owner: &str) -> bool {
         self.living.iter().any(|living| living == owner)
-    }
-}
-
-/// The objects as an API server holds them.
-#[derive(Clone, Default, PartialEq)]
-pub(super) struct Api {
-    pub(super) objects: BTreeMap<ObjectKind, Arc<Value>>,
-    version: u64,
-}
-
-impl Api {
-    pub(super) fn put(&mut self, kind: ObjectKind, mut object: Value) -> Arc<Value> {
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        if object["metadata"]["uid"].is_null() {
-            object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
-        }
-        let object = Arc::new(object);
-        self.objects.insert(kind, object.clone());
-        object
-    }
-
-    pub(super) fn write(&mut self, edit: &Edit) -> Outcome {
-        match (&edit.change, self.objects.get(&edit.kind).cloned()) {
-            (Change::Create(object), None) => applied(self.put(edit.kind, object.clone())),
-            (Change::Patch { patch, .. }, Some(live)) => {
-                let mut object = Value::clone(&live);
-                match json_patch::patch(&mut object, patch) {
-                    Ok(()) if object == *live => applied(live),
-                    Ok(()) => applied(self.put(edit.kind, object)),
-                    Err(_) => Outcome::Stale,
-                }
-            }
-            (Change::Delete { resource_version, .. }, Some(live))
-                if live["metadata"]["resourceVersion"] == json!(resource_version) =>
-            {
-                self.objects.remove(&edit.kind);
-                Outcome::Applied(None)
-            }
-            _ => Outcome::Stale,
-        }
     }
 }
 
@@ -310,7 +269,7 @@ impl Sim {
         {
             let mut object = Value::clone(live);
             mutate(&mut object);
-            outcome = applied(self.api.put(edit.kind, object));
+            outcome = Outcome::Applied(Some(self.api.put(edit.kind, object)));
         }
         if std::mem::take(&mut self.lose_answer) {
             outcome = Outcome::Unknown { message: "the answer was lost".into() };
@@ -434,8 +393,4 @@ impl Sim {
 pub(super) fn new_worker<const N: usize>(clusters: [&str; N]) -> Worker {
     let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
     Worker::new(key, Settings::default(), clusters.map(str::to_owned))
-}
-
-fn applied(object: Arc<Value>) -> Outcome {
-    Outcome::Applied(Some(object))
 }

@@ -1,0 +1,429 @@
+//! What an onlooker knows who sees every write of one cluster and trusts no journal: what has stood for how long, what
+//! it has proven, and what has failed. Laws 1, 2, 3, 4, 7 and 12 are checked against that.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::Value;
+use tidegate::{
+    istio,
+    plan::{Plan, Routing, Traffic, Version, VersionName},
+    rollout::{Cause, FailedKey, Journal, Phase, STOP, Transition, What},
+};
+
+/// The convergence wait of all stories, in milliseconds.
+pub const WAIT_MS: i64 = 2_000;
+
+/// What the process could know when it sent a write.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Knowledge {
+    pub blind: bool,
+    pub refused: bool,
+    pub skewed: bool,
+    pub away: bool,
+    /// Versions without a ready endpoint, or with an unknown number, in some cluster.
+    pub unready: [bool; 3],
+}
+
+/// The ledger of one cluster.
+#[derive(Default)]
+pub struct Ledger {
+    journal: Option<Arc<Journal>>,
+    /// Version, what runs behind it, and the weight that it has proven.
+    proven: Vec<(VersionName, Option<String>, u8)>,
+    pub failed: Vec<FailedKey>,
+    /// The hold of an open position, in milliseconds.
+    hold_ms: Option<i64>,
+    since_ms: i64,
+    /// How far the clock of the present process is off, and the least and the most since then.
+    skew_ms: i64,
+    skews_ms: (i64, i64),
+    /// A hand has put an unproven version below what was written.
+    lowered: bool,
+}
+
+/// One write of a VirtualService that took place.
+pub struct Wrote<'a> {
+    pub now_ms: i64,
+    /// Whether it is the only cluster. Of several one may be behind without anybody knowing, as an answer was lost: then
+    /// holds are the others', and what it missed comes in one write.
+    pub alone: bool,
+    /// Whether a hand has taken journals, marks or objects away, or has put old ones back.
+    pub stripped: bool,
+    /// Whether a hand has ever set weights: they may have stood before they were written.
+    pub handled: bool,
+    pub before: Option<&'a Value>,
+    pub after: &'a Value,
+    /// The DestinationRule, with its copy of a journal.
+    pub copy: Option<&'a Value>,
+    /// The journal that was written.
+    pub journal: Option<Arc<Journal>>,
+    /// None: another cluster has this position already.
+    pub knowledge: Option<Knowledge>,
+    /// Whether the document was at the tip of the branch some time.
+    pub asked_for: &'a dyn Fn(&Plan) -> bool,
+    /// What a commit, by its first 10 digits, asks for.
+    pub plan_of: &'a dyn Fn(&str) -> Option<Arc<Plan>>,
+    /// Whether something happened that could have made content fail so.
+    pub could_fail: &'a dyn Fn(&Cause) -> bool,
+}
+
+pub type Verdict = Result<(), (&'static str, String)>;
+
+fn ensure(holds: bool, law: &'static str, what: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err((law, what())) }
+}
+
+impl Ledger {
+    /// A process has started, its clock so far off.
+    pub fn started(&mut self, skew_ms: i64) {
+        self.skew_ms = skew_ms;
+        self.skews_ms = (self.skews_ms.0.min(skew_ms), self.skews_ms.1.max(skew_ms));
+    }
+
+    /// Whether this cluster has that position.
+    pub fn has(&self, journal: &Journal) -> bool {
+        let last = |journal: &Journal| journal.transitions.last().cloned();
+        self.journal.as_ref().is_some_and(|there| last(there) == last(journal) && there.state == journal.state)
+    }
+
+    /// The position that was written last.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_deref()
+    }
+
+    /// Whether the plan, committed now, would raise nothing.
+    pub fn raises_nothing(&self, plan: &Plan) -> bool {
+        self.journal.as_ref().is_some_and(|journal| {
+            let state = &journal.state;
+            self.rising(&Position { routing: state.routing.clone(), traffic: state.traffic.clone() }, plan).is_empty()
+        })
+    }
+
+    /// The most that callers may be given of a version.
+    pub fn most(&self, name: &VersionName) -> u8 {
+        let Some(journal) = &self.journal else { return 100 };
+        journal.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name))
+    }
+
+    /// What the version has proven.
+    fn proven(&self, version: &Version) -> u8 {
+        let there = self.proven.iter().find(|(name, build, _)| *name == version.name && *build == version.build);
+        there.map_or(0, |(_, _, weight)| *weight)
+    }
+
+    fn proven_by_name(&self, routing: &Routing, name: &VersionName) -> u8 {
+        routing.version(name).map_or(0, |version| self.proven(version))
+    }
+
+    fn prove(&mut self, routing: &Routing, traffic: &Traffic) {
+        for (name, weight) in traffic.iter() {
+            let Some(version) = routing.version(name) else { continue };
+            let weight = weight.max(self.proven(version));
+            self.proven.retain(|(there, ..)| there != name);
+            self.proven.push((name.clone(), version.build.clone(), weight));
+        }
+    }
+
+    /// A hand changed the VirtualService.
+    pub fn touched(&mut self, live: Option<&Value>) {
+        self.lowered = false;
+        let (Some(live), Some(journal)) = (live, &self.journal) else { return };
+        if Journal::on(live).is_none_or(|found| found.as_ref() != Ok(&**journal)) || !journal.is_raised() {
+            return;
+        }
+        let shares = istio::live_shares(live, &journal.state.routing);
+        self.lowered = journal.state.traffic.iter().any(|(name, weight)| {
+            let live = shares.per_version_min.get(name).copied().unwrap_or(0);
+            live < weight && self.proven_by_name(&journal.state.routing, name) < weight
+        });
+    }
+
+    /// Checks one write, and learns from it.
+    pub fn wrote(&mut self, wrote: &Wrote<'_>) -> Verdict {
+        let Some(journal) = wrote.journal.clone() else {
+            return Err(("law 2", "the journal is not written with the weights".into()));
+        };
+        self.adds_up(wrote.after, &journal)?;
+        let released = matches!(journal.phase, Phase::Released { .. });
+        if wrote.stripped {
+            // What a hand took away is not known any more, to nobody.
+            self.journal = Some(journal);
+            return Ok(());
+        }
+        ensure(released || (wrote.asked_for)(&journal.plan), "law 2", || "no commit asks for this plan".into())?;
+        match self.journal.clone() {
+            None => self.first(&journal)?,
+            Some(before) if *before != *journal => self.follows(&before, &journal, wrote)?,
+            Some(before) => self.corrected(&before, wrote)?,
+        }
+        for version in &journal.state.routing.versions {
+            let (said, stood) = (journal.proven(version), self.proven(version));
+            ensure(said <= stood, "law 2", || {
+                format!("{} counts as proven at {said}, but has stood at {stood}", version.name)
+            })?;
+        }
+        let fresh: Vec<FailedKey> = journal.failed.iter().filter(|key| !self.failed.contains(key)).cloned().collect();
+        self.failed.extend(fresh);
+        self.lowered = false;
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    /// Law 1.
+    fn adds_up(&self, live: &Value, journal: &Journal) -> Verdict {
+        for route in live["spec"]["http"].as_array().into_iter().flatten() {
+            let legs = route["route"].as_array().map_or(&[][..], Vec::as_slice);
+            let sum: u64 = legs.iter().map(|leg| leg["weight"].as_u64().unwrap_or(0)).sum();
+            let alone = legs.len() == 1 && legs[0]["weight"].is_null();
+            ensure(alone || sum == 100, "law 1", || format!("weights add up to {sum}: {route}"))?;
+        }
+        let shares = istio::live_shares(live, &journal.state.routing);
+        ensure(shares.traffic.as_ref() == Some(&journal.state.traffic), "law 1", || {
+            format!("live is {:?}, the journal says {}", shares.traffic, journal.state.traffic)
+        })
+    }
+
+    fn first(&mut self, journal: &Journal) -> Verdict {
+        let plan = &journal.plan;
+        let baseline = if plan.steps.is_empty() { Some(&plan.traffic) } else { plan.from.as_ref() };
+        let allowed = Some(&journal.state.traffic) == baseline;
+        ensure(allowed, "law 2", || format!("begins at {}", journal.state.traffic))?;
+        if !plan.steps.is_empty() {
+            self.prove(&journal.state.routing, &journal.state.traffic);
+        } else {
+            self.hold_ms = Some(hold_ms(plan.settle.seconds()));
+        }
+        Ok(())
+    }
+
+    /// What only puts back what was written never raises what was lowered (law 4).
+    fn corrected(&self, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
+        // Where nothing that is settled can serve, there is no way back, and nothing tells where else to go.
+        let serves = wrote.knowledge.is_some_and(|knowledge| !knowledge.unready.contains(&true));
+        let lowered = self.lowered && serves && wrote.before.is_some();
+        ensure(!lowered, "law 4", || format!("what a hand lowered was raised again to {}", journal.state.traffic))
+    }
+
+    fn follows(&mut self, before: &Journal, journal: &Arc<Journal>, wrote: &Wrote<'_>) -> Verdict {
+        let last = before.transitions.last();
+        let known = journal.transitions.iter().rposition(|there| Some(there) == last);
+        let fresh: &[Transition] = match known {
+            Some(place) => &journal.transitions[place + 1..],
+            None => return self.restored(before, journal, wrote),
+        };
+        let mut position = Position { routing: before.state.routing.clone(), traffic: before.state.traffic.clone() };
+        let mut stands_ms = wrote.now_ms - self.since_ms + (self.skews_ms.1 - self.skews_ms.0);
+        for (place, transition) in fresh.iter().enumerate() {
+            let traffic = traffic_of(&transition.traffic);
+            let moved = traffic != position.traffic;
+            let plan = (wrote.plan_of)(&transition.commit).unwrap_or_else(|| journal.plan.clone());
+            let went_on = fresh[place + 1..].iter().any(|later| later.traffic != transition.traffic);
+            let mut routing = journal.state.routing.clone();
+            match transition.what {
+                // What was raised elsewhere meanwhile and has gone back there was never live here.
+                What::StepEntered | What::TargetEntered if went_on => {
+                    self.enters(&position, &traffic, &plan, transition)
+                }
+                What::StepEntered | What::TargetEntered => {
+                    // Where more than a plan came before it in the same write, what was left had no hold of its own.
+                    let held = match fresh {
+                        [_] => true,
+                        [accepted, _] => accepted.what == What::Accepted && !accepted.note.is_empty(),
+                        _ => false,
+                    };
+                    self.hold_ms = self.hold_ms.filter(|_| held && wrote.alone && before.is_raised());
+                    if wrote.alone || fresh.len() == 1 {
+                        self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
+                    }
+                    self.enters(&position, &traffic, &plan, transition);
+                }
+                What::Settled if went_on => self.prove(&routing, &traffic),
+                What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone)?,
+                What::WentBack | What::Applied | What::Released => {
+                    if transition.what == What::WentBack {
+                        self.failed(journal, wrote)?;
+                    }
+                    self.went_back(&position, &traffic, transition)?;
+                    // What was left again at once has held nothing.
+                    let last = place + 1 == fresh.len();
+                    let opens = last && transition.what == What::Applied && !matches!(journal.phase, Phase::Settled);
+                    self.hold_ms = opens.then(|| hold_ms(plan.settle.seconds()));
+                }
+                What::Accepted => {
+                    self.accepted(&position, &plan, transition);
+                    routing = Arc::new(plan.routing.clone());
+                }
+                What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
+                // What was lost with the journal is not known any more.
+                What::Restored => self.failed.clone_from(&journal.failed),
+            }
+            if moved {
+                ensure(transition.what != What::Accepted, "law 2", || "accepting moved traffic".into())?;
+                stands_ms = 0;
+                self.since_ms = wrote.now_ms;
+                self.skews_ms = (self.skew_ms, self.skew_ms);
+            }
+            position = Position { routing, traffic };
+        }
+        ensure(position.traffic == journal.state.traffic, "law 2", || {
+            format!("{} came from nowhere after {}", journal.state.traffic, position.traffic)
+        })?;
+        if journal.is_settled() {
+            self.hold_ms = None;
+        }
+        Ok(())
+    }
+
+    /// Another branch of what happened: another cluster's, or a journal that was lost and restored from a copy. Nothing
+    /// is above what has stood.
+    fn restored(&mut self, before: &Journal, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
+        self.hold_ms = None;
+        let copied = || wrote.copy.and_then(|rule| Journal::on(rule)?.ok()).filter(|copy| copy.state == journal.state);
+        if wrote.knowledge.is_none() {
+            return Ok(());
+        }
+        if let Some(copy) = copied() {
+            // The newest that is left of it: what came after is not known any more.
+            self.prove(&copy.state.routing, &copy.state.traffic);
+            self.failed.clone_from(&copy.failed);
+            return Ok(());
+        }
+        for (name, weight) in journal.state.traffic.iter() {
+            let most = before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name));
+            ensure(weight <= most, "law 2", || format!("{name} was restored at {weight}, above {most}"))?;
+        }
+        Ok(())
+    }
+
+    fn rising(&self, position: &Position, plan: &Plan) -> BTreeSet<VersionName> {
+        let above = |version: &&Version| {
+            plan.traffic.weight(&version.name) > position.traffic.weight(&version.name).max(self.proven(version))
+        };
+        plan.routing.versions.iter().filter(above).map(|version| version.name.clone()).collect()
+    }
+
+    fn accepted(&mut self, position: &Position, plan: &Plan, transition: &Transition) {
+        let rising = self.rising(position, plan);
+        if rising.is_empty() {
+            self.hold_ms = Some(hold_ms(plan.settle.seconds()));
+        } else if transition.note.is_empty() {
+            self.hold_ms = None;
+        } else if self.hold_ms.is_some() {
+            let present = total(&position.traffic, &rising);
+            let step = plan.steps.iter().rev().find(|step| step.weight <= present);
+            self.hold_ms = step.map_or(self.hold_ms, |step| Some(hold_ms(step.hold.seconds())));
+        }
+    }
+
+    /// The hold of what was entered.
+    fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, transition: &Transition) {
+        let to = total(traffic, &self.rising(position, plan));
+        let step = plan.steps.iter().find(|step| step.weight == to);
+        let hold = match (transition.what, step) {
+            (What::StepEntered, Some(step)) => step.hold,
+            _ => plan.settle,
+        };
+        self.hold_ms = Some(hold_ms(hold.seconds()));
+    }
+
+    /// Laws 2, 3 and 7 for a raise.
+    fn raised(
+        &self,
+        position: &Position,
+        traffic: &Traffic,
+        plan: &Plan,
+        wrote: &Wrote<'_>,
+        stands_ms: i64,
+    ) -> Verdict {
+        let rising = self.rising(position, plan);
+        let say = |what: &str| format!("{what}: from {} to {traffic} by {}", position.traffic, plan.traffic);
+        let (present, target) = (total(&position.traffic, &rising), total(&plan.traffic, &rising));
+        let next =
+            plan.steps.iter().map(|step| step.weight).filter(|weight| *weight > present && *weight < target).min();
+        let next = next.unwrap_or(target);
+        let first_of_nothing = present == 0 && plan.steps.first().is_some_and(|step| step.weight == 0);
+        let to = total(traffic, &rising);
+        ensure(to == next || (first_of_nothing && to == 0), "law 2", || say(&format!("the next weight is {next}")))?;
+        for (name, weight) in traffic.iter().filter(|(name, _)| !rising.contains(name)) {
+            let most = position.traffic.weight(name).max(self.proven_by_name(&plan.routing, name));
+            ensure(weight <= most, "law 2", || say(&format!("{name} does not rise")))?;
+        }
+        if let Some(hold_ms) = self.hold_ms {
+            let wait_ms = if wrote.handled { 0 } else { WAIT_MS };
+            ensure(stands_ms >= hold_ms + wait_ms, "law 7", || {
+                say(&format!("has stood {stands_ms} ms of {hold_ms} ms and the wait"))
+            })?;
+        }
+        ensure(!plan.pause, "law 3", || say("paused"))?;
+        let key = FailedKey::of(plan, &rising);
+        ensure(!self.failed.contains(&key), "law 2", || say("this content has failed before"))?;
+        let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
+        ensure(!stopped, "law 4", || say("stopped"))?;
+        let Knowledge { blind, refused, skewed, away, unready } = wrote.knowledge.unwrap_or_default();
+        ensure(!(blind || refused || skewed || away), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
+        let lacks =
+            |name: &VersionName| ["v1", "v2", "v3"].iter().zip(unready).any(|(v, no)| no && *v == name.as_str());
+        let gains = |(name, weight): (&VersionName, u8)| weight > position.traffic.weight(name) && lacks(name);
+        ensure(!traffic.iter().any(gains), "law 8", || say("no ready endpoint is known"))?;
+        Ok(())
+    }
+
+    fn settled(&mut self, routing: &Routing, traffic: &Traffic, plan: &Plan, stands_ms: i64, alone: bool) -> Verdict {
+        let above = traffic.iter().any(|(name, weight)| weight > self.proven_by_name(routing, name));
+        let hold_ms = hold_ms(plan.settle.seconds());
+        ensure(!above || !alone || stands_ms >= hold_ms + WAIT_MS, "law 7", || {
+            format!("{traffic} settled after {stands_ms} ms, its hold is {hold_ms} ms and the wait")
+        })?;
+        self.prove(routing, traffic);
+        Ok(())
+    }
+
+    /// Going back raises nothing above what has stood, and lowers what is proven.
+    fn went_back(&mut self, position: &Position, traffic: &Traffic, transition: &Transition) -> Verdict {
+        for (name, weight) in traffic.iter() {
+            // Of which build it was is known only where nothing came after.
+            let stood = self.proven.iter().filter(|(there, ..)| there == name).map(|(.., weight)| *weight).max();
+            let most = position.traffic.weight(name).max(stood.unwrap_or(0));
+            ensure(weight <= most, "law 2", || {
+                format!("{:?} gives {name} {weight}, and it has proven {most}", transition.what)
+            })?;
+        }
+        for (name, weight) in position.traffic.iter() {
+            let lower = traffic.weight(name);
+            let build = position.routing.version(name).and_then(|version| version.build.clone());
+            if lower < weight
+                && let Some(proven) = self.proven.iter_mut().find(|(there, of, _)| there == name && *of == build)
+            {
+                proven.2 = proven.2.min(lower);
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
+        let Phase::WentBack { cause } = &journal.phase else { return Ok(()) };
+        ensure((wrote.could_fail)(cause), "law 8", || format!("nothing happened that could be: {cause:?}"))
+    }
+}
+
+struct Position {
+    routing: Arc<Routing>,
+    traffic: Traffic,
+}
+
+fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {
+    of.iter().map(|name| traffic.weight(name)).sum()
+}
+
+fn hold_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX / 1_000) * 1_000
+}
+
+/// Weights as a transition tells them.
+fn traffic_of(text: &str) -> Traffic {
+    let leg = |part: &str| {
+        let (name, weight) = part.split_once('=').unwrap();
+        (VersionName::new(name), weight.parse().unwrap())
+    };
+    Traffic::new(text.split_whitespace().map(leg)).unwrap()
+}

@@ -1,0 +1,146 @@
+//! How API servers take writes, with the faults of the story, and how each write that took place is judged.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate::{
+    cluster::Outcome,
+    istio::{Edit, ObjectKind},
+    reconcile::Event,
+    rollout::{Cause, Journal},
+};
+
+use super::{
+    ledger::{Knowledge, Ledger, Wrote},
+    story::Fault,
+    world::{Item, World},
+};
+
+/// The deadline of a request.
+pub(super) const DEADLINE_MS: i64 = 10_000;
+
+impl World {
+    /// A write reaches its API server.
+    pub(super) fn arrive(&mut self, life: u32, place: usize, edit: &Edit, knowledge: Knowledge, answered: bool) {
+        let fault = if answered { None } else { self.places[place].faults.pop_front() };
+        if fault.is_some() || self.places[place].away {
+            self.troubled(0);
+        }
+        let unknown = |message: &str| Outcome::Unknown { message: message.into() };
+        let rejected = |message: &str, code| Outcome::Rejected { message: message.into(), code };
+        let lost = || (DEADLINE_MS, unknown("no answer in 10s"));
+        let (after_ms, outcome) = match fault {
+            _ if self.places[place].away => lost(),
+            Some(Fault::Conflict) => (0, Outcome::Stale),
+            Some(Fault::Invalid) => {
+                self.happened.invalid = true;
+                (0, rejected("spec.http is invalid", 422))
+            }
+            Some(Fault::Busy) => (0, unknown("the API server takes no more requests now (429)")),
+            Some(Fault::Broken) => (0, unknown("internal error (500)")),
+            Some(Fault::LostBefore) => lost(),
+            Some(Fault::Late) => {
+                let edit = Box::new(edit.clone());
+                let late = Item::Arrive { life, place, edit, knowledge, answered: true };
+                self.at(self.now_ms + DEADLINE_MS + 2_000, late);
+                lost()
+            }
+            Some(Fault::LostAfter) => {
+                self.write(place, edit, knowledge);
+                lost()
+            }
+            None => (0, self.write(place, edit, knowledge)),
+        };
+        self.say(|world| {
+            let fault = fault.map(|fault| format!(" ({fault:?})")).unwrap_or_default();
+            let name = outcome_name(&outcome);
+            format!("{} {:?}{fault}: {name}", world.places[place].name, edit.kind)
+        });
+        if after_ms > 0 {
+            self.troubled(after_ms);
+        }
+        if !answered {
+            let event = Event::Written { cluster: self.places[place].name.clone(), kind: edit.kind, outcome };
+            let at_ms = self.now_ms + after_ms + self.dice.between(1, 60);
+            self.at(at_ms, Item::Event { life, event });
+        }
+    }
+
+    /// A write takes place, or meets another object; what it did is judged.
+    fn write(&mut self, place: usize, edit: &Edit, knowledge: Knowledge) -> Outcome {
+        let kind = edit.kind;
+        let before = self.places[place].api.objects.get(&kind).cloned();
+        let outcome = self.places[place].api.write(edit);
+        let after = self.places[place].api.objects.get(&kind).cloned();
+        let unchanged = match (&before, &after) {
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (None, None) => true,
+            _ => false,
+        };
+        if !matches!(outcome, Outcome::Applied(_)) || unchanged {
+            return outcome;
+        }
+        self.tally.writes += 1;
+        self.places[place].changed(kind, before.as_deref(), self.now_ms);
+        let verdict = self.places[place].judge(edit, before.as_deref(), self.now_ms);
+        self.judge(verdict);
+        if let (ObjectKind::VirtualService, Some(after)) = (kind, &after) {
+            self.account(place, before.as_deref(), after, knowledge);
+            let past = &mut self.places[place].past;
+            past.push_back(after.clone());
+            if past.len() > 4 {
+                past.pop_front();
+            }
+        }
+        self.watched(place, kind);
+        outcome
+    }
+
+    fn account(&mut self, place: usize, before: Option<&Value>, after: &Arc<Value>, knowledge: Knowledge) {
+        let mut ledger = std::mem::take(&mut self.places[place].ledger);
+        let settled = |ledger: &Ledger| ledger.journal().is_some_and(Journal::is_settled);
+        let was_settled = settled(&ledger);
+        let known = Journal::on(after).and_then(Result::ok).map(Arc::new);
+        let elsewhere = known.as_ref().is_some_and(|journal| {
+            self.places.iter().enumerate().any(|(there, other)| there != place && other.ledger.has(journal))
+        });
+        let happened = &self.happened;
+        let wrote = Wrote {
+            now_ms: self.now_ms,
+            alone: self.places.len() == 1,
+            stripped: happened.stripped,
+            handled: happened.lowered,
+            before,
+            after,
+            copy: self.places[place].live(ObjectKind::DestinationRule),
+            journal: known,
+            knowledge: (!elsewhere).then_some(knowledge),
+            asked_for: &|plan| self.git.asked_for(plan),
+            plan_of: &|commit| self.git.plan_of(commit),
+            could_fail: &|cause| match cause {
+                Cause::Stop(_) => happened.stopped,
+                Cause::LoweredByHand(_) => happened.lowered,
+                Cause::Rejected(_) => happened.invalid,
+                Cause::EndpointsGone(_) => happened.gone,
+                Cause::Deadline(_) => happened.unready,
+                Cause::FailedBefore => happened.invalid || happened.gone || happened.lowered || happened.unready,
+            },
+        };
+        let verdict = ledger.wrote(&wrote);
+        self.tally.walks += u64::from(!was_settled && settled(&ledger));
+        self.places[place].ledger = ledger;
+        self.say(|world| {
+            let journal = world.places[place].ledger.journal();
+            let position = journal.map(|journal| format!("{} {:?}", journal.state.traffic, journal.phase));
+            format!("{} now {}", world.places[place].name, position.unwrap_or_default())
+        });
+        self.judge(verdict);
+    }
+}
+
+fn outcome_name(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Applied(_) => "applied".into(),
+        other => format!("{other:?}"),
+    }
+}
