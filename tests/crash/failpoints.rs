@@ -10,7 +10,7 @@ use serde_json::json;
 use tidegate::rollout::STOP;
 
 use crate::kills::end;
-use crate::kubernetes::{api, eventually, weights};
+use crate::kubernetes::{api, eventually, told, weights};
 use crate::process::Process;
 use crate::shop::{SOON, Shop};
 
@@ -34,6 +34,9 @@ async fn story(shop: &Shop) {
     shop.until_live("web", &[("v1", 90), ("v2", 10)]).await;
     stop(shop).await;
     shop.until_live("web", &[("v1", 100)]).await;
+    // The branch is checked out there: the commit is made, and refused when it is pushed.
+    let refused = || async { !told(&shop.client, &shop.namespace, "RestoreRefused").await.is_empty() };
+    eventually("the restore is tried", SOON, refused).await;
     shop.repository.revert("HEAD");
     let lifted = || async { shop.live("web").is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_none()) };
     eventually("the stop is taken off", SOON, lifted).await;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate::rollout::{Journal, Phase};
 
@@ -268,10 +268,7 @@ impl Bed {
 
     /// The notes of the Kubernetes Events of this reason.
     pub async fn events(&self, reason: &str) -> Vec<String> {
-        let api = kubernetes::api(&self.client, &self.namespace, "events.k8s.io/v1", "Event");
-        let list = api.list(&ListParams::default()).await.unwrap();
-        let told = list.items.iter().filter(|event| event.data["reason"] == reason);
-        told.map(|event| event.data["note"].as_str().unwrap_or_default().to_owned()).collect()
+        kubernetes::told(&self.client, &self.namespace, reason).await
     }
 
     /// One line of `/metrics`, whose beginning is given; its value.

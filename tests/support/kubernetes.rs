@@ -325,3 +325,10 @@ pub async fn ready_services(client: &Client, namespace: &str, services: &[&str])
         endpoint_slice(client, namespace, name, name, &endpoints).await;
     }
 }
+
+/// What the Events of a reason say.
+pub async fn told(client: &Client, namespace: &str, reason: &str) -> Vec<String> {
+    let list = api(client, namespace, "events.k8s.io/v1", "Event").list(&ListParams::default()).await.unwrap();
+    let told = list.items.iter().filter(|event| event.data["reason"] == reason);
+    told.map(|event| event.data["note"].as_str().unwrap_or_default().to_owned()).collect()
+}
