@@ -9,10 +9,8 @@ use crate::git::error::Patience;
 use crate::git::net::Rejection;
 use crate::git::{Fault, GitError, Objection, Refused};
 
-/// The pause after the first failure; it doubles up to one of the others.
-const PAUSE_MIN: Duration = Duration::from_millis(500);
-const AWAY_MAX: Duration = Duration::from_secs(15);
-const REFUSED_MAX: Duration = Duration::from_secs(300);
+/// How long a server is left alone that asks for patience without saying how much.
+const BUSY_DEFAULT: Duration = Duration::from_secs(15);
 
 /// Why nothing was published.
 #[derive(Debug, Error)]
@@ -129,17 +127,14 @@ impl PushError {
         }
     }
 
-    /// How long to wait before the next try, after so many that failed: longest where a person has to do something first.
-    pub fn pause(&self, failures: u32) -> Duration {
-        let growing = |most: Duration| PAUSE_MIN.saturating_mul(1 << failures.min(20)).min(most);
+    /// How long the server asks to be left alone; none: it does not.
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unreachable(error) => match error.patience(REFUSED_MAX) {
-                Patience::Soon => growing(AWAY_MAX),
-                Patience::Interval => growing(REFUSED_MAX),
-                Patience::AtLeast(least) => least,
+            Self::Unreachable(error) => match error.patience(BUSY_DEFAULT) {
+                Patience::AtLeast(least) => Some(least),
+                Patience::Soon | Patience::Interval => None,
             },
-            Self::Moved { .. } => growing(AWAY_MAX),
-            _ => growing(REFUSED_MAX),
+            _ => None,
         }
     }
 
@@ -182,16 +177,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_is_away_is_asked_soon_and_one_that_said_no_slowly() {
+    fn a_server_that_says_how_long_it_wants_to_be_left_alone_is_heard() {
         let network =
             |fault| PushError::of_push(GitError::Network { location: "plans".into(), fault: Box::new(fault) });
         let away = network(Fault::Unreachable { why: "refused".into() });
-        let seconds: Vec<u64> = (0..8).map(|failures| away.pause(failures).as_secs()).collect();
-        assert_eq!(seconds, [0, 1, 2, 4, 8, 15, 15, 15]);
         let no = network(Fault::Forbidden { words: String::new() });
-        assert_eq!((no.pause(0).as_millis(), no.pause(6).as_secs(), no.pause(u32::MAX).as_secs()), (500, 32, 300));
         let busy = network(Fault::Busy { status: 429, retry_after_s: Some(90) });
-        assert_eq!(busy.pause(0).as_secs(), 90);
+        assert_eq!([&away, &no, &busy].map(PushError::retry_after), [None, None, Some(Duration::from_secs(90))]);
         assert!(no.is_refusal() && !away.is_refusal() && !busy.is_refusal());
     }
 }

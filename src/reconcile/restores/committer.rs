@@ -83,7 +83,11 @@ fn commit(
         Err(PublishError::Draft(error)) => Ended::Failed { error: format!("{error}; {}", error.hint()) },
         Err(PublishError::Push(error)) => {
             let text = format!("{error}; {}", error.hint());
-            if error.is_refusal() { Ended::Refused { words: text } } else { Ended::Unreachable { error: text } }
+            if error.is_refusal() {
+                return Ended::Refused { words: text };
+            }
+            let least_s = error.retry_after().map_or(0, |least| i64::try_from(least.as_secs()).unwrap_or(i64::MAX));
+            Ended::Unreachable { error: text, least_s }
         }
     }
 }

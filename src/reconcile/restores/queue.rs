@@ -29,8 +29,8 @@ pub(in super::super) enum Ended {
     Refused { words: String },
     /// No commit could be made.
     Failed { error: String },
-    /// The repository does not answer.
-    Unreachable { error: String },
+    /// The repository does not answer, or wants to be left alone for so many seconds.
+    Unreachable { error: String, least_s: i64 },
 }
 
 impl Ended {
@@ -68,6 +68,8 @@ struct Entry {
 #[derive(Debug)]
 struct Away {
     until: Timestamp,
+    /// Not before, whatever a look finds.
+    least: Timestamp,
     failures: u32,
 }
 
@@ -120,7 +122,7 @@ impl Queue {
             Ended::Nothing { why } => (RestoreState::Dropped { why }, Some(until)),
             Ended::Refused { words } => (RestoreState::Refused { words, until }, Some(until)),
             Ended::Failed { error } => (RestoreState::Failed { error, until }, Some(until)),
-            Ended::Unreachable { error } => return self.stays_away(&error, now),
+            Ended::Unreachable { error, least_s } => return self.stays_away(&error, least_s, now),
         };
         self.away = None;
         // It may have been replaced or taken back meanwhile.
@@ -130,10 +132,11 @@ impl Queue {
         vec![(key.clone(), state)]
     }
 
-    fn stays_away(&mut self, error: &str, now: Timestamp) -> Vec<(ObjectKey, RestoreState)> {
+    fn stays_away(&mut self, error: &str, least_s: i64, now: Timestamp) -> Vec<(ObjectKey, RestoreState)> {
         let failures = self.away.as_ref().map_or(0, |away| away.failures);
-        let until = later(now, AWAY_S, AWAY_S_MAX, failures);
-        self.away = Some(Away { until, failures: failures.saturating_add(1) });
+        let least = now.checked_add(SignedDuration::from_secs(least_s)).unwrap_or(Timestamp::MAX);
+        let until = later(now, AWAY_S, AWAY_S_MAX, failures).max(least);
+        self.away = Some(Away { until, least, failures: failures.saturating_add(1) });
         let open = self.entries.iter().filter(|(_, entry)| entry.due.is_some());
         open.map(|(key, _)| (key.clone(), RestoreState::Unreachable { error: error.to_owned(), until })).collect()
     }
@@ -141,7 +144,7 @@ impl Queue {
     /// The repository answers again.
     pub(super) fn answers(&mut self, now: Timestamp) {
         if let Some(away) = &mut self.away {
-            away.until = away.until.min(now);
+            away.until = away.until.min(now).max(away.least);
         }
     }
 }
@@ -233,10 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_that_wants_to_be_left_alone_is_though_looks_succeed() {
+        let mut queue = queue(&["a"]);
+        take(&mut queue, 0);
+        ended(&mut queue, "a", Ended::Unreachable { error: "busy".into(), least_s: 90 }, 0);
+        queue.answers(at(10));
+        assert_eq!(queue.wake_at(), Some(at(90)));
+    }
+
+    #[test]
     fn while_the_repository_is_away_nothing_is_tried_and_all_are_told() {
         let mut queue = queue(&["a", "b"]);
         take(&mut queue, 0);
-        let away = || Ended::Unreachable { error: "gone".into() };
+        let away = || Ended::Unreachable { error: "gone".into(), least_s: 0 };
         assert_eq!(ended(&mut queue, "a", away(), 0), ["a Unreachable", "b Unreachable"]);
         assert_eq!(take(&mut queue, 0), None);
         let (mut now, mut pauses) = (0, Vec::new());
