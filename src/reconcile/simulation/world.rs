@@ -199,9 +199,9 @@ impl World {
     }
 
     pub(super) fn say(&mut self, text: impl FnOnce(&Self) -> String) {
-        if self.trace.is_some() {
-            let line = format!("{:>9.3} s  {}", self.now_ms as f64 / 1e3, text(self));
-            self.trace.as_mut().unwrap().push(line);
+        let line = self.trace.is_some().then(|| format!("{:>9.3} s  {}", self.now_ms as f64 / 1e3, text(self)));
+        if let Some(trace) = &mut self.trace {
+            trace.extend(line);
         }
     }
 
