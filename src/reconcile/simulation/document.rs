@@ -45,6 +45,8 @@ pub struct Document {
     prune: bool,
     /// A failure stays where it is.
     holds: bool,
+    /// Versions that nothing is to reach are not declared.
+    lean: bool,
 }
 
 impl Document {
@@ -59,6 +61,7 @@ impl Document {
         pause: false,
         prune: false,
         holds: false,
+        lean: false,
     };
 
     /// All requests to v2 in three steps: the walk that the benchmark counts.
@@ -75,6 +78,7 @@ impl Document {
             pause: dice.chance(5),
             prune: dice.chance(10),
             holds: dice.chance(10),
+            lean: dice.chance(30),
         }
     }
 
@@ -99,7 +103,12 @@ impl Document {
              spec:\n  service: web\n  from: {v1: 100}\n  versions:\n    v1: {labels: {version: v1}}\n",
         );
         let build = if self.build == 0 { String::new() } else { format!(", build: b{}", self.build) };
-        let _ = writeln!(text, "    v2: {{labels: {{version: v2}}{build}}}\n    v3: {{labels: {{version: v3}}}}");
+        if !self.lean || self.target[1] > 0 || self.pinned {
+            let _ = writeln!(text, "    v2: {{labels: {{version: v2}}{build}}}");
+        }
+        if !self.lean || self.target[2] > 0 {
+            text.push_str("    v3: {labels: {version: v3}}\n");
+        }
         let legs = ["v1", "v2", "v3"].into_iter().zip(self.target).filter(|(_, weight)| *weight > 0);
         let legs: Vec<String> = legs.map(|(name, weight)| format!("{name}: {weight}")).collect();
         let _ = writeln!(text, "  traffic: {{{}}}", legs.join(", "));

@@ -151,6 +151,13 @@ impl Ledger {
             return Ok(());
         }
         ensure(released || (wrote.asked_for)(&journal.plan), "law 2", || "no commit asks for this plan".into())?;
+        let created = journal.transitions.iter().rfind(|there| there.what == What::Created);
+        let known = |there: &Transition| self.journal.as_ref().is_some_and(|old| old.transitions.contains(there));
+        let anew = wrote.before.is_none() && created.is_some_and(|there| !known(there));
+        if anew {
+            *self = Self { skew_ms: self.skew_ms, skews_ms: (self.skew_ms, self.skew_ms), ..Self::default() };
+            self.since_ms = wrote.now_ms;
+        }
         match self.journal.clone() {
             None => self.first(&journal)?,
             Some(before) if *before != *journal => self.follows(&before, &journal, wrote)?,
@@ -232,18 +239,20 @@ impl Ledger {
                         _ => false,
                     };
                     self.hold_ms = self.hold_ms.filter(|_| held && wrote.alone && before.is_raised());
-                    if wrote.alone || fresh.len() == 1 {
+                    if wrote.alone {
                         self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
+                    } else {
+                        self.declared(&position, &traffic, &plan)?;
                     }
                     self.enters(&position, &traffic, &plan, transition);
                 }
                 What::Settled if went_on => self.prove(&routing, &traffic),
-                What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone)?,
+                What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone && !wrote.handled)?,
                 What::WentBack | What::Applied | What::Released => {
                     if transition.what == What::WentBack {
                         self.failed(journal, wrote)?;
                     }
-                    self.went_back(&position, &traffic, transition)?;
+                    self.went_back(&position, &traffic, transition, wrote.alone)?;
                     // What was left again at once has held nothing.
                     let last = place + 1 == fresh.len();
                     let opens = last && transition.what == What::Applied && !matches!(journal.phase, Phase::Settled);
@@ -315,6 +324,19 @@ impl Ledger {
         }
     }
 
+    /// A raise in one of several clusters: others' positions and clocks count too, but its weight is one of the plan's.
+    fn declared(&self, position: &Position, traffic: &Traffic, plan: &Plan) -> Verdict {
+        let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
+        let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
+        let is_step = |of: &BTreeSet<VersionName>| {
+            let to = total(traffic, of);
+            to == total(&plan.traffic, of) || plan.steps.iter().any(|step| step.weight == to)
+        };
+        // What has stood in this cluster may not have in another: there it rises, too.
+        let declared = is_step(&self.rising(position, plan)) || is_step(&gaining);
+        ensure(declared, "law 2", || format!("{traffic} is no step towards {}", plan.traffic))
+    }
+
     /// The hold of what was entered.
     fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, transition: &Transition) {
         let to = total(traffic, &self.rising(position, plan));
@@ -379,8 +401,8 @@ impl Ledger {
     }
 
     /// Going back raises nothing above what has stood, and lowers what is proven.
-    fn went_back(&mut self, position: &Position, traffic: &Traffic, transition: &Transition) -> Verdict {
-        for (name, weight) in traffic.iter() {
+    fn went_back(&mut self, position: &Position, traffic: &Traffic, transition: &Transition, alone: bool) -> Verdict {
+        for (name, weight) in traffic.iter().filter(|_| alone) {
             // Of which build it was is known only where nothing came after.
             let stood = self.proven.iter().filter(|(there, ..)| there == name).map(|(.., weight)| *weight).max();
             let most = position.traffic.weight(name).max(stood.unwrap_or(0));

@@ -199,11 +199,10 @@ impl World {
     }
 
     pub(super) fn say(&mut self, text: impl FnOnce(&Self) -> String) {
-        if self.trace.is_none() {
-            return;
+        let line = self.trace.is_some().then(|| format!("{:>9.3} s  {}", self.now_ms as f64 / 1e3, text(self)));
+        if let Some(trace) = &mut self.trace {
+            trace.extend(line);
         }
-        let line = format!("{:>9.3} s  {}", self.now_ms as f64 / 1e3, text(self));
-        self.trace.get_or_insert_default().push(line);
     }
 
     pub(super) fn judge(&mut self, verdict: Verdict) {
