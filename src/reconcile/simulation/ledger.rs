@@ -255,6 +255,9 @@ impl Ledger {
                     self.went_back(&position, &traffic, transition, wrote.alone)?;
                     // What was left again at once has held nothing.
                     let last = place + 1 == fresh.len();
+                    if transition.what == What::Applied {
+                        routing = Arc::new(plan.routing.clone());
+                    }
                     let opens = last && transition.what == What::Applied && !matches!(journal.phase, Phase::Settled);
                     self.hold_ms = opens.then(|| hold_ms(plan.settle.seconds()));
                 }
@@ -339,8 +342,10 @@ impl Ledger {
 
     /// The hold of what was entered.
     fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, transition: &Transition) {
-        let to = total(traffic, &self.rising(position, plan));
-        let step = plan.steps.iter().find(|step| step.weight == to);
+        let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
+        let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
+        let totals = [total(traffic, &self.rising(position, plan)), total(traffic, &gaining)];
+        let step = plan.steps.iter().find(|step| totals.contains(&step.weight));
         let hold = match (transition.what, step) {
             (What::StepEntered, Some(step)) => step.hold,
             _ => plan.settle,
