@@ -58,8 +58,7 @@ const ROWS: &[Row] = &[
     row("list watch", "virtualservices destinationrules endpointslices pods", EVERY_ROUTE),
     // A write whose answer was lost is never looked after.
     row("get", "virtualservices destinationrules", MADE),
-    // What never settled is not pruned.
-    Row { keeps: &["old has a DestinationRule"], ..row("create", "virtualservices", MADE_AT_ALL) },
+    row("create", "virtualservices", MADE_AT_ALL),
     // Subsets come before routes.
     row("create", "destinationrules", EVERY_ROUTE),
     row("patch", "virtualservices destinationrules", MOVES),
