@@ -70,9 +70,12 @@ impl Rollback {
             }
         };
         let key = plan.clone();
-        let draft = move |files: &Files<'_>| match &aim {
-            Aim::Commit(commit) => drafts::restore(files, &key, &files.find(commit)?, &reason),
-            Aim::Traffic(traffic) => drafts::set_traffic(files, &key, traffic, &reason),
+        let draft = move |files: &Files<'_>| {
+            let tip = drafts::texts(files, files.tip(), &key.name)?;
+            match &aim {
+                Aim::Commit(commit) => drafts::restore(files, tip, &key, &files.find(commit)?, &reason),
+                Aim::Traffic(traffic) => drafts::set_traffic(files, &tip, &key, traffic, &reason),
+            }
         };
         branch.commit(Some(&plan), draft).await
     }

@@ -52,13 +52,13 @@ pub fn texts(files: &Files<'_>, commit: &str, name: &str) -> Result<Texts, GitEr
     Ok(texts)
 }
 
-/// A commit that puts the plan's document back to its text at the commit `to`, and the trailers that say so.
+/// A commit that puts the plan's document back to its text at the commit `to`, and the trailers that say so; `tip` are
+/// the [`texts`] of the tip.
 ///
 /// # Errors
 /// [`DraftError`] where that is not possible.
-pub fn restore(files: &Files<'_>, plan: &PlanKey, to: &str, reason: &str) -> Result<Draft, DraftError> {
+pub fn restore(files: &Files<'_>, mut tip: Texts, plan: &PlanKey, to: &str, reason: &str) -> Result<Draft, DraftError> {
     let then = texts(files, to, &plan.name)?;
-    let mut tip = texts(files, files.tip(), &plan.name)?;
     let old = edit::locate(&then, plan)?.map(|old| old.path);
     // The plan may have to go back to a file that does not have it any more.
     if let Some(old) = old.as_ref().filter(|old| !tip.files.contains_key(*old))
@@ -80,13 +80,18 @@ pub fn restore(files: &Files<'_>, plan: &PlanKey, to: &str, reason: &str) -> Res
     Ok(commit(change, &message))
 }
 
-/// A commit that makes the plan ask for this traffic and nothing else.
+/// A commit that makes the plan ask for this traffic and nothing else; `tip` are the [`texts`] of the tip.
 ///
 /// # Errors
 /// [`DraftError`] where that is not possible.
-pub fn set_traffic(files: &Files<'_>, plan: &PlanKey, traffic: &Traffic, reason: &str) -> Result<Draft, DraftError> {
-    let tip = texts(files, files.tip(), &plan.name)?;
-    let Some(change) = edit::set_traffic(&tip, plan, traffic)? else {
+pub fn set_traffic(
+    files: &Files<'_>,
+    tip: &Texts,
+    plan: &PlanKey,
+    traffic: &Traffic,
+    reason: &str,
+) -> Result<Draft, DraftError> {
+    let Some(change) = edit::set_traffic(tip, plan, traffic)? else {
         return Ok(Draft::Nothing { why: format!("the document of {plan} asks for {traffic} already") });
     };
     let message = Message {
@@ -94,7 +99,7 @@ pub fn set_traffic(files: &Files<'_>, plan: &PlanKey, traffic: &Traffic, reason:
         plan: plan.clone(),
         reason: reason.to_owned(),
         restores: None,
-        undoes: introduced(files, &tip, plan, &change.path)?,
+        undoes: introduced(files, tip, plan, &change.path)?,
     };
     Ok(commit(change, &message))
 }

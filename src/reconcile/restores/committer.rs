@@ -131,8 +131,8 @@ fn written(files: &Files<'_>, order: &RestoreOrder) -> Result<Draft, DraftError>
             nothing(format!("the document of {plan} was changed meanwhile, and a person's change stands"))
         }
         Some(_) => match &restore.to {
-            Some(to) => drafts::restore(files, plan, &to.commit, &restore.reason),
-            None => drafts::set_traffic(files, plan, &restore.traffic, &restore.reason),
+            Some(to) => drafts::restore(files, tip, plan, &to.commit, &restore.reason),
+            None => drafts::set_traffic(files, &tip, plan, &restore.traffic, &restore.reason),
         },
     }
 }
