@@ -27,22 +27,11 @@ fn main() -> ExitCode {
         eprintln!("error: cannot forbid core files: {error}");
         return ExitCode::from(2);
     }
-    let linked = git2::Version::get().libgit2_version();
-    if linked < LIBGIT2_MIN {
-        eprintln!("error: libgit2 {linked:?} is linked, at least {LIBGIT2_MIN:?} is needed");
-        return ExitCode::from(2);
-    }
-    // SAFETY: no other thread exists yet.
-    #[allow(unsafe_code)]
-    if let Err(error) = unsafe { configure() } {
-        eprintln!("error: cannot configure libgit2: {error}");
-        return ExitCode::from(2);
-    }
     if let Some(child) = Child::asked() {
         // SAFETY: no other thread exists yet, and none is started.
         #[allow(unsafe_code)]
-        let prepared = unsafe { prepare(&child) };
-        return if prepared.is_ok() && child.run().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        let prepared = unsafe { configure().is_ok() && prepare(&child).is_ok() };
+        return if prepared && child.run().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     }
     // Two providers in one process would panic at the first TLS handshake: the first one is the only one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -50,6 +39,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let arguments = tidegate::cli::parse();
+    // Only now: libgit2 reads every certificate of the system when it starts, and `--help` needs none.
+    // SAFETY: no other thread exists yet.
+    #[allow(unsafe_code)]
+    if let Err(error) = unsafe { configure() } {
+        eprintln!("error: cannot configure libgit2: {error}");
+        return ExitCode::from(2);
+    }
     // It was read with the arguments. No program that is started from here on, such as a kubeconfig's, inherits it.
     // SAFETY: no other thread exists yet.
     #[allow(unsafe_code)]
@@ -70,12 +66,17 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Time limits, and nothing of what this machine's Git is configured with.
+/// Time limits, and nothing of what this machine's Git is configured with. Errs where libgit2 is too old.
 ///
 /// # Safety
 /// These are unsynchronised globals of C: no other thread may exist.
 #[allow(unsafe_code)]
 unsafe fn configure() -> Result<(), git2::Error> {
+    let linked = git2::Version::get().libgit2_version();
+    if linked < LIBGIT2_MIN {
+        let old = format!("{linked:?} is linked, at least {LIBGIT2_MIN:?} is needed");
+        return Err(git2::Error::from_str(&old));
+    }
     // SAFETY: as above.
     unsafe {
         git2::opts::set_server_connect_timeout_in_milliseconds(10_000)?;
