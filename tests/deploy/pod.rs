@@ -12,11 +12,14 @@ use crate::render::{documents, kustomized, only, overlay, rendered};
 use crate::tools::printed;
 
 /// Values that make the chart give every flag that it knows.
-const ALL: [&str; 3] = [
+const ALL: [&str; 5] = [
     "git.auth=token,git.secretName=git,git.username=bot,git.privateCA=true,verify.mode=tip,verify.configMapName=keys,\
      verify.files={a},webhook.secretName=hook",
     "git.auth=password,git.secretName=git,git.username=bot",
-    "git.auth=ssh,git.secretName=git",
+    "git.auth=ssh,git.secretName=git,push.auth=ssh,push.secretName=push,push.signingSecretName=signing,\
+     push.author=Tide <tide@example.com>",
+    "push.auth=token,push.secretName=push,push.username=bot",
+    "push.enabled=false",
 ];
 
 fn pod(text: &str) -> Value {
@@ -40,7 +43,7 @@ fn every_argument_that_the_chart_gives_is_one_of_run() {
     for flag in &given {
         assert!(known.contains(flag.as_str()), "{flag} is none of `tidegate run`");
     }
-    assert!(given.len() > 15, "{given:?}");
+    assert!(given.len() > 21, "{given:?}");
 }
 
 /// What the pod's arguments point to is mounted there, and a secret is never an argument or a variable.

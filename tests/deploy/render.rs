@@ -153,6 +153,7 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
         "canaryPlans.enabled=false,networkPolicy.enabled=false,mirror.claimName=mirror,log.filter=debug",
         "git.auth=ssh,git.secretName=git,webhook.secretName=hook,image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "git.auth=token,git.secretName=git,git.privateCA=true,networkPolicy.to[0].ipBlock.cidr=10.0.0.0/8",
+        "push.auth=password,push.secretName=push,push.username=bot,push.signingSecretName=signing",
         "verify.mode=every,verify.configMapName=keys,verify.files={ann.pub,ben.asc},pod.labels.a=b,pod.priorityClassName=high",
     ] {
         assert!(apply(&rendered(values), true).contains("deployment.apps/tidegate"), "{values}");
@@ -167,6 +168,10 @@ fn values_that_cannot_be_meant_are_refused() {
         ("git.auth=token", "git.secretName is needed"),
         ("git.auth=password,git.secretName=git", "git.username is needed"),
         ("git.privateCA=true", "git.secretName is needed"),
+        ("push.auth=token", "push.secretName is needed"),
+        ("push.auth=password,push.secretName=push", "push.username is needed"),
+        ("push.enabled=false,push.auth=ssh,push.secretName=push", "need push.enabled"),
+        ("push.author=tide", "push.author"),
         ("verify.mode=tip", "verify.configMapName and verify.files are needed"),
         ("repository.interval=soon", "repository.interval"),
         ("repository.name=a/b", "repository.name"),
