@@ -16,6 +16,7 @@ use crate::support::controlplane::ControlPlane;
 use crate::support::git_http::GitHttp;
 use crate::support::kubernetes::{self, Endpoint, Recorder, endpoint_slice, ready_pod, service};
 use crate::support::repository::Repository;
+use crate::tools::{kubectl, printed};
 
 pub const SOON: Duration = Duration::from_secs(60);
 pub const STOP: &str = "tidegate.dev/stop";
@@ -112,10 +113,23 @@ impl Bed {
         self.process = Some(Process::start(self.repository.home(), &run));
     }
 
+    /// Kills the binary.
+    pub async fn kill(&mut self) {
+        self.process.as_mut().unwrap().kill().await;
+    }
+
     /// Kills the binary and starts it again.
     pub async fn restart(&mut self) {
-        self.process.as_mut().unwrap().kill().await;
+        self.kill().await;
         self.start();
+    }
+
+    /// What kubectl prints about this namespace; it has to succeed.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut command = kubectl();
+        command.arg("--kubeconfig").arg(ControlPlane::shared().kubeconfig()).args(["--context", "testbed"]);
+        command.arg("--cache-dir").arg(self.repository.home().join("kubectl"));
+        printed(command.args(["--namespace", &self.namespace]).args(arguments))
     }
 
     pub fn log(&self) -> String {

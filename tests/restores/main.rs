@@ -17,3 +17,5 @@ mod refusals;
 mod stops;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tools.rs"]
+mod tools;

@@ -6,6 +6,7 @@ use serde_json::json;
 use tidegate::rollout::Phase;
 
 use crate::bed::{Bed, STOP, TO_V2, UP};
+use crate::support::kubernetes::Recorded;
 
 const FILE: &str = "plans/shop.yaml";
 
@@ -64,4 +65,28 @@ async fn a_weight_lowered_by_hand_is_never_raised_by_a_restart() {
     let after: Vec<_> = bed.walk("shop").into_iter().skip_while(|weights| weights != "v1=98 v2=2").collect();
     assert_eq!(after, ["v1=98 v2=2", "v1=100"]);
     assert_eq!(bed.restores().len(), 1);
+}
+
+/// The two commands of docs/operations.md, by kubectl itself, while no tidegate runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_that_kubectl_applies_while_tidegate_is_gone_is_understood_as_a_stop() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    let path = r"jsonpath={.metadata.annotations.tidegate\.dev/way-back}";
+    assert!(page.contains(&path.replacen('=', "='", 1)) && page.contains("--type=json"), "the page shows another way");
+    let mut bed = walking().await;
+    let first = bed.git(&["rev-parse", "main~1"]);
+    bed.kill().await;
+    let patch = bed.kubectl(&["get", "virtualservice", "shop", "-o", path]);
+    let apply = ["patch", "virtualservice", "shop", "--type=json", "-p", &patch];
+    let passed = bed.recorder.events().len();
+    assert!(bed.kubectl(&apply).contains("patched"));
+    let all = |event: &Recorded| event.weights == [("v1".to_owned(), 100)];
+    bed.recorder.wait_for_after(passed, Duration::from_secs(10), all).await;
+    bed.start();
+    bed.wait("a restore", || !bed.restores().is_empty()).await;
+    bed.landed("shop").await;
+    assert_eq!(bed.text("main", FILE), bed.text(&first, FILE));
+    let after: Vec<_> = bed.walk("shop").into_iter().skip_while(|weights| weights != UP[1]).collect();
+    assert_eq!(after, [UP[1], "v1=100"], "nothing rose again");
+    assert!(bed.kubectl(&["get", "virtualservice", "shop", "-o", path]).is_empty(), "what is settled has no way back");
 }
