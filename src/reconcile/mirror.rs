@@ -100,7 +100,8 @@ impl Engine {
     /// Does what is due, as long as no weight waits for it.
     pub(super) fn mirror_turn(&mut self) {
         let now = self.clock.now();
-        let (informed, writing) = (self.is_informed(), self.in_flight > 0);
+        // Between the first DestinationRules and the routes that need them nothing may be in flight.
+        let (informed, writing) = (self.is_informed(), self.in_flight > 0 || !self.on_their_way.is_empty());
         let Some(mirror) = &mut self.resources else { return };
         let impatient = |since: Timestamp| now.duration_since(since) >= PATIENCE;
         let yields_since = mirror.yields_since.filter(|_| writing).unwrap_or(now);

@@ -175,6 +175,11 @@ impl OnTheirWay {
         self.since.remove(route)
     }
 
+    /// Whether no commit is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.since.is_empty()
+    }
+
     /// The route is written no more: what its commit still waits for is no matter of speed.
     pub(super) fn rests(&mut self, route: &ObjectKey) {
         if !self.since.is_empty() {
@@ -206,7 +211,7 @@ mod tests {
         way.rests(&key);
         assert_eq!(way.arrived(&key), None);
         way.seen(&key, Instant::now());
-        assert!(way.arrived(&key).is_some());
-        assert_eq!(way.arrived(&key), None);
+        assert!(!way.is_empty() && way.arrived(&key).is_some());
+        assert_eq!((way.arrived(&key), way.is_empty()), (None, true));
     }
 }
