@@ -68,6 +68,8 @@ pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Time
                 now_ms: now.as_millisecond(),
                 convergence_wait_ms: settings.convergence_wait_ms,
                 may_remove: remove_at.is_some_and(|at| at <= now),
+                route_late: held.late.route,
+                leaving: &held.late.leaving,
             })
         }
         Goal::Prune => prune(held, settings, now),

@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::{
     cluster::{NO_RIGHT, Outcome},
-    istio::{self, Change, Edit, ObjectKind, Writer},
+    istio::{self, Change, Edit, ObjectKind, Writer, lens},
     plan::{ObjectKey, VersionName},
-    rollout::{Altered, ClusterView, Journal, JournalError, Phase, Transition, What, is_ours},
+    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Phase, Transition, What, is_ours},
 };
 
 use super::{
     fights::Fights,
+    late::Late,
     marks,
     rest::Rest,
     worker::{Live, News},
@@ -56,6 +57,7 @@ pub(super) struct Held {
     stale: u32,
     pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
+    pub(super) late: Late,
 }
 
 #[derive(Clone)]
@@ -168,18 +170,22 @@ impl Held {
 
     /// Takes in an object as a watch saw it; one older than what is held is ignored.
     pub(super) fn see(&mut self, kind: ObjectKind, live: Live, now: Timestamp) {
+        if !self.is_outdated(kind, &live) {
+            self.set(kind, live, now);
+        }
+    }
+
+    /// Whether an object that a watch shows tells nothing: what is held is as new.
+    pub(super) fn is_outdated(&self, kind: ObjectKind, live: &Live) -> bool {
         let held = match kind {
             ObjectKind::VirtualService => &self.virtual_service,
             ObjectKind::DestinationRule => &self.destination_rule,
         };
-        let outdated = match (held, &live) {
+        match (held, live) {
             (Some(Some(held)), Some(live)) => {
                 same_object(held, live) && version(live).zip(version(held)).is_some_and(|(live, held)| live <= held)
             }
             _ => false,
-        };
-        if !outdated {
-            self.set(kind, live, now);
         }
     }
 
@@ -201,7 +207,12 @@ impl Held {
         }
         // What is gone at first sight may have gone just now, at the hands of the process before.
         let gone = (before.is_some() || first) && live.is_none();
-        let found = live.as_deref().filter(|live| marks::is_marked(live)).and_then(Journal::on);
+        let found = live.as_deref().filter(|live| marks::is_marked(live));
+        let known = match kind {
+            ObjectKind::VirtualService => self.journal.as_ref().and_then(|journal| journal.as_ref().ok()),
+            ObjectKind::DestinationRule => self.copy.as_ref(),
+        };
+        let found = found.and_then(|live| read(known, before.as_deref(), live));
         // A saved copy that somebody applied again says where the walk was, not where it is.
         let outdated = |journal: &Journal| self.memory.as_deref().is_some_and(|memory| journal.is_older_than(memory));
         let found = match found {
@@ -210,13 +221,14 @@ impl Held {
             }
             found => found,
         };
+        self.late.saw(kind, before.as_deref(), &live);
         *held = Some(live);
         let seen = match kind {
             ObjectKind::VirtualService => {
                 if let Some(Ok(journal)) = &found {
-                    let known = self.memory.as_deref().is_some_and(|memory| memory == journal);
+                    let known = self.memory.as_deref().is_some_and(|memory| *memory == **journal);
                     if !known {
-                        self.memory = Some(Arc::new(journal.clone()));
+                        self.memory = Some(journal.clone());
                     }
                 }
                 self.journal = match found {
@@ -227,7 +239,7 @@ impl Held {
                 &mut self.spec_seen
             }
             ObjectKind::DestinationRule => {
-                self.copy = found.and_then(Result::ok).map(Arc::new);
+                self.copy = found.and_then(Result::ok);
                 &mut self.subsets_seen
             }
         };
@@ -236,6 +248,10 @@ impl Held {
         }
         if gone && kind == ObjectKind::VirtualService {
             self.gone_at = Some(now);
+        }
+        if let (Some(route), Some(rule)) = (&self.virtual_service, &self.destination_rule) {
+            let journal = self.journal.as_ref().and_then(|journal| journal.as_deref().ok());
+            self.late.meet(route.as_deref(), rule.as_deref(), journal);
         }
     }
 
@@ -308,6 +324,11 @@ impl Held {
                 Vec::new()
             }
             Outcome::Unknown { .. } => {
+                let live = match kind {
+                    ObjectKind::VirtualService => &self.virtual_service,
+                    ObjectKind::DestinationRule => &self.destination_rule,
+                };
+                self.late.lost(&sent.edit, live.as_ref().and_then(|live| live.as_deref()));
                 self.look_due = Some(self.pause(now));
                 Vec::new()
             }
@@ -387,11 +408,25 @@ impl Held {
             was_ours: self.was_ours,
             spec_seen: self.spec_seen,
             subsets_seen: self.subsets_seen,
+            unanswered: self.in_flight.is_some() || self.looking || self.look_due.is_some(),
             rejected: self.refused.as_ref().map(|refused| refused.message.clone()),
             forbidden: self.refused.as_ref().is_some_and(|refused| refused.forbidden),
             altered: self.altered.as_ref().filter(|last| last.1 >= ALTERED_TOLD).map(|last| last.0.clone()),
             ..ClusterView::empty()
         }
+    }
+}
+
+/// The journal of an object that was held as `before`, with the journal `known`: most changes leave it as it was.
+fn read(
+    known: Option<&Arc<Journal>>,
+    before: Option<&Value>,
+    live: &Value,
+) -> Option<Result<Arc<Journal>, JournalError>> {
+    let text = |object| lens::annotation(object, JOURNAL);
+    match known.filter(|_| before.and_then(text) == text(live)) {
+        Some(known) => text(live).map(|_| Ok(known.clone())),
+        None => Some(Journal::on(live)?.map(Arc::new)),
     }
 }
 

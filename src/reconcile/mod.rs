@@ -12,6 +12,7 @@ mod fights;
 mod held;
 pub mod history;
 mod keys;
+mod late;
 mod links;
 mod living;
 mod marks;

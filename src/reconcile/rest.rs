@@ -22,18 +22,22 @@ pub(super) struct Rest {
 }
 
 impl Held {
-    /// Puts both objects away, if they are these two and nothing else is held that they do not tell.
-    fn lie_down(&mut self, plan: &Arc<Plan>, virtual_service: Packed, destination_rule: Packed) {
-        let same = |live: Option<&serde_json::Value>, packed: &Packed| live.is_some_and(|live| packed.holds(live));
+    /// Whether nothing is held that both objects do not tell.
+    fn may_lie_down(&self) -> bool {
         let told = match (&self.journal, &self.memory) {
             (Some(Ok(journal)), Some(memory)) => Arc::ptr_eq(journal, memory) && journal.phase == Phase::Settled,
             _ => false,
         };
-        let whole = same(self.virtual_service(), &virtual_service) && same(self.destination_rule(), &destination_rule);
-        let stands = self.standing.is_some();
-        if !told || !whole || !self.is_quiet() || (stands && self.standing != self.memory) {
+        told && self.is_quiet() && (self.standing.is_none() || self.standing == self.memory)
+    }
+
+    /// Puts both objects away, if they are these two.
+    fn lie_down(&mut self, plan: &Arc<Plan>, virtual_service: Packed, destination_rule: Packed) {
+        let same = |live: Option<&serde_json::Value>, packed: &Packed| live.is_some_and(|live| packed.holds(live));
+        if !same(self.virtual_service(), &virtual_service) || !same(self.destination_rule(), &destination_rule) {
             return;
         }
+        let stands = self.standing.is_some();
         let mut reached = Reached::of(self.memory.as_ref(), self.virtual_service());
         // The same plan as Git has it is held once.
         if let Some(position) = reached.position.as_mut().and_then(Arc::get_mut).filter(|one| one.plan == *plan) {
@@ -68,7 +72,7 @@ impl Worker {
         }
         let plan = plan.clone();
         let rule = self.destination_rule();
-        for (cluster, held) in &mut self.clusters {
+        for (cluster, held) in self.clusters.iter_mut().filter(|(_, held)| held.may_lie_down()) {
             let route = packed(cluster, ObjectKind::VirtualService, &self.key);
             if let Some((route, rule)) = route.zip(packed(cluster, ObjectKind::DestinationRule, &rule)) {
                 held.lie_down(&plan, route, rule);

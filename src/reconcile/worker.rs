@@ -257,6 +257,9 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        if self.is_told(&event) {
+            return Vec::new();
+        }
         self.get_up();
         let mut effects = Vec::new();
         match event {
@@ -298,6 +301,12 @@ impl Worker {
         }
         self.decide(now, sight, &mut effects);
         effects
+    }
+
+    /// Whether an event tells nothing: a watch shows what the answer to a write has shown.
+    fn is_told(&self, event: &Event) -> bool {
+        let Event::Object { cluster, kind, live } = event else { return false };
+        self.clusters.get(cluster).is_some_and(|held| held.resting.is_none() && held.is_outdated(*kind, live))
     }
 
     /// Takes in what Git asks for, without deciding anything.
@@ -368,6 +377,13 @@ impl Worker {
                         }
                     }
                 }
+                Next::Seal(edit) => match held.may_write(&edit, now) {
+                    Err(retry_at) => wake_at = earlier(wake_at, retry_at),
+                    Ok(()) => {
+                        held.write_sent(&edit, journal.as_ref(), false);
+                        effects.push(Effect::Write { cluster, edit: Box::new(edit) });
+                    }
+                },
                 Next::Wait { until_ms, .. } => {
                     if let Ok(until) = Timestamp::from_millisecond(until_ms) {
                         wake_at = earlier(wake_at, until);

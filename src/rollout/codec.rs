@@ -14,6 +14,7 @@ use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Versi
 
 use super::{
     Answered, Cause, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate,
+    packs::{self, Pack},
 };
 
 /// The annotation that carries the journal.
@@ -45,6 +46,13 @@ pub enum JournalError {
     /// It would be too large to write.
     #[error("the journal would be {0} bytes, the limit is 98304; shorten the plan's match and http parts")]
     TooLarge(usize),
+}
+
+/// The format alone.
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    v: Value,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,10 +114,10 @@ struct Packed {
 
 /// The distinct routings of a journal, in order of first use.
 #[derive(Default)]
-struct Table<'a>(Vec<&'a Routing>);
+struct Table<'a>(Vec<&'a Arc<Routing>>);
 
 impl<'a> Table<'a> {
-    fn place(&mut self, routing: &'a Routing) -> usize {
+    fn place(&mut self, routing: &'a Arc<Routing>) -> usize {
         self.0.iter().position(|there| *there == routing).unwrap_or_else(|| {
             self.0.push(routing);
             self.0.len() - 1
@@ -183,9 +191,11 @@ impl Journal {
             convergence_wait_ms: self.convergence_wait_ms,
             packed: String::new(),
         };
-        let routings = table.0.into_iter().cloned().collect();
-        let packed = pack(&Packed { plan: Plan::clone(&self.plan), routings })?;
-        serde_json::to_string(&Wire { packed, ..wire }).map_err(broken)
+        let packed = packs::text(&self.plan, &table.0, || {
+            let routings = table.0.iter().map(|routing| Routing::clone(routing)).collect();
+            pack(&Packed { plan: Plan::clone(&self.plan), routings })
+        })?;
+        serde_json::to_string(&Wire { packed: packed.as_ref().to_owned(), ..wire }).map_err(broken)
     }
 
     /// Reads the annotation's text.
@@ -193,15 +203,14 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Newer`] for a later format, [`JournalError::Broken`] for anything else.
     pub fn decode(text: &str) -> Result<Self, JournalError> {
-        let value: Value = serde_json::from_str(text).map_err(broken)?;
-        match value.get("v").and_then(Value::as_u64) {
+        let format: Format = serde_json::from_str(text).map_err(broken)?;
+        match format.v.as_u64() {
             Some(FORMAT) => {}
             Some(newer) if newer > FORMAT => return Err(JournalError::Newer(newer)),
             _ => return Err(JournalError::Broken("it has no version".to_owned())),
         }
-        let wire: Wire = serde_json::from_value(value).map_err(broken)?;
-        let packed = unpack(&wire.packed)?;
-        let routings: Vec<Arc<Routing>> = packed.routings.into_iter().map(Arc::new).collect();
+        let wire: Wire = serde_json::from_str(text).map_err(broken)?;
+        let Pack { plan, routings, .. } = packs::of(&wire.packed, || unpack(&wire.packed))?;
         let routing = |place: usize| {
             routings.get(place).cloned().ok_or_else(|| JournalError::Broken(format!("routing {place} is missing")))
         };
@@ -211,7 +220,7 @@ impl Journal {
         };
         Ok(Self {
             owner: Owner { repository: wire.repository, plan: wire.plan },
-            plan: Arc::new(packed.plan),
+            plan,
             revision: wire.revision,
             state: State { traffic: wire.traffic, routing: routing(wire.routing)? },
             phase: wire.phase,
@@ -251,8 +260,9 @@ fn pack(packed: &Packed) -> Result<String, JournalError> {
     Ok(STANDARD.encode(deflate(&json).map_err(broken)?))
 }
 
-fn unpack(text: &str) -> Result<Packed, JournalError> {
+fn unpack(text: &str) -> Result<(Plan, Vec<Routing>), JournalError> {
     let bytes = STANDARD.decode(text).map_err(broken)?;
     let json = inflate(&bytes, UNPACKED_MAX_BYTES).map_err(broken)?;
-    serde_json::from_slice(&json).map_err(broken)
+    let packed: Packed = serde_json::from_slice(&json).map_err(broken)?;
+    Ok((packed.plan, packed.routings))
 }

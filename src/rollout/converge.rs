@@ -10,10 +10,10 @@ use crate::{
 use super::{ClusterView, Journal, World};
 
 /// When the live objects were last seen to change their spec, plus the stated wait; none while a write of the present
-/// state is still to come.
+/// state is still to come, or one is not answered: until its outcome is known, what was seen is what was there before.
 pub(super) fn one(world: &World, journal: &Journal, view: &ClusterView, kept: &[Version]) -> Option<Timestamp> {
     let state = &journal.state;
-    let live = view.virtual_service.as_deref()?;
+    let live = view.virtual_service.as_deref().filter(|_| !view.unanswered)?;
     let drift = istio::drift(live, &state.routing, &state.traffic);
     let rule = view.destination_rule.as_deref();
     let owned = istio::Owned { traffic_policy: journal.owns_traffic_policy, ..istio::Owned::default() };

@@ -165,7 +165,7 @@ impl<'a> Draft<'a> {
         }
         // What keeps a plan out of force keeps nothing that is open from failing.
         let failed = self.fail();
-        blocked = blocked.or(failed);
+        blocked = blocked.or_else(|| self.stands_lowered()).or(failed);
         let reason = self.advance(blocked, stop);
         self.finish(reason)
     }
@@ -206,6 +206,13 @@ impl<'a> Draft<'a> {
             self.journal.stop = stop.map(|text| stop::Answered { text: text.to_owned(), lift: false });
         }
         gone_back.err()
+    }
+
+    /// A lowering that no settled state answers stops what a commit has made of the walk meanwhile, too.
+    fn stands_lowered(&self) -> Option<Reason> {
+        let mut clusters = self.world.clusters.iter();
+        let lowered = clusters.find_map(|(name, view)| drift::stands_lowered(name, view, &self.journal))?;
+        Some(Reason::NoWayBack { cause: Cause::LoweredByHand(lowered).to_string() })
     }
 
     /// Whether a plan has to be brought into force.
@@ -472,7 +479,8 @@ impl<'a> Draft<'a> {
                 reason = Reason::CannotServe { version };
                 goals.insert(name.clone(), Goal::Keep);
             } else {
-                goals.insert(name.clone(), if view.away_since.is_some() { Goal::Keep } else { Goal::Apply(goal) });
+                let keeps = view.away_since.is_some() || drift::stands_lowered(name, view, &journal).is_some();
+                goals.insert(name.clone(), if keeps { Goal::Keep } else { Goal::Apply(goal) });
             }
         }
         if let Some(message) = self.world.clusters.values().find_map(|view| view.rejected.clone())

@@ -18,6 +18,11 @@ use super::{Altered, ClusterName, ClusterView, Journal, Reason, World};
 /// without routes every pod of the Service is reached.
 pub fn exposes(journal: &Journal, route: Option<&Value>, rule: Option<&Value>) -> bool {
     let (Some(route), Some(rule)) = (route, rule) else { return true };
+    strays(journal, route) || istio::subsets_stray(rule, &journal.state.routing, &journal.state.reached())
+}
+
+/// Whether the routes alone do.
+fn strays(journal: &Journal, route: &Value) -> bool {
     let state = &journal.state;
     let above = || {
         istio::live_shares(route, &state.routing).per_version_max.into_iter().any(|(name, weight)| {
@@ -25,37 +30,54 @@ pub fn exposes(journal: &Journal, route: Option<&Value>, rule: Option<&Value>) -
             weight > state.traffic.weight(&name).max(proven)
         })
     };
-    istio::route_strays(route, &state.routing)
-        || istio::subsets_stray(rule, &state.routing, &state.reached())
-        || above()
+    istio::route_strays(route, &state.routing) || above()
 }
 
 /// Which unproven version is live below what the journal says it has: a stop, never corrected upwards (law 4).
 pub(super) fn lowered(world: &World, journal: &Journal) -> Option<String> {
-    for (cluster, view) in &world.clusters {
-        let Some(live) = view.virtual_service.as_deref().filter(|_| view.away_since.is_none()) else { continue };
-        // What was written there, not what is written elsewhere meanwhile.
-        // Where its journal was taken off, that is what this process knows of it.
-        let own = view.journal.as_ref().and_then(|journal| journal.as_deref().ok()).or(view.memory.as_deref());
-        let state = own.map_or(&journal.state, |own| &own.state);
-        let drift = istio::drift(live, &state.routing, &state.traffic);
-        let raised = own.unwrap_or(journal).is_raised();
-        if (drift.weights_differ || drift.spec_differs) && raised && renders(live, own.unwrap_or(journal)) {
-            return Some(format!("the way-back patch was applied in cluster {cluster}"));
-        }
-        if !drift.weights_differ {
-            continue;
-        }
-        let shares = istio::live_shares(live, &state.routing);
-        for (name, weight) in state.traffic.iter() {
-            let proven = state.routing.version(name).map_or(0, |version| journal.proven(version));
-            let live = shares.per_version_min.get(name).copied().unwrap_or(0);
-            if weight > proven && live < weight {
-                return Some(format!("version {name} from {weight} to {live} in cluster {cluster}"));
-            }
-        }
+    world.clusters.iter().find_map(|(cluster, view)| lowered_in(cluster, view, journal))
+}
+
+fn lowered_in(cluster: &ClusterName, view: &ClusterView, journal: &Journal) -> Option<String> {
+    let live = view.virtual_service.as_deref().filter(|_| view.away_since.is_none())?;
+    let own = written(view, journal);
+    let state = &own.state;
+    let drift = istio::drift(live, &state.routing, &state.traffic);
+    if (drift.weights_differ || drift.spec_differs) && own.is_raised() && renders(live, own) {
+        return Some(format!("the way-back patch was applied in cluster {cluster}"));
     }
-    None
+    if !drift.weights_differ {
+        return None;
+    }
+    let shares = istio::live_shares(live, &state.routing);
+    let lowered = state.traffic.iter().find_map(|(name, weight)| {
+        let proven = state.routing.version(name).map_or(0, |version| journal.proven(version));
+        let live = shares.per_version_min.get(name).copied().unwrap_or(0);
+        (weight > proven && live < weight).then_some((name, weight, live))
+    });
+    lowered.map(|(name, weight, live)| format!("version {name} from {weight} to {live} in cluster {cluster}"))
+}
+
+/// What was written in a cluster, not what is written elsewhere meanwhile. Where its journal was taken off, that is
+/// what this process knows of it.
+fn written<'a>(view: &'a ClusterView, journal: &'a Journal) -> &'a Journal {
+    view.journal.as_ref().and_then(|journal| journal.as_deref().ok()).or(view.memory.as_deref()).unwrap_or(journal)
+}
+
+/// What a hand has lowered in a cluster and writing the position would raise again: a stop without a state to go back
+/// to, which stands all the same (law 4). What exposes callers at the same time is put back nevertheless.
+pub(super) fn stands_lowered(cluster: &ClusterName, view: &ClusterView, journal: &Journal) -> Option<String> {
+    if journal.is_settled() {
+        return None;
+    }
+    let lowered = lowered_in(cluster, view, journal)?;
+    let (live, state) = (view.virtual_service.as_deref()?, &journal.state);
+    let shares = istio::live_shares(live, &state.routing);
+    let raises = state.traffic.iter().any(|(name, weight)| {
+        let proven = state.routing.version(name).map_or(0, |version| journal.proven(version));
+        weight > proven && weight > shares.per_version_min.get(name).copied().unwrap_or(0)
+    });
+    (raises && !strays(written(view, journal), live)).then_some(lowered)
 }
 
 /// Whether the way-back state of a journal is what is live.

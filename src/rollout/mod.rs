@@ -18,6 +18,7 @@ mod failure;
 mod fight;
 mod gates;
 mod journal;
+mod packs;
 mod reason;
 mod restore;
 mod sight;

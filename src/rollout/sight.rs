@@ -113,7 +113,13 @@ fn merge(one: &Journal, two: &Journal) -> Journal {
     let behind = one.is_older_than(two) || (!two.is_older_than(one) && one.entered < two.entered);
     let (newer, older) = if behind { (two, one) } else { (one, two) };
     let mut merged = newer.clone();
-    merged.converged = newer.converged.and_then(|latest| older.converged.map(|at| at.max(latest)));
+    // Every cluster had the position when one of them was told so.
+    let same_position = newer.entered == older.entered && newer.state == older.state;
+    merged.converged = match (newer.converged, older.converged) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) if same_position => one.or(other),
+        _ => None,
+    };
     for key in &older.failed {
         if !merged.failed.contains(key) {
             merged.failed.push(key.clone());

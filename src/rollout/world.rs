@@ -116,6 +116,8 @@ pub struct ClusterView {
     pub dependency: Option<String>,
     /// Our wall clock minus the API server's, in milliseconds.
     pub clock_offset_ms: Option<i64>,
+    /// A write is on its way there or its outcome is not known: what was seen may not be what is there.
+    pub unanswered: bool,
     /// The API server's words on the last write that it refused for the present object.
     pub rejected: Option<String>,
     /// Whether it refused tidegate's rights, which says nothing about the content of the write.
@@ -154,6 +156,7 @@ impl ClusterView {
             claims: Vec::new(),
             dependency: None,
             clock_offset_ms: None,
+            unanswered: false,
             rejected: None,
             forbidden: false,
             fight: None,

@@ -13,10 +13,11 @@ use serde_json::Value;
 
 use super::{
     desired,
-    edit::Edit,
+    edit::{Edit, ObjectKind},
     json::{items, same},
     lens::{self, is_host, spec},
     patch::{Marks, Owned, destinations_edit, route_edit},
+    seal::{broken_by, seal_edit},
 };
 use crate::plan::{Routing, Traffic, Version, VersionName};
 
@@ -47,6 +48,10 @@ pub struct OrderView<'a> {
     pub convergence_wait_ms: i64,
     /// Whether the VirtualService has converged and its old destinations have drained.
     pub may_remove: bool,
+    /// Whether a write of the VirtualService as it is may still be done, unknown to anybody.
+    pub route_late: bool,
+    /// The subsets that such a write of the DestinationRule would take away or define otherwise.
+    pub leaving: &'a BTreeSet<VersionName>,
 }
 
 /// What may be done now.
@@ -54,6 +59,8 @@ pub struct OrderView<'a> {
 pub enum Next {
     /// Write this, then look again.
     Write(Edit),
+    /// The same, for an edit that changes nothing but makes stale what may still be done.
+    Seal(Edit),
     /// Write nothing before an instant (law 13).
     Wait {
         /// When to look again.
@@ -85,18 +92,22 @@ pub fn next(view: &OrderView<'_>) -> Next {
     {
         return Next::Write(edit);
     }
-    if !may_lead
-        && destinations(&nothing_removed, &Marks::default()).is_some()
-        && let Some(edit) = destinations(&nothing_removed, view.destination_marks)
-    {
-        return Next::Write(edit);
+    if !may_lead {
+        if destinations(&nothing_removed, &Marks::default()).is_some()
+            && let Some(edit) = destinations(&nothing_removed, view.destination_marks)
+        {
+            return view.unless_late(edit);
+        }
+        if let Some(seal) = view.keeps_leaving() {
+            return Next::Seal(seal);
+        }
     }
     if let Some((edit, obstacle, _)) = route {
         return obstacle.unwrap_or(Next::Write(edit));
     }
     let removable =
         if view.may_remove { Owned { subsets: view.removable(), ..nothing_removed } } else { nothing_removed };
-    destinations(&removable, view.destination_marks).map_or(Next::Nothing, Next::Write)
+    destinations(&removable, view.destination_marks).map_or(Next::Nothing, |edit| view.unless_late(edit))
 }
 
 impl OrderView<'_> {
@@ -117,13 +128,32 @@ impl OrderView<'_> {
         (self.now_ms < until_ms).then_some(Next::Wait { until_ms, what })
     }
 
-    /// Whether the live DestinationRule already defines these subsets as they are meant.
+    /// An edit of the DestinationRule; before one that takes a subset away, a VirtualService to which a route to it may
+    /// still be written is sealed.
+    fn unless_late(&self, edit: Edit) -> Next {
+        let breaks = || self.destination_rule.is_some_and(|live| !broken_by(&edit, live).is_empty());
+        let route = self.virtual_service.filter(|_| self.route_late && breaks());
+        let seal = route.and_then(|live| seal_edit(ObjectKind::VirtualService, live));
+        seal.map_or(Next::Write(edit), Next::Seal)
+    }
+
+    /// The seal of a DestinationRule that may still lose a subset which is meant to be there.
+    fn keeps_leaving(&self) -> Option<Edit> {
+        let leaves = |version: &Version| self.leaving.contains(&version.name);
+        let rule = self.destination_rule.filter(|_| self.subsets.iter().any(leaves))?;
+        seal_edit(ObjectKind::DestinationRule, rule)
+    }
+
+    /// Whether the live DestinationRule defines these subsets as they are meant, and will.
     fn defines(&self, needed: &BTreeSet<&str>) -> bool {
         let Some(live) = self.destination_rule else { return false };
         let host = spec(live, "host").and_then(Value::as_str);
         let subsets = items(spec(live, "subsets"));
         host.is_some_and(|host| is_host(host, lens::namespace(live), &self.routing.service))
             && needed.iter().all(|name| {
+                if self.leaving.iter().any(|leaving| leaving.as_str() == *name) {
+                    return false;
+                }
                 let meant = self.subsets.iter().find(|version| version.name.as_str() == *name);
                 let live = subsets.iter().find(|subset| subset.get("name").and_then(Value::as_str) == Some(name));
                 live.is_some_and(|live| meant.is_none_or(|meant| same(live, &desired::subset(meant))))

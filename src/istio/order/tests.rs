@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::istio::{
-    Change, ObjectKind, destination_rule,
+    Change, SEAL, destination_rule,
     fixtures::{any_goal, any_live, live, routing, traffic},
     virtual_service,
 };
@@ -18,11 +18,14 @@ struct World {
     destination_rule: Option<Value>,
     dr_seen_ms: Option<i64>,
     now_ms: i64,
+    route_late: bool,
+    leaving: BTreeSet<VersionName>,
 }
 
 impl World {
     fn of(virtual_service: Option<Value>, destination_rule: Option<Value>) -> Self {
-        Self { virtual_service, destination_rule, dr_seen_ms: Some(-1_000_000), now_ms: 0 }
+        let (route_late, leaving) = (false, BTreeSet::new());
+        Self { virtual_service, destination_rule, dr_seen_ms: Some(-1_000_000), now_ms: 0, route_late, leaving }
     }
 
     fn next(&self, routing: &Routing, traffic: &Traffic, owned: &BTreeSet<VersionName>, may_remove: bool) -> Next {
@@ -40,6 +43,8 @@ impl World {
             now_ms: self.now_ms,
             convergence_wait_ms: WAIT_MS,
             may_remove,
+            route_late: self.route_late,
+            leaving: &self.leaving,
         })
     }
 
@@ -82,6 +87,34 @@ fn where_nothing_is_live_the_destination_rule_comes_first_and_proxies_get_time()
     assert_eq!(edit.kind, ObjectKind::VirtualService);
     world.write(edit);
     assert_eq!(world.next(&routing, &goal, &owned, true), Next::Nothing);
+}
+
+#[test]
+fn what_may_come_late_is_sealed_off_before_anything_relies_on_its_absence() {
+    let (before, after) = (routing("default", "reviews", &["v1", "v2"]), routing("default", "reviews", &["v1"]));
+    let object = live(virtual_service(&before, &traffic(&[("v1", 100)])));
+    let rule = live(destination_rule(&before, &before.versions));
+    let both = BTreeSet::from(["v1", "v2"].map(VersionName::new));
+    let mut world = World { route_late: true, ..World::of(Some(object), Some(rule)) };
+    let sealed = |next: Next| match next {
+        Next::Seal(Edit { kind, change: Change::Patch { meant, .. }, .. }) => {
+            assert_eq!(lens::annotation(&meant, SEAL), lens::resource_version(&meant), "{meant}");
+            Some(kind)
+        }
+        _ => None,
+    };
+    let goal = traffic(&[("v1", 100)]);
+    let marked = world.next(&after, &goal, &both, false);
+    assert_eq!(kind(&marked), Some(ObjectKind::VirtualService), "its marks");
+    let Next::Write(edit) = marked else { return };
+    world.write(edit);
+    assert_eq!(sealed(world.next(&after, &goal, &both, true)), Some(ObjectKind::VirtualService), "a subset would go");
+    world.route_late = false;
+    assert_eq!(kind(&world.next(&after, &goal, &both, true)), Some(ObjectKind::DestinationRule));
+    world.leaving.insert(VersionName::new("v2"));
+    let raise = traffic(&[("v1", 90), ("v2", 10)]);
+    assert_eq!(sealed(world.next(&before, &raise, &both, false)), Some(ObjectKind::DestinationRule), "one may go");
+    assert_eq!(kind(&world.next(&before, &traffic(&[("v1", 100)]), &both, false)), None);
 }
 
 #[test]
@@ -173,6 +206,7 @@ proptest! {
                     prop_assert!(until_ms > world.now_ms);
                     world.now_ms = until_ms;
                 }
+                Next::Seal(edit) => prop_assert!(false, "nothing is late: {:?}", edit),
                 Next::Write(edit) => {
                     let is_route = edit.kind == ObjectKind::VirtualService;
                     let served = |world: &World| -> BTreeSet<String> {

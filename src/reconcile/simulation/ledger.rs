@@ -47,6 +47,9 @@ pub struct Wrote<'a> {
     /// Whether it is the only cluster. Of several one may be behind without anybody knowing, as an answer was lost: then
     /// holds are the others', and what it missed comes in one write.
     pub alone: bool,
+    /// Since when the last of the other clusters that have not risen already has had the weights that are left; none: one
+    /// of them has others.
+    pub others_ms: Option<i64>,
     /// Whether a hand has taken journals, marks or objects away, or has put old ones back.
     pub stripped: bool,
     /// Whether a hand has ever set weights: they may have stood before they were written.
@@ -206,14 +209,20 @@ impl Ledger {
     /// What only puts back what was written never raises what was lowered (law 4).
     fn corrected(&self, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
         // Where nothing that is settled can serve, there is no way back, and nothing tells where else to go.
-        let serves = wrote.knowledge.is_some_and(|knowledge| !knowledge.unready.contains(&true));
+        let serves = wrote.knowledge.is_some();
         let lowered = self.lowered && serves && wrote.before.is_some();
         ensure(!lowered, "law 4", || format!("what a hand lowered was raised again to {}", journal.state.traffic))
     }
 
     fn follows(&mut self, before: &Journal, journal: &Arc<Journal>, wrote: &Wrote<'_>) -> Verdict {
-        let last = before.transitions.last();
-        let known = journal.transitions.iter().rposition(|there| Some(there) == last);
+        // Of several clusters each may have been told of a plan by itself: that moves nothing, and is told again.
+        let mut told = before.transitions.iter().rev();
+        let place = |there: &Transition| journal.transitions.iter().rposition(|other| other == there);
+        let known = told.find_map(|there| match place(there) {
+            None if there.what == What::Accepted && !wrote.alone => None,
+            place => Some(place),
+        });
+        let known = known.flatten();
         let fresh: &[Transition] = match known {
             Some(place) => &journal.transitions[place + 1..],
             None => return self.restored(before, journal, wrote),
@@ -238,11 +247,14 @@ impl Ledger {
                         [accepted, _] => accepted.what == What::Accepted && !accepted.note.is_empty(),
                         _ => false,
                     };
-                    self.hold_ms = self.hold_ms.filter(|_| held && wrote.alone && before.is_raised());
+                    self.hold_ms = self.hold_ms.filter(|_| held && before.is_raised());
                     if wrote.alone {
                         self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
                     } else {
                         self.declared(&position, &traffic, &plan)?;
+                        if wrote.knowledge.is_some() {
+                            self.all_held(&position, &traffic, wrote)?;
+                        }
                     }
                     self.enters(&position, &traffic, &plan, transition);
                 }
@@ -338,6 +350,22 @@ impl Ledger {
         // What has stood in this cluster may not have in another: there it rises, too.
         let declared = is_step(&self.rising(position, plan)) || is_step(&gaining);
         ensure(declared, "law 2", || format!("{traffic} is no step towards {}", plan.traffic))
+    }
+
+    /// Law 7 for the first of several clusters that rises: all of them had what is left for as long as it is to be held.
+    fn all_held(&self, position: &Position, traffic: &Traffic, wrote: &Wrote<'_>) -> Verdict {
+        let Some(hold_ms) = self.hold_ms.filter(|_| !wrote.handled) else { return Ok(()) };
+        let say = |what: &str| format!("{what}: from {} to {traffic}", position.traffic);
+        let Some(others_ms) = wrote.others_ms else { return Err(("law 7", say("another cluster is elsewhere"))) };
+        let stands_ms = wrote.now_ms - self.since_ms.max(others_ms) + (self.skews_ms.1 - self.skews_ms.0);
+        ensure(stands_ms >= hold_ms + WAIT_MS, "law 7", || {
+            say(&format!("all have stood {stands_ms} ms of {hold_ms} ms and the wait"))
+        })
+    }
+
+    /// Since when the weights have stood; none: there are others.
+    pub fn since_ms(&self, traffic: &Traffic) -> Option<i64> {
+        self.journal.as_ref().filter(|journal| journal.state.traffic == *traffic).map(|_| self.since_ms)
     }
 
     /// The hold of what was entered.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use tidegate::{
-    istio::ObjectKind,
+    istio::{ObjectKind, SEAL},
     rollout::{JOURNAL, MANAGED_BY, OWNER, STOP, WAY_BACK},
 };
 
@@ -28,7 +28,7 @@ pub fn subsets(rule: Option<&Value>) -> BTreeMap<&str, &Value> {
 
 /// The first part of an object that is not tidegate's and has changed.
 pub fn changed_for_others(kind: ObjectKind, before: &Value, after: &Value) -> Option<String> {
-    let (own_labels, own_annotations) = ([MANAGED_BY.0], [JOURNAL, OWNER, STOP, WAY_BACK]);
+    let (own_labels, own_annotations) = ([MANAGED_BY.0], [JOURNAL, OWNER, STOP, WAY_BACK, SEAL]);
     let own_spec: &[&str] = match kind {
         ObjectKind::VirtualService => &["hosts", "gateways", "http"],
         ObjectKind::DestinationRule => &["host", "subsets", "trafficPolicy"],

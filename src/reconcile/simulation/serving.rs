@@ -39,8 +39,6 @@ impl World {
             Some(Fault::Busy) => (0, unknown("the API server takes no more requests now (429)")),
             Some(Fault::Broken) => (0, unknown("internal error (500)")),
             Some(Fault::LostBefore) => lost(),
-            // A DestinationRule's would meet a VirtualService that came to rely on it meanwhile: one write cannot test both.
-            Some(Fault::Late) if edit.kind == ObjectKind::DestinationRule => lost(),
             Some(Fault::Late) => {
                 let edit = Box::new(edit.clone());
                 let late = Item::Arrive { life, place, edit, knowledge, answered: true };
@@ -106,10 +104,20 @@ impl World {
         let elsewhere = known.as_ref().is_some_and(|journal| {
             self.places.iter().enumerate().any(|(there, other)| there != place && other.ledger.has(journal))
         });
+        let left = ledger.journal().map(|journal| journal.state.traffic.clone());
+        let others = self.places.iter().enumerate().filter(|(there, _)| *there != place);
+        let others_ms = others
+            .map(|(_, other)| {
+                let there_already =
+                    known.as_ref().is_some_and(|known| other.ledger.since_ms(&known.state.traffic).is_some());
+                if there_already { Some(i64::MIN) } else { other.ledger.since_ms(left.as_ref()?) }
+            })
+            .try_fold(i64::MIN, |latest, since_ms| Some(latest.max(since_ms?)));
         let happened = &self.happened;
         let wrote = Wrote {
             now_ms: self.now_ms,
             alone: self.places.len() == 1,
+            others_ms,
             stripped: happened.stripped,
             handled: happened.lowered,
             before,

@@ -47,6 +47,11 @@ impl World {
     /// A watch shows an object.
     pub(super) fn shows(&mut self, place: usize, kind: ObjectKind, live: Option<Arc<Value>>) {
         let cluster = self.places[place].name.clone();
+        // As in the loop: what is stored already is no news.
+        let seen = self.places[place].seen.get(&kind);
+        if live.as_ref().zip(seen).is_some_and(|(live, seen)| Arc::ptr_eq(live, seen)) {
+            return;
+        }
         match &live {
             Some(live) => self.places[place].seen.insert(kind, live.clone()),
             None => self.places[place].seen.remove(&kind),

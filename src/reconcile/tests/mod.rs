@@ -6,6 +6,7 @@ mod failures;
 mod faults;
 mod histories;
 mod journals;
+mod late;
 mod laws;
 mod loops;
 mod model;

@@ -10,6 +10,7 @@ use super::{
     simulation::{Around, Sim, new_worker},
 };
 use crate::{
+    cluster::Outcome,
     istio::ObjectKind,
     plan::Revision,
     reconcile::{Effect, Event, News, Worker, packed::Packed, simulation::Api},
@@ -25,6 +26,9 @@ struct Pair {
     now: Timestamp,
     apis: BTreeMap<&'static str, Api>,
     away: Option<&'static str>,
+    /// Writes there are done and not answered.
+    silent: Option<&'static str>,
+    lost: Vec<(String, ObjectKind)>,
     around: Around,
     worker: Worker,
     queue: Vec<Event>,
@@ -39,6 +43,8 @@ impl Pair {
             now: sim.now,
             apis: BTreeMap::from([(EAST, Api::default()), (WEST, Api::default())]),
             away: None,
+            silent: None,
+            lost: Vec::new(),
             around: sim.around,
             worker: new_worker([EAST, WEST]),
             queue: Vec::new(),
@@ -79,6 +85,16 @@ impl Pair {
         self.turn();
     }
 
+    /// The deadlines of what was not answered pass.
+    fn speak(&mut self) {
+        self.silent = None;
+        for (cluster, kind) in std::mem::take(&mut self.lost) {
+            let outcome = Outcome::Unknown { message: "no answer in 10s".into() };
+            self.queue.insert(0, Event::Written { cluster, kind, outcome });
+        }
+        self.turn();
+    }
+
     /// The answers of the last cluster come first, so that both orders are seen.
     fn turn(&mut self) {
         for _ in 0..200 {
@@ -88,6 +104,10 @@ impl Pair {
                     Effect::Write { cluster, edit } => {
                         assert_ne!(self.away, Some(cluster.as_str()), "nothing is sent to a cluster that is away");
                         let outcome = self.apis.get_mut(cluster.as_str()).unwrap().write(&edit);
+                        if self.silent == Some(cluster.as_str()) {
+                            self.lost.push((cluster, edit.kind));
+                            continue;
+                        }
                         self.queue.insert(0, Event::Written { cluster, kind: edit.kind, outcome });
                     }
                     Effect::Look { cluster, .. } => {
@@ -174,6 +194,30 @@ fn two_clusters_walk_in_step() {
     }
     pair.pass(700);
     assert_eq!([pair.phase(EAST), pair.phase(WEST)], [Phase::Settled, Phase::Settled]);
+}
+
+#[test]
+fn law_07_nothing_has_converged_where_a_write_is_not_answered() {
+    for silent in [EAST, WEST] {
+        let mut pair = settled();
+        pair.silent = Some(silent);
+        pair.push(to_v2());
+        pair.push(on_v1());
+        pair.pass(3);
+        pair.push(to_v2());
+        pair.pass(5);
+        let answers = usize::from(silent == EAST);
+        assert_eq!(pair.weights()[answers], "v1=100", "it is not known whether {silent} has it");
+        pair.speak();
+        pair.pass(1);
+        assert_eq!(pair.weights()[answers], "v1=100", "{silent} is seen as it is and gets a write");
+        pair.pass(4);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"));
+        pair.pass(299);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"), "a hold is never short");
+        pair.pass(6);
+        assert_eq!(pair.weights(), both("v1=75 v2=25"));
+    }
 }
 
 #[test]

@@ -81,6 +81,10 @@ pub(super) struct Sim {
     pub(super) refuse: VecDeque<Outcome>,
     /// The next write happens, and its answer is lost.
     pub(super) lose_answer: bool,
+    /// The next such write is not done as yet, and its answer is lost.
+    pub(super) holds_back: Option<fn(&Edit) -> bool>,
+    /// What was held back.
+    pub(super) held_back: Option<Edit>,
     /// What the server stores instead of a VirtualService that is written.
     pub(super) mutate: Option<fn(&mut Value)>,
     /// Who is filed as the other writer.
@@ -111,6 +115,8 @@ impl Sim {
             orders: Vec::new(),
             refuse: VecDeque::new(),
             lose_answer: false,
+            holds_back: None,
+            held_back: None,
             mutate: None,
             writer: None,
             asked: Vec::new(),
@@ -263,6 +269,10 @@ impl Sim {
     fn write(&mut self, edit: &Edit) {
         self.patches += 1;
         let before = self.weights();
+        if self.holds_back.take_if(|holds| holds(edit)).is_some() {
+            self.held_back = Some(edit.clone());
+            self.refuse.push_front(Outcome::Unknown { message: "no answer in 10s".into() });
+        }
         let mut outcome = self.refuse.pop_front().unwrap_or_else(|| self.api.write(edit));
         if let (Some(mutate), Outcome::Applied(Some(live)), ObjectKind::VirtualService) =
             (self.mutate, &outcome, edit.kind)
@@ -287,6 +297,16 @@ impl Sim {
             ObjectKind::DestinationRule => self.writes.push(format!("dr {}", self.subsets())),
         }
         self.queue.push_back(Event::Written { cluster: CLUSTER.into(), kind: edit.kind, outcome });
+    }
+
+    /// What was held back reaches the API server after all; returns whether it was done.
+    pub(super) fn lands(&mut self) -> bool {
+        let edit = self.held_back.take().expect("a write was held back");
+        let done = matches!(self.api.write(&edit), Outcome::Applied(_));
+        let live = self.api.objects.get(&edit.kind).cloned();
+        self.queue.push_back(Event::Object { cluster: CLUSTER.into(), kind: edit.kind, live });
+        self.settle_now();
+        done
     }
 
     /// Everything that is due at this instant; bounded, so that a worker that spins is seen.

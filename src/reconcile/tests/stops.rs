@@ -146,3 +146,32 @@ fn words_of_any_length_and_form_stop() {
     let reason = sim.journal().restore.expect("a restore").reason;
     assert!(reason.len() < 300 && !reason.contains('\n'), "{reason}");
 }
+
+#[test]
+fn law_04_what_was_lowered_stays_so_while_nothing_settled_can_serve() {
+    let mut sim = settled_on_v1();
+    sim.push(to_v2()).pass("6m").trace();
+    sim.ready("v1", 0).set_weights("v1=90 v2=10");
+    let lowered = |sim: &Sim| {
+        assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=90 v2=10", "NoWayBack"));
+        assert!(sim.reason().to_string().contains("lowered by hand"), "{}", sim.reason());
+    };
+    lowered(&sim);
+    sim.pass("5m");
+    lowered(&sim);
+    sim.crash().pass("1h");
+    lowered(&sim);
+    sim.push(to_v2().timeout("5s")).pass("1h");
+    lowered(&sim);
+    sim.ready("v1", 2);
+    assert_eq!(sim.trace(), ["v1=100"]);
+    assert!(matches!(sim.journal().phase, Phase::WentBack { cause: Cause::LoweredByHand(_) }));
+}
+
+#[test]
+fn law_04_what_a_hand_raised_beside_is_put_back_though_nothing_settled_can_serve() {
+    let mut sim = settled_on_v1();
+    sim.push(to_v2()).pass("6m").trace();
+    sim.ready("v1", 0).set_weights("v1=75 v2=15 v3=10").pass("10s");
+    assert_eq!(sim.weights(), "v1=75 v2=25");
+}
