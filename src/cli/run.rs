@@ -57,6 +57,10 @@ pub(super) struct Run {
     /// Push nothing: what would be committed after a failure or a stop is said in status and Events
     #[arg(long)]
     read_only: bool,
+    /// Note what came of each commit in the repository's refs/notes/tidegate, and go on from there where a cluster has
+    /// lost where a plan was; with --read-only nothing is noted
+    #[arg(long)]
+    git_notes: bool,
     /// Log format
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     log_format: String,
@@ -86,6 +90,7 @@ impl Run {
         let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
         let settings = Settings {
             convergence_wait_ms: i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX),
+            notes: self.git_notes,
             ..Settings::default()
         };
         let options = Options {

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 
 use crate::{
     cluster::Outcome,
+    git::Note,
     istio::{Edit, Next, ObjectKind, Writer},
     plan::{ObjectKey, Plan, VersionName},
     rollout::{
-        Altered, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError, Reason,
-        Settings, Transition, Wanted, World, decide,
+        Altered, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError, Owner,
+        Reason, Settings, Transition, Wanted, World, decide,
     },
 };
 
@@ -75,6 +76,15 @@ pub enum Event {
     },
     /// How far the last [`Effect::Restore`] has come.
     Restored(RestoreState),
+    /// What the repository's notes say of the plan's position.
+    Recalled {
+        /// Where.
+        cluster: ClusterName,
+        /// Of which plan.
+        owner: Owner,
+        /// The journal's text, if there is one; `Err` where they cannot be read.
+        found: Result<Option<String>, String>,
+    },
     /// Endpoints, claims or the sight of Git changed, or an instant that the worker asked for has come.
     Look,
 }
@@ -120,6 +130,10 @@ pub enum Effect {
     Reason(Reason),
     /// What Git should say again, answered with [`Event::Restored`]; none: nothing any more. Replaces the one before.
     Restore(Option<RestoreOrder>),
+    /// What came of a commit, to be noted in the repository; nothing is answered.
+    Note(Box<Note>),
+    /// Ask the repository's notes where the plan was, and answer with [`Event::Recalled`], also where they cannot be read.
+    Recall(ClusterName, Owner),
 }
 
 /// What people are told.
@@ -165,7 +179,7 @@ pub struct Worker {
     pub(super) key: ObjectKey,
     pub(super) wanted: Wanted,
     former: Option<Arc<Plan>>,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Boxed: a map's smallest node has room for eleven.
     pub(super) clusters: BTreeMap<ClusterName, Box<Held>>,
     pub(super) reason: Option<Reason>,
@@ -275,6 +289,9 @@ impl Worker {
             }
             Event::Written { cluster, kind, outcome } => {
                 let (route, rule) = (self.key.clone(), self.destination_rule());
+                if kind == ObjectKind::VirtualService && matches!(outcome, Outcome::Applied(None)) {
+                    self.note_pruned(&cluster, &mut effects);
+                }
                 if let Some(held) = self.clusters.get_mut(&cluster) {
                     let news = held.written(kind, outcome, now, |kind| object(kind, &route, &rule));
                     effects.extend(news.into_iter().map(|news| Effect::Announce { cluster: cluster.clone(), news }));
@@ -294,14 +311,17 @@ impl Worker {
                 }
             }
             Event::Restored(state) => self.restored(state, &mut effects),
+            Event::Recalled { cluster, owner, found } => self.recalled(&cluster, &owner, found),
             Event::Look => {}
         }
+        self.note(&mut effects);
         self.decide(now, sight, &mut effects);
         effects
     }
 
     /// Takes in what Git asks for, without deciding anything.
     pub(super) fn want(&mut self, wanted: Wanted) {
+        self.forget_notes(&wanted);
         let before = std::mem::replace(&mut self.wanted, wanted);
         self.former = match (&self.wanted, before) {
             (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
@@ -322,8 +342,10 @@ impl Worker {
             return;
         }
         self.clusters.values_mut().for_each(|held| held.fights.calm(now));
-        let world = self.world(now, sight);
-        let decision = decide(&world, now);
+        let mut decision = decide(&self.world(now, sight), now);
+        if matches!(decision.reason, Reason::NotesUnknown { .. }) && self.recall(now, effects) {
+            decision = decide(&self.world(now, sight), now);
+        }
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at;
         let Decision { goals, mut reason, journal, decided, .. } = decision;
@@ -445,7 +467,7 @@ impl Worker {
                 }
             }
         };
-        let journal = self.journal();
+        let journal = self.journal().or_else(|| self.clusters.values().find_map(|held| held.noted_position()));
         if let Some(journal) = journal {
             add(&journal.state.routing, Some(&journal.state.reached()));
         }

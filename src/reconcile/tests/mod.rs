@@ -9,6 +9,7 @@ mod journals;
 mod laws;
 mod loops;
 mod model;
+mod notes;
 mod pair;
 mod resource;
 mod restores;
