@@ -98,6 +98,11 @@ impl Worker {
                 continue;
             }
             let before = held.told.replace(journal.clone());
+            if let Some(before) = before.as_ref().filter(|before| before.owner != journal.owner) {
+                // It goes on under another name.
+                effects
+                    .extend(note(Came::Released, cluster, before, &journal.revision).map(Box::new).map(Effect::Note));
+            }
             let Some((came, journal)) = came(before.as_ref(), &journal) else { continue };
             let asked = match &self.wanted {
                 Wanted::Removed { revision } if came == Came::Released => revision,
@@ -129,14 +134,15 @@ impl Worker {
 
     /// Takes in what they say.
     pub(super) fn recalled(&mut self, cluster: &ClusterName, asked: &Owner, found: Result<Option<String>, String>) {
-        let still = matches!(&self.wanted, Wanted::Plan { owner, .. } if owner == asked);
-        let Some(held) = self.clusters.get_mut(cluster).filter(|held| still && !held.has_journal()) else { return };
+        let Wanted::Plan { owner, plan, .. } = &self.wanted else { return };
+        let still = |held: &&mut Box<Held>| owner == asked && !held.has_journal();
+        let Some(held) = self.clusters.get_mut(cluster).filter(still) else { return };
         let since = match held.noted.as_deref() {
             Some(Noted::Unknown { since, .. }) => *since,
             _ => return,
         };
         held.noted = Some(Box::new(match found {
-            Ok(Some(text)) => Noted::of(&text).of_owner(asked),
+            Ok(Some(text)) => Noted::of(&text).of_plan(owner, plan),
             Ok(None) => Noted::Nothing,
             Err(why) => Noted::Unknown { since, why: Some(why.into()) },
         }));

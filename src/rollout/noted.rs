@@ -35,10 +35,15 @@ impl Noted {
         Journal::decode(text).map_or_else(Self::Unreadable, |journal| Self::Position(Arc::new(journal)))
     }
 
-    /// The same, where a position of another plan than this is none.
-    pub fn of_owner(self, owner: &Owner) -> Self {
+    /// The same, where a position of other objects than this plan's is none: its name may have been another's before.
+    pub fn of_plan(self, owner: &Owner, plan: &Plan) -> Self {
+        let same = |journal: &Journal| {
+            let (there, here) = (&journal.state.routing, &plan.routing);
+            let objects = there.namespace == here.namespace && there.virtual_service.name == here.virtual_service.name;
+            journal.owner == *owner && objects && there.service == here.service
+        };
         match self {
-            Self::Position(journal) if journal.owner != *owner || matches!(journal.phase, Phase::Released { .. }) => {
+            Self::Position(journal) if !same(&journal) || matches!(journal.phase, Phase::Released { .. }) => {
                 Self::Nothing
             }
             own => own,

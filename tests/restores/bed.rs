@@ -152,7 +152,8 @@ impl Bed {
     /// Puts a text in the place of a file beside the notes, or takes it out, as a person would.
     pub fn amend_notes(&self, path: &str, text: Option<&str>) {
         let index = self.repository.home().join("notes-index");
-        let index = format!("alias.on=!GIT_INDEX_FILE={} git", index.display());
+        let tree = self.repository.home().display();
+        let index = format!("alias.on=!GIT_INDEX_FILE={} GIT_WORK_TREE={tree} git", index.display());
         let on = |arguments: &[&str]| self.git(&[&["-c", index.as_str(), "on"], arguments].concat());
         on(&["read-tree", "refs/notes/tidegate"]);
         match text {

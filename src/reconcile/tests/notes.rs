@@ -7,6 +7,7 @@ use super::{
     simulation::Sim,
 };
 use crate::{
+    git::Position,
     istio::ObjectKind,
     rollout::{Journal, Phase, STOP},
 };
@@ -143,11 +144,28 @@ fn a_position_that_cannot_be_read_holds() {
 fn another_plans_position_is_none() {
     let mut sim = noting();
     sim.push(to_v2()).pass("10m");
-    let position = sim.position.clone();
+    let mut journal = Journal::decode(sim.position.as_ref().unwrap()).unwrap();
     let mut sim = Sim::new().noting();
-    sim.position = position;
+    sim.position = Some(journal.encode().unwrap());
     sim.push(to_v2().name("other")).pass("2s");
     assert_eq!(sim.weights(), "v1=100", "it starts from `from`");
+    // The same name, and another route.
+    let mut sim = Sim::new().noting();
+    journal.owner.plan.name = "other".into();
+    sim.position = Some(journal.encode().unwrap());
+    let mut other = to_v2().name("other");
+    other.0.routing.service = crate::plan::Host::resolve("other", "shop");
+    sim.push(other).pass("2s");
+    assert_eq!(sim.weights(), "v1=100");
+}
+
+#[test]
+fn a_plan_that_goes_on_under_another_name_leaves_none_behind() {
+    let mut sim = noting();
+    sim.push(to_v2()).pass("2h").push(to_v2().name("other")).pass("1m");
+    let notes: Vec<(String, bool)> =
+        sim.notes.iter().map(|note| (note.plan.clone(), note.position == Some(Position::Over))).collect();
+    assert_eq!(notes[notes.len() - 2..], [("plans/shop/web".into(), true), ("plans/shop/other".into(), false)]);
 }
 
 #[test]
