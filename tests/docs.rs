@@ -316,6 +316,7 @@ fn names_in(source: &str) -> BTreeSet<String> {
 fn every_reason_event_and_phase_is_described() {
     let page = read("docs/status.md");
     let mut names = names_in(&read("src/rollout/reason.rs"));
+    names.extend(names_in(&read("src/rollout/transition.rs")));
     assert!(names.len() > 30 && names.contains("ClusterAway") && names.contains("StepEntered"), "{names:?}");
     names.insert("DriftCorrected".to_owned());
     names.extend(names_in(&read("src/rollout/cause.rs")));

@@ -25,6 +25,11 @@ pub(super) struct ClusterArgs {
 impl ClusterArgs {
     /// Builds the client; the API server is not asked anything yet.
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
+        self.connect_as(None).await
+    }
+
+    /// The same under a name of its own.
+    pub(super) async fn connect_as(&self, name: Option<&str>) -> Result<Cluster, Failure> {
         let in_cluster = self.kubeconfig.is_none()
             && self.context.is_none()
             && std::env::var_os("KUBECONFIG").is_none()
@@ -34,8 +39,8 @@ impl ClusterArgs {
             let hint = error.hint();
             Failure::usage(error, hint)
         };
-        let name = access.context_name().map_err(refused)?;
-        Cluster::connect(&name, &access).await.map_err(refused)
+        let named = name.map_or_else(|| access.context_name(), |name| Ok(name.to_owned())).map_err(refused)?;
+        Cluster::connect(&named, &access).await.map_err(refused)
     }
 }
 

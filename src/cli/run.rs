@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
+    cluster::IN_CLUSTER,
     git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
@@ -57,6 +58,13 @@ pub(super) struct Run {
     /// Push nothing: what would be committed after a failure or a stop is said in status and Events
     #[arg(long)]
     read_only: bool,
+    /// Note what came of each commit in the repository's refs/notes/tidegate, and go on from there where a cluster has
+    /// lost where a plan was; with --read-only nothing is noted
+    #[arg(long)]
+    git_notes: bool,
+    /// The cluster's name in status, metrics and notes; without it that of the context, in a pod `in-cluster`
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    cluster_name: Option<String>,
     /// Log format
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     log_format: String,
@@ -80,12 +88,17 @@ impl Run {
             None => (None, tokio::sync::watch::channel(0).1),
         };
         let publish = if self.read_only { None } else { Some(self.push.options(&source, None)?) };
-        let cluster = self.cluster.connect().await?;
+        let cluster = self.cluster.connect_as(self.cluster_name.as_deref()).await?;
+        if self.git_notes && self.cluster_name.is_none() && cluster.name() == IN_CLUSTER {
+            let error = anyhow::anyhow!("--git-notes needs a name for the cluster: in every pod it is `in-cluster`");
+            return Err(Failure::usage(error, "say --cluster-name, another one for each cluster that plans go to"));
+        }
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
         let settings = Settings {
             convergence_wait_ms: i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX),
+            notes: self.git_notes,
             ..Settings::default()
         };
         let options = Options {

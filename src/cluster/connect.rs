@@ -21,6 +21,9 @@ use crate::istio::ObjectKind;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const BUILD_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The name of the cluster whose pod tidegate runs in.
+pub const IN_CLUSTER: &str = "in-cluster";
+
 /// How a cluster is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -39,7 +42,7 @@ impl Access {
     /// Where no kubeconfig holds the context.
     pub fn context_name(&self) -> Result<String, ConnectError> {
         if self.in_cluster {
-            return Ok("in-cluster".to_owned());
+            return Ok(IN_CLUSTER.to_owned());
         }
         Ok(choose(&self.candidates(), self.context.as_deref())?.1)
     }

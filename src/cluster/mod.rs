@@ -33,7 +33,7 @@ pub use canaryplan::{
     write_canaryplan,
 };
 pub use capability::{CapabilityError, IstioVersion, istio_version};
-pub use connect::{Access, Cluster, ConnectError};
+pub use connect::{Access, Cluster, ConnectError, IN_CLUSTER};
 pub use endpoints::Endpoints;
 pub use meter::{Answer, Verb};
 pub use namespace::lacks_namespace;

@@ -43,8 +43,8 @@ pub use mirror::{Look, Mirror, Moved, holds_commit};
 pub use net::{Child, Fault, KnownHost};
 pub use poll::{Seen, follow};
 pub use publish::{
-    Author, Changes, Draft, Files, KeyError, Note, Notes, Preview, PublishError, PublishOptions, Published, Publisher,
-    PushError, SigningKey,
+    Author, Changes, Draft, Files, KeyError, Note, Notes, Position, Preview, PublishError, PublishOptions, Published,
+    Publisher, PushError, SigningKey,
 };
 pub use snapshot::{Change, Content, FILE_BYTES_MAX, Reader, Sight, Snapshot, Version};
 pub use source::{Source, SourceError};

@@ -3,7 +3,7 @@
 use crate::rollout::Reason;
 
 use super::{
-    Ending, Event, Worker,
+    Effect, Ending, Event, Worker,
     engine::{Engine, Incoming},
     namespaces::Namespace,
 };
@@ -23,6 +23,7 @@ impl Engine {
             && self.backlog.is_empty()
             && !self.workers.values().any(Worker::is_busy)
             && self.restores_wake().is_none_or(|at| at > self.clock.now())
+            && self.notes_rest()
     }
 
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
@@ -35,22 +36,27 @@ impl Engine {
                 let Some(worker) = self.workers.get_mut(&worker) else { return };
                 // What the answer leads to is the next process's to do.
                 let effects = worker.handle(Event::Written { cluster, kind: edit.kind, outcome }, now, &self.view);
+                let journal = worker.journal().cloned();
                 for effect in effects {
-                    if let super::Effect::Announce { cluster, news } = effect {
-                        super::announce::log(&cluster, &edit.key, worker.journal().map(|journal| &**journal), &news);
+                    match effect {
+                        Effect::Announce { cluster, news } => {
+                            super::announce::log(&cluster, &edit.key, journal.as_deref(), &news);
+                        }
+                        Effect::Note(note) => self.note(*note),
+                        _ => {}
                     }
                 }
             }
-            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } | Incoming::Published { .. } => {
-                self.in_flight -= 1
-            }
+            Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
+            Incoming::Published { .. } | Incoming::Found { .. } => self.in_flight -= 1,
+            Incoming::Noted { notes, ended } => self.noted(notes, ended),
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
             Incoming::Namespace { cluster, namespace, .. } => {
                 if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
                     self.in_flight -= 1;
                 }
             }
-            Incoming::RetryPlain | Incoming::Restored { .. } => {}
+            Incoming::RetryPlain | Incoming::Restored { .. } | Incoming::Recalled { .. } => {}
         }
     }
 

@@ -22,8 +22,10 @@ use super::{
     Clock, Event, Live, RestoreOrder, RestoreState, Worker, announce,
     backlog::Backlog,
     claims::Claims,
+    committer::{Question, Trouble},
     links::Links,
     mirror::{Mirror, Mirrored},
+    notes::Notes,
     objects::Objects,
     plans,
     restores::{Ended, Restores},
@@ -43,6 +45,9 @@ pub(super) enum Incoming {
     Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Published { worker: ObjectKey, order: Box<RestoreOrder>, ended: Ended },
     Restored { worker: ObjectKey, state: RestoreState },
+    Noted { notes: Vec<git::Note>, ended: Result<bool, Trouble> },
+    Found { questions: Vec<Question>, found: Result<Vec<Option<String>>, Trouble> },
+    Recalled { worker: ObjectKey, cluster: ClusterName, owner: Owner, found: Result<Option<String>, String> },
     Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
     Namespace { cluster: ClusterName, namespace: String, missing: bool },
@@ -82,6 +87,8 @@ pub(super) struct Engine {
     pub(super) resources: Option<Mirror>,
     /// What is to be committed; none where nothing is pushed.
     pub(super) restores: Option<Restores>,
+    /// What is to be noted and asked of the repository's notes; none where nothing is.
+    pub(super) notes: Option<Notes>,
     pub(super) tally: Tally,
     pub(super) on_their_way: OnTheirWay,
 }
@@ -140,6 +147,7 @@ impl Engine {
             plain_retry: false,
             resources: None,
             restores: None,
+            notes: None,
             tally: Tally::default(),
             on_their_way: OnTheirWay::default(),
         }
@@ -217,6 +225,7 @@ impl Engine {
         if self.git_error.take().is_some() {
             tracing::info!(branch = %self.branch, "the plan repository is read again");
             self.restores_hurry();
+            self.notes_hurry();
         }
         let blind = |last: jiff::Timestamp| {
             at.as_second() - last.as_second() > i64::try_from(self.view.git.max_age_s).unwrap_or(i64::MAX)
@@ -322,6 +331,13 @@ impl Engine {
                 // A route that was let go meanwhile is not taken up for this.
                 if self.workers.contains_key(&worker) {
                     self.hand(&worker, Event::Restored(state));
+                }
+            }
+            Incoming::Noted { notes, ended } => self.noted(notes, ended),
+            Incoming::Found { questions, found } => self.found(questions, found),
+            Incoming::Recalled { worker, cluster, owner, found } => {
+                if self.workers.contains_key(&worker) {
+                    self.hand(&worker, Event::Recalled { cluster, owner, found });
                 }
             }
             Incoming::Plain { cluster, kind, key, failure } => {
@@ -475,5 +491,6 @@ impl Engine {
         self.links.forget(key);
         self.timers.set(key, None);
         self.restore(key, None);
+        self.notes_forget(key);
     }
 }

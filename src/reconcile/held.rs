@@ -9,7 +9,7 @@ use crate::{
     cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer, lens},
     plan::{ObjectKey, VersionName},
-    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Phase, Transition, What, is_ours},
+    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, Transition, What, is_ours},
 };
 
 use super::{
@@ -40,6 +40,10 @@ pub(super) struct Held {
     pub(super) destination_rule: Option<Live>,
     pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
     pub(super) copy: Option<Arc<Journal>>,
+    /// What the repository's notes say; none: they were not asked. Let go once a journal stands.
+    pub(super) noted: Option<Box<Noted>>,
+    /// The journal that was last looked at for what is to be noted of it.
+    pub(super) told: Option<Arc<Journal>>,
     /// What the objects and all that was read off them became, while nothing is to be done.
     pub(super) resting: Option<Box<Rest>>,
     was_ours: bool,
@@ -232,7 +236,10 @@ impl Held {
                     }
                 }
                 self.journal = match found {
-                    Some(Ok(_)) => self.memory.clone().map(Ok),
+                    Some(Ok(_)) => {
+                        self.noted = None;
+                        self.memory.clone().map(Ok)
+                    }
                     Some(Err(error)) => Some(Err(error)),
                     None => None,
                 };
@@ -405,6 +412,7 @@ impl Held {
             journal: self.journal.clone(),
             copy: self.copy.clone(),
             memory: self.memory.clone(),
+            noted: self.noted.as_deref().cloned().unwrap_or(Noted::UNASKED),
             was_ours: self.was_ours,
             spec_seen: self.spec_seen,
             subsets_seen: self.subsets_seen,

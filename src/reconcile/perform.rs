@@ -68,6 +68,8 @@ impl Engine {
             Effect::WakeAt(at) => self.timers.set(key, at),
             Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
             Effect::Restore(order) => self.restore(key, order),
+            Effect::Note(note) => self.note(*note),
+            Effect::Recall(cluster, owner) => self.recall(key, cluster, owner),
             Effect::Reason(reason) => {
                 self.ask_namespace(key, &reason);
                 // Their news says so once; the reason changes with each write of the other side.

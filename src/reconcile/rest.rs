@@ -45,7 +45,7 @@ impl Held {
         }
         self.resting = Some(Box::new(Rest { virtual_service, destination_rule, stands, reached }));
         (self.virtual_service, self.destination_rule) = (None, None);
-        (self.journal, self.memory, self.copy, self.standing) = (None, None, None, None);
+        (self.journal, self.memory, self.copy, self.standing, self.told) = (None, None, None, None, None);
     }
 
     /// Takes both objects out again.
@@ -57,6 +57,8 @@ impl Held {
         self.copy = on(&rule).filter(|_| rule.as_deref().is_some_and(marks::is_marked));
         self.journal = journal.clone().map(Ok);
         self.memory.clone_from(&journal);
+        // Whatever rests was looked at.
+        self.told.clone_from(&journal);
         self.standing = journal.filter(|_| rest.stands);
         (self.virtual_service, self.destination_rule) = (Some(route), Some(rule));
     }

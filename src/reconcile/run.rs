@@ -19,15 +19,19 @@ use crate::{
 
 use super::{
     Ask, Clock,
-    engine::Engine,
+    committer::Committer,
+    engine::{Engine, Incoming},
     mirror::Mirror,
-    restores::{Committer, Restores},
+    notes::Notes,
+    restores::Restores,
 };
 
 /// How many sights of clusters wait for the loop before their watches wait too: each may be a whole object.
 const SIGHTS_MAX: usize = 64;
 /// How long a write that is under way may take after the end was asked for.
 const LAST_WRITE: Duration = Duration::from_secs(12);
+/// How long the notes of what came of the last writes may take: the next process notes what settled again.
+const LAST_NOTES: Duration = Duration::from_secs(5);
 /// How long the CanaryPlan resources are waited for at the end: the next process brings them up to date.
 const LAST_RESOURCES: Duration = Duration::from_secs(1);
 const LAST_RESOURCES_ONCE: Duration = Duration::from_secs(10);
@@ -54,7 +58,7 @@ pub struct Options {
     pub once: bool,
     /// Whether CanaryPlan resources are written where the clusters have them.
     pub canaryplans: bool,
-    /// How commits are pushed; none: nothing is.
+    /// How commits are pushed; none: nothing is, not even a note. Whether notes are kept is in the settings.
     pub publish: Option<git::PublishOptions>,
     /// Questions for the present report; none where nobody may ask.
     pub asks: Option<mpsc::Receiver<Ask>>,
@@ -106,10 +110,12 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));
-    if let Some(publish) = options.publish {
-        let dir = beside(&options.mirror);
+    let (writes, notes) = (options.publish.is_some(), options.settings.notes);
+    if writes || notes {
+        let (publish, dir) = (options.publish.unwrap_or_default(), beside(&options.mirror));
         let committer = Committer::start(options.source.clone(), publish, dir, sender)?;
-        engine.restores = Some(Restores::new(committer, look));
+        engine.notes = notes.then(|| Notes::new(committer.clone(), writes));
+        engine.restores = writes.then(|| Restores::new(committer, look));
     }
     if options.canaryplans {
         engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
@@ -124,6 +130,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         let timer = until(&engine.clock, engine.timers.next());
         let resources = until(&engine.clock, engine.mirror_wake());
         let restores = until(&engine.clock, engine.restores_wake());
+        let notes = until(&engine.clock, engine.notes_wake());
         tokio::select! {
             () = &mut shutdown => break,
             Some(seen) = git.recv() => engine.git(seen),
@@ -132,6 +139,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
             () = restores => engine.restores_turn(),
+            () = notes => engine.notes_turn(),
             Some(ask) = asked(&mut options.asks) => if !ask.answer.is_closed() {
                 // Whoever asked may have gone meanwhile.
                 let _ = ask.answer.send(engine.report(ask.whole));
@@ -143,14 +151,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         }
     }
     drop(git);
-    let deadline = tokio::time::sleep(LAST_WRITE);
-    let mut deadline = std::pin::pin!(deadline);
-    while engine.in_flight > 0 {
-        tokio::select! {
-            () = &mut deadline => break,
-            Some(event) = incoming.recv() => engine.last(event),
-        }
-    }
+    last_answers(&mut engine, &mut incoming, LAST_WRITE).await;
+    // What came of the last writes is noted, too, where that is quickly done.
+    engine.notes_end();
+    last_answers(&mut engine, &mut incoming, LAST_NOTES).await;
     engine.mirror_hurry();
     let deadline = tokio::time::sleep(if options.once { LAST_RESOURCES_ONCE } else { LAST_RESOURCES });
     let mut deadline = std::pin::pin!(deadline);
@@ -163,6 +167,18 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         }
     }
     Ok(engine.ending())
+}
+
+/// Takes in the answers to what is under way.
+async fn last_answers(engine: &mut Engine, incoming: &mut mpsc::UnboundedReceiver<Incoming>, patience: Duration) {
+    let deadline = tokio::time::sleep(patience);
+    let mut deadline = std::pin::pin!(deadline);
+    while engine.in_flight > 0 {
+        tokio::select! {
+            () = &mut deadline => return,
+            Some(event) = incoming.recv() => engine.last(event),
+        }
+    }
 }
 
 /// Raises one counter whenever the other rises.

@@ -81,6 +81,8 @@ pub struct Tally {
     pub looks: BTreeMap<&'static str, u64>,
     /// Restores of documents that were tried, by what came of it.
     pub restores: BTreeMap<&'static str, u64>,
+    /// Writes and reads of the repository's notes, by how they ended.
+    pub notes: BTreeMap<(&'static str, &'static str), u64>,
     /// Where the time went.
     pub stages: BTreeMap<Stage, Durations>,
 }
@@ -99,6 +101,11 @@ impl Tally {
     /// Counts what came of a restore.
     pub(super) fn restore(&mut self, outcome: &'static str) {
         *self.restores.entry(outcome).or_default() += 1;
+    }
+
+    /// Counts a write or a read of the repository's notes.
+    pub(super) fn note(&mut self, operation: &'static str, outcome: &'static str) {
+        *self.notes.entry((operation, outcome)).or_default() += 1;
     }
 
     /// Counts how long a stage took.

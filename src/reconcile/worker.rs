@@ -1,24 +1,22 @@
 //! One route's worker: events and an instant in, effects out. It does no I/O, so a simulation drives the same code.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
     cluster::Outcome,
+    git::Note,
     istio::{Edit, Next, ObjectKind, Writer},
-    plan::{ObjectKey, Plan, VersionName},
+    plan::{ObjectKey, Plan},
     rollout::{
-        Altered, ClusterName, ClusterView, Decision, Endpoints, Fight, GitSight, Goal, Journal, JournalError, Reason,
-        Settings, Transition, Wanted, World, decide,
+        Altered, ClusterName, Decision, Fight, Goal, Journal, JournalError, Owner, Reason, Settings, Transition,
+        Wanted, decide,
     },
 };
 
 use super::{
-    Reached, due,
+    Reached, Sight, due,
     fights::Fights,
     held::Held,
     restoring::{RestoreOrder, RestoreState, Restoring},
@@ -75,6 +73,15 @@ pub enum Event {
     },
     /// How far the last [`Effect::Restore`] has come.
     Restored(RestoreState),
+    /// What the repository's notes say of the plan's position.
+    Recalled {
+        /// Where.
+        cluster: ClusterName,
+        /// Of which plan.
+        owner: Owner,
+        /// The journal's text, if there is one; `Err` where they cannot be read.
+        found: Result<Option<String>, String>,
+    },
     /// Endpoints, claims or the sight of Git changed, or an instant that the worker asked for has come.
     Look,
 }
@@ -120,6 +127,10 @@ pub enum Effect {
     Reason(Reason),
     /// What Git should say again, answered with [`Event::Restored`]; none: nothing any more. Replaces the one before.
     Restore(Option<RestoreOrder>),
+    /// What came of a commit, to be noted in the repository; nothing is answered.
+    Note(Box<Note>),
+    /// Ask the repository's notes where the plan was, and answer with [`Event::Recalled`], also where they cannot be read.
+    Recall(ClusterName, Owner),
 }
 
 /// What people are told.
@@ -139,33 +150,13 @@ pub enum News {
     Restore(RestoreState),
 }
 
-/// What the shell knows beside the events, asked at each decision.
-pub trait Sight {
-    /// Ready endpoints of the pods of a Service that carry the labels; none: unknown.
-    fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32>;
-    /// VirtualServices other than `own` that claim one of the hosts on one of the gateways.
-    fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &crate::plan::Routing) -> Vec<ObjectKey>;
-    /// Our wall clock minus the API server's, in milliseconds.
-    fn clock_offset_ms(&self, cluster: &str) -> Option<i64>;
-    /// A plain object that the routing names and that is not applied, with what is in the way.
-    fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
-    /// When Git was last seen.
-    fn git(&self) -> GitSight;
-    /// Whether the cluster is known to have no such namespace.
-    fn lacks_namespace(&self, _cluster: &str, _namespace: &str) -> bool {
-        false
-    }
-    /// Plans that exist, as `repository/namespace/name`.
-    fn lives(&self, owner: &str) -> bool;
-}
-
 /// The worker of one VirtualService.
 #[derive(Clone)]
 pub struct Worker {
     pub(super) key: ObjectKey,
     pub(super) wanted: Wanted,
-    former: Option<Arc<Plan>>,
-    settings: Settings,
+    pub(super) former: Option<Arc<Plan>>,
+    pub(super) settings: Settings,
     /// Boxed: a map's smallest node has room for eleven.
     pub(super) clusters: BTreeMap<ClusterName, Box<Held>>,
     pub(super) reason: Option<Reason>,
@@ -278,6 +269,9 @@ impl Worker {
             }
             Event::Written { cluster, kind, outcome } => {
                 let (route, rule) = (self.key.clone(), self.destination_rule());
+                if kind == ObjectKind::VirtualService && matches!(outcome, Outcome::Applied(None)) {
+                    self.note_pruned(&cluster, &mut effects);
+                }
                 if let Some(held) = self.clusters.get_mut(&cluster) {
                     let news = held.written(kind, outcome, now, |kind| object(kind, &route, &rule));
                     effects.extend(news.into_iter().map(|news| Effect::Announce { cluster: cluster.clone(), news }));
@@ -297,8 +291,10 @@ impl Worker {
                 }
             }
             Event::Restored(state) => self.restored(state, &mut effects),
+            Event::Recalled { cluster, owner, found } => self.recalled(&cluster, &owner, found),
             Event::Look => {}
         }
+        self.note(&mut effects);
         self.decide(now, sight, &mut effects);
         effects
     }
@@ -311,6 +307,7 @@ impl Worker {
 
     /// Takes in what Git asks for, without deciding anything.
     pub(super) fn want(&mut self, wanted: Wanted) {
+        self.forget_notes(&wanted);
         let before = std::mem::replace(&mut self.wanted, wanted);
         self.former = match (&self.wanted, before) {
             (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
@@ -331,8 +328,10 @@ impl Worker {
             return;
         }
         self.clusters.values_mut().for_each(|held| held.fights.calm(now));
-        let world = self.world(now, sight);
-        let decision = decide(&world, now);
+        let mut decision = decide(&self.world(now, sight), now);
+        if matches!(decision.reason, Reason::NotesUnknown { .. }) && self.recall(now, effects) {
+            decision = decide(&self.world(now, sight), now);
+        }
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at;
         let Decision { goals, mut reason, journal, decided, .. } = decision;
@@ -417,64 +416,6 @@ impl Worker {
             effects.push(Effect::WakeAt(wake_at));
         }
     }
-
-    /// Everything that a decision at this instant sees.
-    pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
-        self.get_up();
-        let versions = self.versions();
-        let service = self.service();
-        let destination_rule = self.destination_rule();
-        let own = service.as_ref().and_then(|host| host.service());
-        let living_owners =
-            self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
-        let living_owners = living_owners.collect();
-        let mut clusters = BTreeMap::new();
-        for (name, held) in &mut self.clusters {
-            let mut endpoints = BTreeMap::new();
-            for (version, labels) in &versions {
-                let ready = own.and_then(|(service, namespace)| sight.ready(name, namespace, service, labels));
-                let none_since = held.none_since(version, ready, now);
-                endpoints.insert(version.clone(), Endpoints { ready, none_since });
-            }
-            let (claims, dependency) = match &self.wanted {
-                Wanted::Plan { plan, .. } => {
-                    (sight.claims(name, &self.key, &plan.routing), sight.dependency(name, &plan.routing))
-                }
-                Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None),
-            };
-            let clock_offset_ms = sight.clock_offset_ms(name);
-            let fight = held.fights.fight(|kind| object(kind, &self.key, &destination_rule));
-            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, fight, ..held.view() };
-            clusters.insert(name.clone(), view);
-        }
-        let (wanted, former) = (self.wanted.clone(), self.former.clone());
-        World { wanted, former, living_owners, git: sight.git(), clusters, settings: self.settings }
-    }
-
-    /// The labels of every version in question: what is applied decides, then the plan, then older states.
-    fn versions(&self) -> BTreeMap<VersionName, BTreeMap<String, String>> {
-        let mut versions = BTreeMap::new();
-        let mut add = |routing: &crate::plan::Routing, only: Option<&BTreeSet<&VersionName>>| {
-            for version in &routing.versions {
-                if only.is_none_or(|only| only.contains(&version.name)) {
-                    versions.entry(version.name.clone()).or_insert_with(|| version.labels.clone());
-                }
-            }
-        };
-        let journal = self.journal();
-        if let Some(journal) = journal {
-            add(&journal.state.routing, Some(&journal.state.reached()));
-        }
-        if let Wanted::Plan { plan, .. } = &self.wanted {
-            add(&plan.routing, None);
-        }
-        if let Some(journal) = journal {
-            let settled = journal.settled.iter().rev().chain(&journal.way_back);
-            settled.for_each(|settled| add(&settled.state.routing, None));
-            add(&journal.plan.routing, None);
-        }
-        versions
-    }
 }
 
 fn earlier(one: Option<Timestamp>, two: Timestamp) -> Option<Timestamp> {
@@ -482,7 +423,7 @@ fn earlier(one: Option<Timestamp>, two: Timestamp) -> Option<Timestamp> {
 }
 
 /// Which of a route's two objects is of the kind.
-fn object(kind: ObjectKind, route: &ObjectKey, rule: &ObjectKey) -> ObjectKey {
+pub(super) fn object(kind: ObjectKind, route: &ObjectKey, rule: &ObjectKey) -> ObjectKey {
     match kind {
         ObjectKind::VirtualService => route.clone(),
         ObjectKind::DestinationRule => rule.clone(),

@@ -11,7 +11,7 @@ use crate::plan::{DriftPolicy, Plan, Revision, Version, VersionName};
 
 use super::{
     Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World, accept,
-    converge, drift, failure, gates, restore, sight, stop, subsets, walk,
+    converge, drift, failure, gates, restore, sight, sight::Origin, stop, subsets, walk,
 };
 
 /// What to do now, and why.
@@ -77,8 +77,7 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
     };
     let (found, origin) = match (sight, wanted) {
         (sight::Sight::Unreadable(reason), _) => return hold(reason),
-        (sight::Sight::Journal(journal, false), _) => (journal, Origin::Live),
-        (sight::Sight::Journal(journal, true), _) => (journal, Origin::Restored),
+        (sight::Sight::Journal(journal, origin), _) => (journal, origin),
         (_, None) if matches!(world.wanted, Wanted::Unknown) => return hold(unknown()),
         (_, None) => return Decision { goals: sight::unfinished(world), ..hold(Reason::Released) },
         (_, Some((plan, ..))) if plan.suspend => return hold(Reason::Suspended),
@@ -103,15 +102,18 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
     {
         return hold(Reason::OtherPlan { owner: found.owner.to_string() });
     }
-    Draft::new(world, found, origin, now).run(wanted)
-}
-
-/// Where the journal of a decision comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Live,
-    Restored,
-    First,
+    let resumes = origin == Origin::Noted && world.clusters.values().all(|cluster| cluster.virtual_service.is_none());
+    let Some((plan, ..)) = wanted.filter(|_| resumes) else { return Draft::new(world, found, origin, now).run(wanted) };
+    if let Err(reason) = sight::may_begin(world, plan) {
+        return hold(reason);
+    }
+    let decision = Draft::new(world, found, origin, now).run(wanted);
+    // Pods of a cluster that was made anew come one by one: what is not there yet has not failed.
+    let state = decision.journal.as_ref().map(|journal| &journal.state);
+    match state.map_or(Ok(()), |state| gates::can_serve(world, &state.traffic)) {
+        Ok(()) => decision,
+        Err(reason) => hold(reason),
+    }
 }
 
 struct Draft<'a> {
@@ -129,13 +131,22 @@ impl<'a> Draft<'a> {
     fn new(world: &'a World, found: Arc<Journal>, origin: Origin, now: Timestamp) -> Self {
         let mut journal = Journal::clone(&found);
         let gone = world.clusters.values().any(|cluster| cluster.virtual_service.is_none());
-        if origin == Origin::Restored && !matches!(world.wanted, Wanted::Removed { .. }) {
-            let what = if gone { "the VirtualService was gone" } else { "its journal was gone or broken" };
+        let restored = matches!(origin, Origin::Restored | Origin::Noted);
+        if restored && !matches!(world.wanted, Wanted::Removed { .. }) {
+            let what = match (origin, gone) {
+                (Origin::Noted, _) => "from the repository's notes",
+                (_, true) => "the VirtualService was gone",
+                (_, false) => "its journal was gone or broken",
+            };
             // A fight over the journal must not push what happened out of it.
             if journal.transitions.last().is_none_or(|last| last.what != What::Restored) {
                 accept::note(&mut journal, now, What::Restored, what.to_owned());
             }
             journal.converged = None;
+        }
+        if origin == Origin::Noted {
+            // What was held elsewhere was not held here, and the objects there are not these.
+            (journal.entered, journal.elapsed_ms, journal.owns_traffic_policy) = (now, 0, false);
         }
         let restored = (journal != *found).then(|| journal.clone());
         Self { origin, world, now, found, restored, journal, wake_at: None }
@@ -171,9 +182,10 @@ impl<'a> Draft<'a> {
     }
 
     fn decided(&self) -> bool {
-        let Some(restored) = &self.restored else {
-            return self.origin == Origin::First || self.journal != *self.found;
-        };
+        if matches!(self.origin, Origin::First | Origin::Noted) {
+            return true;
+        }
+        let Some(restored) = &self.restored else { return self.journal != *self.found };
         // That it has converged again follows from putting it back.
         Journal { converged: restored.converged, ..self.journal.clone() } != *restored
     }
@@ -237,11 +249,9 @@ impl<'a> Draft<'a> {
 
     fn fail(&mut self) -> Option<Reason> {
         let refused = || self.world.clusters.values().find_map(|cluster| cluster.rejected.clone());
-        if self.origin == Origin::First
-            && let Some(message) = refused()
-        {
+        if matches!(self.origin, Origin::First | Origin::Noted) {
             // Nothing stands yet from which one could go back.
-            return Some(Reason::Rejected { message });
+            return refused().map(|message| Reason::Rejected { message });
         }
         let (cause, wake) = gates::failure(self.world, &self.journal, self.now);
         if let Some(wake) = wake {

@@ -18,12 +18,14 @@ mod failure;
 mod fight;
 mod gates;
 mod journal;
+mod noted;
 mod packs;
 mod reason;
 mod restore;
 mod sight;
 mod stop;
 mod subsets;
+mod transition;
 mod walk;
 mod world;
 
@@ -35,9 +37,11 @@ pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};
 pub use journal::{
     Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
 };
-pub use reason::{Reason, Transition, What};
+pub use noted::Noted;
+pub use reason::Reason;
 pub use restore::Restore;
 pub use sight::{is_marked, is_ours};
 pub use stop::{Answered, on as stop_on};
+pub use transition::{Transition, What};
 pub use walk::{Next, at, next, total};
 pub use world::{Altered, ClusterName, ClusterView, Endpoints, GitSight, Settings, Wanted, World};

@@ -1,7 +1,8 @@
 //! Why a plan stands where it stands: one sentence each, used by status, events, logs and tests alike.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     istio::ObjectKind,
@@ -135,6 +136,18 @@ pub enum Reason {
         /// Its version.
         version: u64,
     },
+    /// Nothing is known of the position but what the repository's notes may say, and they were not read yet.
+    NotesUnknown {
+        /// Since when they are asked; none: they will be.
+        since: Option<Timestamp>,
+        /// Why they cannot be read; none: nothing is known to be wrong.
+        why: Option<Arc<str>>,
+    },
+    /// The repository's notes have a position that cannot be read.
+    NoteUnreadable {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The position would not fit into the annotation.
     JournalTooLarge {
         /// How large it would be, in bytes.
@@ -223,6 +236,8 @@ impl Reason {
             Self::NoBaseline => "NoBaseline",
             Self::JournalLost { .. } => "JournalLost",
             Self::JournalNewer { .. } => "JournalNewer",
+            Self::NotesUnknown { .. } => "NotesNotRead",
+            Self::NoteUnreadable { .. } => "NoteUnreadable",
             Self::JournalTooLarge { .. } => "JournalTooLarge",
             Self::ClockSkew { .. } => "ClockSkew",
             Self::Away { .. } => "ClusterAway",
@@ -257,6 +272,7 @@ impl Reason {
                 | Self::NoBaseline
                 | Self::JournalLost { .. }
                 | Self::JournalNewer { .. }
+                | Self::NoteUnreadable { .. }
                 | Self::JournalTooLarge { .. }
                 | Self::ClockSkew { .. }
                 | Self::Rejected { .. }
@@ -369,6 +385,17 @@ impl std::fmt::Display for Reason {
             Self::JournalNewer { version } => {
                 write!(f, "the journal has version {version}, which a newer tidegate wrote; run that one")
             }
+            Self::NotesUnknown { since, why } => {
+                write!(f, "waits for the repository's notes: they may say where this plan was")?;
+                if let Some(since) = since {
+                    write!(f, "; asked since {since}")?;
+                }
+                why.as_ref().map_or(Ok(()), |why| write!(f, "; they cannot be read: {why}"))
+            }
+            Self::NoteUnreadable { detail } => write!(
+                f,
+                "the position in the repository's notes cannot be read: {detail}; take its file under `positions` out of refs/notes/tidegate to start anew"
+            ),
             Self::JournalTooLarge { bytes } => write!(
                 f,
                 "the plan does not come into force: its journal would be {bytes} bytes, the limit is {JOURNAL_MAX_BYTES}; shorten its match and http parts"
@@ -407,72 +434,4 @@ impl Millis {
     fn seconds(&self) -> f64 {
         self.0 as f64 / 1000.0
     }
-}
-
-/// What happened to a plan, for events and history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum What {
-    /// A live route was taken over.
-    Adopted,
-    /// The first state was applied where nothing was live.
-    Created,
-    /// The target was applied at once.
-    Applied,
-    /// A step was entered.
-    StepEntered,
-    /// The target was entered at the end of a walk.
-    TargetEntered,
-    /// The target passed its gates.
-    Settled,
-    /// Another plan document came into force.
-    Accepted,
-    /// Traffic went back.
-    WentBack,
-    /// A step failed, and traffic stays where it is, as the plan says.
-    FailureHeld,
-    /// The plan was removed and let go.
-    Released,
-    /// An object or a journal that was lost was restored.
-    Restored,
-    /// The branch asks again for what traffic went back to.
-    RestoreLanded,
-    /// The branch asks for something else before the restore was there: a person's change stands.
-    RestoreDropped,
-}
-
-impl What {
-    /// The reason of the Kubernetes Event.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Adopted => "Adopted",
-            Self::Created => "Created",
-            Self::Applied => "Applied",
-            Self::StepEntered => "StepEntered",
-            Self::TargetEntered => "TargetEntered",
-            Self::Settled => "Settled",
-            Self::Accepted => "Accepted",
-            Self::WentBack => "WentBack",
-            Self::FailureHeld => "FailureHeld",
-            Self::Released => "Released",
-            Self::Restored => "Restored",
-            Self::RestoreLanded => "RestoreLanded",
-            Self::RestoreDropped => "RestoreDropped",
-        }
-    }
-}
-
-/// One thing that happened, with the commit it happened for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transition {
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub what: What,
-    /// The first 10 digits of the commit.
-    pub commit: String,
-    /// Traffic afterwards, as `v1=90 v2=10`.
-    pub traffic: String,
-    /// Details for people; empty where there are none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub note: String,
 }

@@ -15,19 +15,39 @@ use crate::{
 
 use super::{
     ClusterName, ClusterView, Goal, Journal, JournalError, MANAGED_BY, OWNER, Owner, Phase, Proof, Reason, Settled,
-    State, Transition, What, World,
+    State, Transition, Wanted, What, World,
 };
 
 /// What is known of a plan's position.
 pub(super) enum Sight {
-    /// A journal; whether it had to be restored from elsewhere.
-    Journal(Arc<Journal>, bool),
+    /// A journal, and where it was found.
+    Journal(Arc<Journal>, Origin),
     /// Nothing is live.
     Nothing,
     /// A VirtualService that carries no label of tidegate.
     Unlabelled(Arc<Value>),
     /// The position is lost or not readable.
     Unreadable(Reason),
+}
+
+/// Where a position comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The object that carries it.
+    Live,
+    /// This process's memory, the copy, or another cluster of the plan.
+    Restored,
+    /// The repository's notes.
+    Noted,
+    /// Nothing was known: it was made just now.
+    First,
+}
+
+impl Origin {
+    /// Of what two clusters know together.
+    fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Restored }
+    }
 }
 
 /// Whether an object carries tidegate's label.
@@ -61,15 +81,20 @@ pub(super) fn unfinished(world: &World) -> BTreeMap<ClusterName, Goal> {
     world.clusters.iter().map(|(name, view)| (name.clone(), goal(view))).collect()
 }
 
-fn of_cluster(cluster: &ClusterView) -> Sight {
+/// What one cluster knows; `plan` is the one that the repository's notes are asked for, if they are.
+fn of_cluster(cluster: &ClusterView, plan: Option<&Plan>) -> Sight {
     let restored = cluster.memory.clone().or_else(|| cluster.copy.clone());
     let Some(live) = &cluster.virtual_service else {
-        return restored.map_or(Sight::Nothing, |journal| Sight::Journal(journal, true));
+        return match (restored, plan) {
+            (Some(journal), _) => Sight::Journal(journal, Origin::Restored),
+            (None, Some(_)) => noted(cluster.noted.position()).unwrap_or(Sight::Nothing),
+            (None, None) => Sight::Nothing,
+        };
     };
     let outdated = |journal: &Journal| cluster.copy.as_deref().is_some_and(|copy| journal.is_older_than(copy));
     let detail = match &cluster.journal {
         Some(Ok(journal)) if outdated(journal) => "it is older than its copy".to_owned(),
-        Some(Ok(journal)) => return Sight::Journal(journal.clone(), false),
+        Some(Ok(journal)) => return Sight::Journal(journal.clone(), Origin::Live),
         Some(Err(JournalError::Newer(version))) => {
             return Sight::Unreadable(Reason::JournalNewer { version: *version });
         }
@@ -80,31 +105,50 @@ fn of_cluster(cluster: &ClusterView) -> Sight {
         }
         None => "the annotation tidegate.dev/journal is missing".to_owned(),
     };
-    restored.map_or(Sight::Unreadable(Reason::JournalLost { detail }), |journal| Sight::Journal(journal, true))
+    match (restored, plan) {
+        (Some(journal), _) => Some(Sight::Journal(journal, Origin::Restored)),
+        (None, Some(plan)) => noted(cluster.noted.position_of(plan)),
+        (None, None) => None,
+    }
+    .unwrap_or(Sight::Unreadable(Reason::JournalLost { detail }))
+}
+
+/// What the notes make known, if anything.
+fn noted(position: Result<Option<Arc<Journal>>, Reason>) -> Option<Sight> {
+    match position {
+        Ok(position) => position.map(|journal| Sight::Journal(journal, Origin::Noted)),
+        Err(reason) => Some(Sight::Unreadable(reason)),
+    }
 }
 
 /// Joins what every cluster knows: proof is the least, failed keys the union, convergence the latest, and a cluster
 /// that has lost its journal takes it from the others.
 pub(super) fn join(world: &World) -> Sight {
-    let mut joined: Option<(Arc<Journal>, bool)> = None;
+    let mut joined: Option<(Arc<Journal>, Origin)> = None;
     let mut other = Sight::Nothing;
-    for sight in world.clusters.values().map(of_cluster) {
+    // Without a plan in force there is nothing to go on with: the notes are not asked.
+    let noted = match &world.wanted {
+        Wanted::Plan { plan, .. } if world.settings.notes => Some(&**plan),
+        _ => None,
+    };
+    for sight in world.clusters.values().map(|cluster| of_cluster(cluster, noted)) {
         match sight {
-            Sight::Journal(journal, restored) => {
+            Sight::Journal(journal, origin) => {
                 joined = Some(match joined {
-                    None => (journal, restored),
-                    Some((one, before)) if *one == *journal => (one, before || restored),
-                    Some((one, before)) => (Arc::new(merge(&one, &journal)), before || restored),
+                    None => (journal, origin),
+                    Some((one, before)) if *one == *journal => (one, before.and(origin)),
+                    Some((one, before)) => (Arc::new(merge(&one, &journal)), before.and(origin)),
                 });
             }
             Sight::Nothing => {}
+            Sight::Unlabelled(_) if matches!(other, Sight::Unreadable(_)) => {}
             unreadable => other = unreadable,
         }
     }
     match (joined, other) {
         (_, Sight::Unreadable(reason @ Reason::JournalNewer { .. })) => Sight::Unreadable(reason),
         (Some(_), Sight::Unlabelled(live)) => Sight::Unlabelled(live),
-        (Some((journal, restored)), _) => Sight::Journal(journal, restored),
+        (Some((journal, origin)), _) => Sight::Journal(journal, origin),
         (None, other) => other,
     }
 }
@@ -147,14 +191,7 @@ pub(super) fn first(
     live: Option<&Value>,
     now: Timestamp,
 ) -> Result<Journal, Reason> {
-    if let Some(by) = world.clusters.values().flat_map(|cluster| &cluster.claims).next() {
-        return Err(Reason::Claimed { by: by.clone() });
-    }
-    // What is live in a cluster that does not answer may be another position.
-    if let Some((cluster, since)) = world.clusters.iter().find_map(|(name, view)| Some((name, view.away_since?))) {
-        return Err(Reason::Away { cluster: cluster.clone(), since });
-    }
-    destinations(world, plan)?;
+    may_begin(world, plan)?;
     let (traffic, what) = match live {
         Some(live) if !plan.take_ownership => {
             return Err(match owner_on(live) {
@@ -210,6 +247,21 @@ pub(super) fn first(
     let commit = revision.short().to_owned();
     journal.note(Transition { at: now, what, commit, traffic: traffic.to_string(), note: String::new() });
     Ok(journal)
+}
+
+/// Whether nothing is in the way of objects where this process has made none.
+///
+/// # Errors
+/// What is: what others claim or made, or a cluster that does not answer.
+pub(super) fn may_begin(world: &World, plan: &Plan) -> Result<(), Reason> {
+    if let Some(by) = world.clusters.values().flat_map(|cluster| &cluster.claims).next() {
+        return Err(Reason::Claimed { by: by.clone() });
+    }
+    // What is live in a cluster that does not answer may be another position.
+    if let Some((cluster, since)) = world.clusters.iter().find_map(|(name, view)| Some((name, view.away_since?))) {
+        return Err(Reason::Away { cluster: cluster.clone(), since });
+    }
+    destinations(world, plan)
 }
 
 /// Whether a DestinationRule of the plan's name may be written: one that somebody else made is taken over only where

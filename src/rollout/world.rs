@@ -10,7 +10,7 @@ use crate::{
     plan::{ObjectKey, Plan, Revision, VersionName},
 };
 
-use super::{Fight, Journal, JournalError, Owner};
+use super::{Fight, Journal, JournalError, Noted, Owner};
 
 /// A cluster's name in tidegate's configuration.
 pub type ClusterName = String;
@@ -60,11 +60,19 @@ pub struct Settings {
     pub min_endpoints: u32,
     /// Wall clock difference to the API server above which nothing rises, in milliseconds.
     pub clock_skew_max_ms: i64,
+    /// Whether what came of commits is noted in the repository, and asked of its notes where a position is lost.
+    pub notes: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { convergence_wait_ms: 2_000, endpoints_gone_s: 10, min_endpoints: 1, clock_skew_max_ms: 5_000 }
+        Self {
+            convergence_wait_ms: 2_000,
+            endpoints_gone_s: 10,
+            min_endpoints: 1,
+            clock_skew_max_ms: 5_000,
+            notes: false,
+        }
     }
 }
 
@@ -102,6 +110,8 @@ pub struct ClusterView {
     pub copy: Option<Arc<Journal>>,
     /// The last journal that this process wrote or read.
     pub memory: Option<Arc<Journal>>,
+    /// What the repository's notes say.
+    pub noted: Noted,
     /// Whether this process has seen tidegate's marks on this very VirtualService.
     pub was_ours: bool,
     /// When this process first saw the present spec of the VirtualService and of the DestinationRule.
@@ -149,6 +159,7 @@ impl ClusterView {
             journal: None,
             copy: None,
             memory: None,
+            noted: Noted::UNASKED,
             was_ours: false,
             spec_seen: None,
             subsets_seen: None,

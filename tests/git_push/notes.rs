@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use tidegate::git::{Note, PublishOptions, PushError, SigningKey, Trust, Verify, VerifyMode};
+use tidegate::git::{Note, Position, PublishOptions, PushError, SigningKey, Trust, Verify, VerifyMode};
 
 use super::bed::{Bed, WEB, landed, options, says};
 use super::support::signing::SshKey;
 
 fn note(commit: &str, plan: &str, said: Value) -> Note {
     let Value::Object(said) = said else { return note(commit, plan, json!({})) };
-    Note { commit: commit.to_owned(), plan: plan.to_owned(), cluster: "kind".to_owned(), said }
+    Note { commit: commit.to_owned(), plan: plan.to_owned(), cluster: "kind".to_owned(), said, position: None }
 }
 
 fn show(bed: &Bed, commit: &str) -> String {
@@ -67,6 +67,63 @@ fn notes_are_found_however_they_are_laid_out() {
     bed.is_linear_and_whole();
 }
 
+fn at(note: Note, text: &str) -> Note {
+    Note { position: Some(Position::At(text.to_owned())), ..note }
+}
+
+fn positions(bed: &Bed, plans: &[&str]) -> Vec<Option<String>> {
+    let of: Vec<_> = plans.iter().map(|plan| ((*plan).to_owned(), "kind".to_owned())).collect();
+    bed.publisher().positions(&of).unwrap()
+}
+
+#[test]
+fn a_position_stands_beside_the_notes_and_git_leaves_it_there() {
+    for bed in Bed::all() {
+        let (mut publisher, commit) = (bed.publisher(), bed.tip());
+        assert_eq!(positions(&bed, &["plans/shop/web"]), [None], "{}", bed.name());
+        let web = |what: &str| note(&commit, "plans/shop/web", json!({"what": what}));
+        let api = at(note(&commit, "plans/shop/api", json!({})), "api");
+        // Of several of one plan the last counts.
+        assert!(publisher.note(&[at(web("Passed"), "old"), api.clone(), at(web("Settled"), "new")]).unwrap());
+        assert!(!publisher.note(&[at(web("Settled"), "new"), api]).unwrap(), "nothing new is no commit");
+        assert_eq!(bed.git(&["show", "refs/notes/tidegate:positions/plans/shop/web/kind"]), "new");
+        // Whoever writes notes with git, many of them too, keeps it.
+        bed.git(&["notes", "--ref", "tidegate", "append", "-m", "by hand", &commit]);
+        let script = "for n in $(seq 300); do echo $n | git hash-object -w --stdin; done | \
+            while read id; do echo $id $id; done | git notes --ref tidegate copy --stdin; git notes --ref tidegate prune";
+        bed.git(&["-c", &format!("alias.more=!{script}"), "more"]);
+        assert_eq!(
+            positions(&bed, &["plans/shop/web", "plans/shop/api", "plans/shop"]),
+            [Some("new".into()), Some("api".into()), None]
+        );
+        let over = Note { position: Some(Position::Over), ..web("Released") };
+        assert!(publisher.note(std::slice::from_ref(&over)).unwrap());
+        assert!(!publisher.note(&[over]).unwrap());
+        assert_eq!(positions(&bed, &["plans/shop/web", "plans/shop/api"]), [None, Some("api".into())]);
+        assert_eq!(bed.publisher().notes().unwrap().found.len(), 2, "{}", bed.name());
+        bed.is_linear_and_whole();
+    }
+}
+
+#[test]
+fn a_thousand_plans_of_one_commit_are_noted_and_found_at_once() {
+    let bed = Bed::http();
+    let commit = bed.tip();
+    let journal = "j".repeat(4_000);
+    let plan = |number: usize| format!("plans/shop/web-{number}");
+    let all: Vec<Note> =
+        (0..1_000).map(|n| at(note(&commit, &plan(n), json!({"what": "Settled"})), &journal)).collect();
+    let began = std::time::Instant::now();
+    assert!(bed.publisher().note(&all).unwrap());
+    let (written, began) = (began.elapsed(), std::time::Instant::now());
+    let plans: Vec<String> = (0..1_000).map(plan).collect();
+    let found = positions(&bed, &plans.iter().map(String::as_str).collect::<Vec<_>>());
+    println!("1,000 positions: written in {written:?}, found in {:?}", began.elapsed());
+    assert!(found.iter().all(|position| position.as_ref() == Some(&journal)));
+    assert_eq!(bed.git(&["rev-list", "--count", "refs/notes/tidegate"]), "1");
+    assert_eq!(show(&bed, &commit).lines().count(), 1_000);
+}
+
 #[test]
 fn notes_of_several_writers_all_land() {
     for bed in [Bed::file(), Bed::http()] {
@@ -77,13 +134,15 @@ fn notes_of_several_writers_all_land() {
                 scope.spawn(move || {
                     let mut publisher = bed.publisher();
                     for commit in commits {
-                        assert!(publisher.note(&[note(commit, plan, json!({}))]).unwrap());
+                        assert!(publisher.note(&[at(note(commit, plan, json!({})), commit)]).unwrap());
                     }
                 });
             }
         });
         assert_eq!(bed.publisher().notes().unwrap().found.len(), 30, "{}", bed.name());
         assert_eq!(bed.git(&["rev-list", "--count", "refs/notes/tidegate"]), "30");
+        let last = commits.last().cloned();
+        assert_eq!(positions(&bed, &["shop/a", "shop/b", "shop/c"]), [last.clone(), last.clone(), last]);
     }
 }
 
@@ -113,9 +172,9 @@ fn notes_count_as_commits_do_and_have_a_limit() {
     assert!(matches!(publisher.note(&[settled]), Err(PushError::Tip(_))), "and are not hidden under a signature");
 
     let bed = Bed::file();
-    let long = Map::from_iter([("why".to_owned(), "a".repeat(300_000).into())]);
+    let long = Map::from_iter([("why".to_owned(), "a".repeat(5 << 20).into())]);
     let long = Note { said: long, ..note(&commit, "shop/web", json!({})) };
-    assert!(matches!(bed.publisher().note(&[long]), Err(PushError::Commit { .. })));
+    assert!(!bed.publisher().note(&[long]).unwrap(), "what is too large is left out");
     assert!(matches!(bed.publisher().note(&[note("main", "shop/web", json!({}))]), Err(PushError::Commit { .. })));
     assert_eq!(bed.git(&["for-each-ref", "refs/notes"]), "");
     let mut publisher = bed.publisher();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate::rollout::{Journal, Phase};
 
@@ -130,6 +130,98 @@ impl Bed {
         command.arg("--kubeconfig").arg(ControlPlane::shared().kubeconfig()).args(["--context", "testbed"]);
         command.arg("--cache-dir").arg(self.repository.home().join("kubectl"));
         printed(command.args(["--namespace", &self.namespace]).args(arguments))
+    }
+
+    /// Loses everything that the API server has of tidegate's, and starts it again with these flags and no mirror.
+    /// Returns how many events were before.
+    pub async fn rebuild(&mut self, flags: &[&str]) -> usize {
+        self.kill().await;
+        for kind in ["VirtualService", "DestinationRule"] {
+            let api = kubernetes::api(&self.client, &self.namespace, "networking.istio.io/v1", kind);
+            api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+        }
+        let gone = || {
+            let gone =
+                |kind: &str| self.recorder.events().iter().rev().find(|event| event.kind == kind).unwrap().deleted;
+            gone("VirtualService") && gone("DestinationRule")
+        };
+        self.wait("everything is gone", gone).await;
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let before = self.recorder.events().len();
+        self.start();
+        before
+    }
+
+    /// Starts it anew with these flags.
+    pub async fn flag(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self.restart().await;
+    }
+
+    /// Puts a text in the place of a file beside the notes, or takes it out, as a person would.
+    pub fn amend_notes(&self, path: &str, text: Option<&str>) {
+        let index = self.repository.home().join("notes-index");
+        let tree = self.repository.home().display();
+        let index = format!("alias.on=!GIT_INDEX_FILE={} GIT_WORK_TREE={tree} git", index.display());
+        let on = |arguments: &[&str]| self.git(&[&["-c", index.as_str(), "on"], arguments].concat());
+        on(&["read-tree", "refs/notes/tidegate"]);
+        match text {
+            Some(text) => {
+                let file = self.repository.home().join("amended");
+                std::fs::write(&file, text).unwrap();
+                let blob = self.git(&["hash-object", "-w", file.to_str().unwrap()]);
+                on(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
+            }
+            None => drop(on(&["update-index", "--force-remove", path])),
+        }
+        let tree = on(&["write-tree"]);
+        let commit = self.git(&["commit-tree", "-p", "refs/notes/tidegate", "-m", "By hand", &tree]);
+        self.git(&["update-ref", "refs/notes/tidegate", &commit]);
+    }
+
+    /// The weights that a watch saw after so many events, each with when it came.
+    pub fn walk_after(&self, passed: usize, name: &str) -> Vec<(String, Instant)> {
+        let events = self.recorder.events().into_iter().skip(passed);
+        let routes = events.filter(|event| event.kind == "VirtualService" && event.name == name && !event.deleted);
+        let mut walk: Vec<_> = routes.map(|event| (text(&event.weights), event.at)).collect();
+        walk.dedup_by(|later, one| later.0 == one.0);
+        walk
+    }
+
+    /// What git says is noted on a commit of a plan: the line's JSON.
+    pub fn noted(&self, commit: &str, name: &str) -> Option<Value> {
+        if self.git(&["for-each-ref", "refs/notes/tidegate"]).is_empty() {
+            return None;
+        }
+        let list = self.git(&["notes", "--ref", "tidegate", "list"]);
+        list.lines().find(|line| line.ends_with(commit))?;
+        let shown = self.git(&["notes", "--ref", "tidegate", "show", commit]);
+        let plan = format!("{}/{}/{name}", self.namespace, self.namespace);
+        let lines = shown.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.into_iter().find(|line| line["plan"] == plan)
+    }
+
+    /// Waits until a plan's note on a commit says that this came of it, and returns it.
+    pub async fn until_noted(&self, commit: &str, name: &str, what: &str, traffic: &str) -> Value {
+        let says = |note: &Value| note["what"] == what && note["traffic"] == traffic;
+        self.wait(&format!("{what} {traffic} is noted on {commit}"), || {
+            self.noted(commit, name).is_some_and(|note| says(&note))
+        })
+        .await;
+        self.noted(commit, name).unwrap()
+    }
+
+    /// Waits until the running tidegate gives this reason for where a plan stands, and returns its sentence.
+    pub async fn until_reason(&self, name: &str, reason: &str) -> String {
+        let end = Instant::now() + SOON;
+        loop {
+            let plan = self.standing(name).await;
+            if plan["reason"]["name"] == reason {
+                return plan["reason"]["message"].as_str().unwrap().to_owned();
+            }
+            assert!(Instant::now() < end, "{name} is not {reason}: {plan}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     pub fn log(&self) -> String {
@@ -273,11 +365,16 @@ impl Bed {
 
     /// What the running tidegate says of a plan's restore.
     pub async fn restore(&self, name: &str) -> Value {
+        self.standing(name).await["restore"].clone()
+    }
+
+    /// What the running tidegate says of a plan.
+    async fn standing(&self, name: &str) -> Value {
         let server = format!("http://127.0.0.1:{}", self.port);
         let answer = process::run(self.repository.home(), &["status", "-o", "json", "--server", &server]).await;
         let status: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("{answer:?}"));
         let plans = status["plans"].as_array().unwrap().clone();
-        plans.into_iter().find(|plan| plan["name"] == name).map_or(Value::Null, |plan| plan["restore"].clone())
+        plans.into_iter().find(|plan| plan["name"] == name).unwrap_or(Value::Null)
     }
 
     /// The notes of the Kubernetes Events of this reason.

@@ -10,9 +10,11 @@
 
 mod bed;
 mod landing;
+mod notes;
 mod outages;
 #[path = "../support/process.rs"]
 mod process;
+mod rebuilt;
 mod refusals;
 mod stops;
 #[path = "../support/mod.rs"]

@@ -16,6 +16,7 @@ mod files;
 mod make;
 mod notebook;
 mod notes;
+mod positions;
 mod preview;
 mod reach;
 mod sign;
@@ -37,7 +38,7 @@ use super::{Access, GitError, HistoryPolicy, Operation, Source, SourceError, Tip
 pub use author::Author;
 pub use error::{PublishError, PushError};
 pub use files::Files;
-pub use notes::{Note, Notes};
+pub use notes::{Note, Notes, Position};
 pub use preview::Preview;
 pub use sign::{KeyError, SigningKey};
 

@@ -9,10 +9,10 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType, Oid, Repository, Tree};
 use serde_json::Value;
 
-use super::{Note, Notes};
+use super::{Note, Notes, positions};
 
 /// The largest note that is read or written, in bytes.
-pub(super) const NOTE_BYTES_MAX: usize = 256 << 10;
+const NOTE_BYTES_MAX: usize = 4 << 20;
 
 /// How much of all notes is read at once; what is beyond is left out.
 const NOTES_MAX: usize = 200_000;
@@ -51,9 +51,9 @@ fn key(note: &Note) -> (&str, &str, &str) {
     (&note.commit, &note.plan, &note.cluster)
 }
 
-/// The tree with these notes written, each in the place of what it said about the same plan and cluster; other lines
-/// stay. None where a note would grow too large.
-pub(super) fn written(repository: &Repository, tree: &Tree<'_>, notes: &[Note]) -> Result<Option<Oid>, git2::Error> {
+/// The tree with these notes and positions written, each in the place of what it said about the same plan and cluster;
+/// other lines stay. What would grow too large stays as it is.
+pub(super) fn written(repository: &Repository, tree: &Tree<'_>, notes: &[Note]) -> Result<Oid, git2::Error> {
     let mut by_commit: BTreeMap<&str, Vec<&Note>> = BTreeMap::new();
     for note in notes {
         by_commit.entry(&note.commit).or_default().push(note);
@@ -73,11 +73,13 @@ pub(super) fn written(repository: &Repository, tree: &Tree<'_>, notes: &[Note]) 
         }
         let text = lines.join("\n") + "\n";
         if text.len() > NOTE_BYTES_MAX {
-            return Ok(None);
+            tracing::warn!(commit, "its note would be larger than 4 MiB and stays as it is");
+            continue;
         }
         update.upsert(path, repository.blob(text.as_bytes())?, FileMode::Blob);
     }
-    update.create_updated(repository, tree).map(Some)
+    positions::write(repository, tree, notes, &mut update)?;
+    update.create_updated(repository, tree)
 }
 
 /// Where the note of a commit is or shall be, and what it holds.
@@ -106,7 +108,7 @@ fn read(commit: &str, line: &str) -> Option<Note> {
         _ => None,
     };
     let (plan, cluster) = (text("plan")?, text("cluster")?);
-    Some(Note { commit: commit.to_owned(), plan, cluster, said })
+    Some(Note { commit: commit.to_owned(), plan, cluster, said, position: None })
 }
 
 fn line(note: &Note) -> String {

@@ -1,28 +1,47 @@
 //! Keeps what came of commits in Git, as notes on them: `git notes --ref tidegate show COMMIT`.
+//!
+//! ```text
+//!   refs/notes/tidegate ─┬─ 4f/2c8a6b…                          a commit's note: one line of JSON per plan and cluster
+//!                        └─ positions/repository/namespace/name/cluster    where a plan stood last, as its journal
+//! ```
+//!
+//! Positions stand beside the notes, one file each: a note of a commit that brings a thousand plans would be megabytes, and
+//! all of it would be written again with each step of each plan. git leaves alone what is no note.
 
 use git2::{Oid, Repository, Tree};
 use serde_json::{Map, Value};
 
-use super::notebook::{self, NOTE_BYTES_MAX};
 use super::tries::Tries;
 use super::{Order, Publisher, PushError};
+use super::{notebook, positions};
 use crate::git::transport::Reference;
 use crate::git::{GitError, Tip};
 
 /// The reference that holds them, here and there.
 const REFERENCE: &str = "refs/notes/tidegate";
 
+/// Where a plan stands in a cluster from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// There: a text that is kept as it is.
+    At(String),
+    /// Nowhere: there is nothing to go on with.
+    Over,
+}
+
 /// What came of one commit for one plan in one cluster: one line of JSON in the commit's note.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     /// The commit that asked, 40 hex digits.
     pub commit: String,
-    /// The plan, `namespace/name`.
+    /// The plan, as the annotation `tidegate.dev/plan` names it: `repository/namespace/name`.
     pub plan: String,
     /// The cluster.
     pub cluster: String,
     /// What came of it; `plan` and `cluster` are added.
     pub said: Map<String, Value>,
+    /// Where the plan stands by that; none: where it stood.
+    pub position: Option<Position>,
 }
 
 /// All notes of a repository, sorted by commit, plan and cluster.
@@ -57,9 +76,28 @@ impl Publisher {
         Ok(notebook::all(repository, &tree).map_err(GitError::Mirror)?)
     }
 
-    /// Writes notes in one commit and pushes it, as a commit of the branch is pushed; whether anything was new.
+    /// Where each of these plans stood last in its cluster, fetched anew; a text that is too large to be one is empty.
     ///
-    /// A note takes the place of what was said about the same commit, plan and cluster.
+    /// Errs as [`Publisher::notes`] does.
+    pub fn positions(&mut self, of: &[(String, String)]) -> Result<Vec<Option<String>>, PushError> {
+        let positions = self.try_positions(of);
+        self.reach.rest();
+        positions
+    }
+
+    fn try_positions(&mut self, of: &[(String, String)]) -> Result<Vec<Option<String>>, PushError> {
+        let Some(tip) = self.arrive_at_notes()? else { return Ok(vec![None; of.len()]) };
+        self.accepted(tip)?;
+        let repository = self.mirror.repository();
+        let tree = repository.find_commit(tip).and_then(|commit| commit.tree()).map_err(GitError::Mirror)?;
+        let position = |(plan, cluster): &(String, String)| positions::read(repository, &tree, plan, cluster);
+        Ok(of.iter().map(position).collect::<Result<_, _>>().map_err(GitError::Mirror)?)
+    }
+
+    /// Writes notes and positions in one commit and pushes it, as a commit of the branch is pushed; whether anything was new.
+    ///
+    /// A note takes the place of what was said about the same commit, plan and cluster; one that would be larger than
+    /// 4 MiB is left as it is. Of several positions of one plan the last counts.
     pub fn note(&mut self, notes: &[Note]) -> Result<bool, PushError> {
         let noted = self.try_note(notes);
         self.reach.rest();
@@ -99,10 +137,6 @@ impl Publisher {
         let repository = self.mirror.repository();
         let tree = base(repository, tip).map_err(GitError::Mirror)?;
         let written = notebook::written(repository, &tree, notes).map_err(GitError::Mirror)?;
-        let written = written.ok_or_else(|| {
-            let cause = format!("a note would be larger than {} KiB", NOTE_BYTES_MAX >> 10);
-            PushError::Commit { cause }
-        })?;
         if written == tree.id() {
             return Ok(None);
         }

@@ -1,10 +1,10 @@
-//! Commits what Git should say again: one plan after the other, on a thread that owns the publisher. Nothing waits for it.
+//! Commits what Git should say again, one plan after the other. Nothing waits for it.
 //!
 //! ```text
 //!  Effect::Restore ─► Queue (which, when) ─► Committer (draft, push) ─► Queue ─► Event::Restored, a look at Git
 //! ```
 
-mod committer;
+mod commit;
 mod queue;
 
 use jiff::Timestamp;
@@ -14,12 +14,13 @@ use crate::plan::ObjectKey;
 
 use super::{
     RestoreOrder, RestoreState,
+    committer::{Committer, Task},
     engine::{Engine, Incoming},
 };
 use queue::Queue;
 
-pub(super) use committer::Committer;
-pub(super) use queue::Ended;
+pub(super) use commit::commit;
+pub(super) use queue::{AWAY_S, AWAY_S_MAX, Ended, REFUSED_S, REFUSED_S_MAX, later};
 
 /// What is to be committed, and who does it.
 pub(super) struct Restores {
@@ -59,7 +60,7 @@ impl Engine {
         let now = self.clock.now();
         let Some(restores) = &mut self.restores else { return };
         let Some((key, order)) = restores.queue.next(now) else { return };
-        if restores.committer.commit(key.clone(), order) {
+        if restores.committer.give(Task::Restore { worker: key.clone(), order: Box::new(order) }) {
             self.in_flight += 1;
             self.tell_restore(key, RestoreState::Trying { since: now });
         }

@@ -10,11 +10,11 @@ use crate::plan::ObjectKey;
 use super::super::{RestoreOrder, RestoreState};
 
 /// The first pause after a server said no, or after a commit could not be made; it doubles up to the other.
-const REFUSED_S: i64 = 30;
-const REFUSED_S_MAX: i64 = 600;
+pub(in super::super) const REFUSED_S: i64 = 30;
+pub(in super::super) const REFUSED_S_MAX: i64 = 600;
 /// The same for a repository that does not answer.
-const AWAY_S: i64 = 1;
-const AWAY_S_MAX: i64 = 60;
+pub(in super::super) const AWAY_S: i64 = 1;
+pub(in super::super) const AWAY_S_MAX: i64 = 60;
 
 /// What came of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Queue {
 
 /// The end of a pause that doubles with each failure. Its milliseconds follow the instant, so that two processes that
 /// failed together do not try again together.
-fn later(now: Timestamp, least_s: i64, most_s: i64, failures: u32) -> Timestamp {
+pub(in super::super) fn later(now: Timestamp, least_s: i64, most_s: i64, failures: u32) -> Timestamp {
     let whole_ms = least_s.saturating_mul(1 << failures.min(20)).min(most_s).saturating_mul(1_000);
     let jitter_ms = now.as_millisecond().rem_euclid(1_000).saturating_mul(whole_ms) / 5_000;
     now.checked_add(SignedDuration::from_millis(whole_ms.saturating_sub(jitter_ms))).unwrap_or(Timestamp::MAX)

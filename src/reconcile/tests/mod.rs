@@ -10,6 +10,7 @@ mod late;
 mod laws;
 mod loops;
 mod model;
+mod notes;
 mod pair;
 mod resource;
 mod restores;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::draft::{Draft, traffic};
 use crate::{
     cluster::Outcome,
+    git::{Note, Position},
     istio::{self, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
     reconcile::{Effect, Event, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api},
@@ -77,6 +78,13 @@ pub(super) struct Sim {
     pub(super) news: Vec<News>,
     /// What Git should say again, as it was ordered.
     pub(super) orders: Vec<Option<RestoreOrder>>,
+    /// What was noted, and where the plan stands by that; notes are kept where the settings say so.
+    pub(super) notes: Vec<Note>,
+    pub(super) position: Option<String>,
+    /// Why the notes cannot be read.
+    pub(super) unread: Option<String>,
+    /// How often they were asked.
+    pub(super) recalls: usize,
     /// Answers the next writes in this way instead of performing them.
     pub(super) refuse: VecDeque<Outcome>,
     /// The next write happens, and its answer is lost.
@@ -93,6 +101,7 @@ pub(super) struct Sim {
     pub(super) asked: Vec<String>,
     /// What was written and what could be known, at each write that moved weights.
     pub(super) checks: Vec<Written>,
+    settings: Settings,
     worker: Worker,
     queue: VecDeque<Event>,
     commits: u64,
@@ -113,6 +122,10 @@ impl Sim {
             patches: 0,
             news: Vec::new(),
             orders: Vec::new(),
+            notes: Vec::new(),
+            position: None,
+            unread: None,
+            recalls: 0,
             refuse: VecDeque::new(),
             lose_answer: false,
             holds_back: None,
@@ -121,6 +134,7 @@ impl Sim {
             writer: None,
             asked: Vec::new(),
             checks: Vec::new(),
+            settings: Settings::default(),
             worker: new_worker([CLUSTER]),
             queue: VecDeque::new(),
             commits: 0,
@@ -173,9 +187,31 @@ impl Sim {
         self
     }
 
+    /// The same world with a worker that notes what came of commits.
+    pub(super) fn noting(mut self) -> Self {
+        self.settings.notes = true;
+        self.crash();
+        self
+    }
+
+    /// The notes are read at last.
+    pub(super) fn read_notes(&mut self) -> &mut Self {
+        let Wanted::Plan { owner, .. } = self.wanted.clone() else { return self };
+        let found = self.unread.clone().map_or(Ok(self.position.clone()), Err);
+        self.queue.push_back(Event::Recalled { cluster: CLUSTER.into(), owner, found });
+        self.settle_now();
+        self
+    }
+
+    /// Both objects and everything that the process knows are lost.
+    pub(super) fn lose_cluster(&mut self) -> &mut Self {
+        self.api.objects.clear();
+        self.crash()
+    }
+
     /// Kills the process and starts another one that knows only what the API server and Git hold.
     pub(super) fn crash(&mut self) -> &mut Self {
-        self.worker = new_worker([CLUSTER]);
+        self.worker = a_worker([CLUSTER], self.settings);
         self.queue.clear();
         self.wake_at = None;
         self.look_at_everything();
@@ -253,6 +289,19 @@ impl Sim {
                 Effect::Announce { news, .. } => self.news.push(news),
                 Effect::Restore(order) => self.orders.push(order),
                 Effect::Reason(_) => {}
+                Effect::Note(note) => {
+                    match &note.position {
+                        Some(Position::At(text)) => self.position = Some(text.clone()),
+                        Some(Position::Over) => self.position = None,
+                        None => {}
+                    }
+                    self.notes.push(*note);
+                }
+                Effect::Recall(cluster, owner) => {
+                    self.recalls += 1;
+                    let found = self.unread.clone().map_or(Ok(self.position.clone()), Err);
+                    self.queue.push_back(Event::Recalled { cluster, owner, found });
+                }
             }
         }
         // As in the loop: what is settled rests between events.
@@ -411,6 +460,10 @@ impl Sim {
 }
 
 pub(super) fn new_worker<const N: usize>(clusters: [&str; N]) -> Worker {
+    a_worker(clusters, Settings::default())
+}
+
+fn a_worker<const N: usize>(clusters: [&str; N], settings: Settings) -> Worker {
     let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
-    Worker::new(key, Settings::default(), clusters.map(str::to_owned))
+    Worker::new(key, settings, clusters.map(str::to_owned))
 }

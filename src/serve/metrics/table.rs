@@ -103,6 +103,9 @@ metrics! {
     "tidegate_restores_total" Counter "" &["outcome"], "Tries to commit what the repository should ask for again, by how they ended.",
         |scrape, sink| scrape.report.tally.restores.iter()
             .try_for_each(|(outcome, count)| sink.counter([outcome], *count));
+    "tidegate_notes_total" Counter "" &["operation", "outcome"], "Writes and reads of the repository's notes, by how they ended.",
+        |scrape, sink| scrape.report.tally.notes.iter()
+            .try_for_each(|((operation, outcome), count)| sink.counter([operation, outcome], *count));
     "tidegate_errors_total" Counter "" &["category"], "What failed; it is tried again by itself.",
         |scrape, sink| scrape.report.tally.errors.iter().try_for_each(|(category, count)| sink.counter([category], *count));
     "tidegate_git_looks_total" Counter "" &["repository", "outcome"], "Looks at the plan repository, by what was seen.", git_looks;
