@@ -16,6 +16,7 @@ use super::{
     fights::Fights,
     late::Late,
     marks,
+    noting::Asked,
     rest::Rest,
     worker::{Live, News},
 };
@@ -41,7 +42,7 @@ pub(super) struct Held {
     pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
     pub(super) copy: Option<Arc<Journal>>,
     /// What the repository's notes say; none: they were not asked. Let go once a journal stands.
-    pub(super) noted: Option<Box<Noted>>,
+    pub(super) noted: Option<Box<Asked>>,
     /// The journal that was last looked at for what is to be noted of it.
     pub(super) told: Option<Arc<Journal>>,
     /// What the objects and all that was read off them became, while nothing is to be done.
@@ -412,7 +413,7 @@ impl Held {
             journal: self.journal.clone(),
             copy: self.copy.clone(),
             memory: self.memory.clone(),
-            noted: self.noted.as_deref().cloned().unwrap_or(Noted::UNASKED),
+            noted: self.noted.as_ref().map_or(Noted::UNASKED, |asked| asked.noted.clone()),
             was_ours: self.was_ours,
             spec_seen: self.spec_seen,
             subsets_seen: self.subsets_seen,

@@ -5,16 +5,33 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::{
     git::{Note, Position},
     plan::Revision,
-    rollout::{ClusterName, Journal, Noted, Owner, Phase, Wanted},
+    rollout::{ClusterName, Journal, Noted, Owner, Phase, Reason, Wanted},
 };
 
 use super::{Effect, Worker, held::Held};
+
+/// How long after a position that cannot be read the notes are asked again, in seconds.
+const AGAIN_S: i64 = 60;
+
+/// What the notes say, and when they were asked.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) noted: Noted,
+    at: Timestamp,
+}
+
+impl Asked {
+    fn again(&self) -> Option<Timestamp> {
+        let damaged = matches!(self.noted, Noted::Unreadable(_));
+        damaged.then(|| self.at.checked_add(SignedDuration::from_secs(AGAIN_S)).unwrap_or(Timestamp::MAX))
+    }
+}
 
 /// What came of a commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,31 +138,43 @@ impl Worker {
         effects.extend(note(Came::Released, cluster, &journal, revision).map(Box::new).map(Effect::Note));
     }
 
-    /// Asks the notes where the plan was, once; returns whether they are asked now.
-    pub(super) fn recall(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
+    /// Asks the notes where the plan was: once, and again and again where they have what cannot be read, as a person may
+    /// repair it. Returns whether anything is asked for the first time.
+    pub(super) fn recall(&mut self, reason: &Reason, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
         let Wanted::Plan { owner, .. } = &self.wanted else { return false };
-        let before = effects.len();
-        for (cluster, held) in self.clusters.iter_mut().filter(|(_, held)| held.noted.is_none()) {
-            held.noted = Some(Box::new(Noted::Unknown { since: Some(now), why: None }));
+        let mut first = false;
+        for (cluster, held) in &mut self.clusters {
+            match &mut held.noted {
+                None if matches!(reason, Reason::NotesUnknown { .. }) => {
+                    let noted = Noted::Unknown { since: Some(now), why: None };
+                    held.noted = Some(Box::new(Asked { noted, at: now }));
+                    first = true;
+                }
+                Some(asked) if asked.again().is_some_and(|again| again <= now) => asked.at = now,
+                _ => continue,
+            }
             effects.push(Effect::Recall(cluster.clone(), owner.clone()));
         }
-        effects.len() > before
+        first
+    }
+
+    /// When the notes are asked again.
+    pub(super) fn recalls_at(&self) -> Option<Timestamp> {
+        self.clusters.values().filter_map(|held| held.noted.as_ref()?.again()).min()
     }
 
     /// Takes in what they say.
-    pub(super) fn recalled(&mut self, cluster: &ClusterName, asked: &Owner, found: Result<Option<String>, String>) {
+    pub(super) fn recalled(&mut self, cluster: &ClusterName, of: &Owner, found: Result<Option<String>, String>) {
         let Wanted::Plan { owner, plan, .. } = &self.wanted else { return };
-        let still = |held: &&mut Box<Held>| owner == asked && !held.has_journal();
+        let still = |held: &&mut Box<Held>| owner == of && !held.has_journal();
         let Some(held) = self.clusters.get_mut(cluster).filter(still) else { return };
-        let since = match held.noted.as_deref() {
-            Some(Noted::Unknown { since, .. }) => *since,
-            _ => return,
+        let Some(asked) = &mut held.noted else { return };
+        asked.noted = match (found, &asked.noted) {
+            (Ok(Some(text)), _) => Noted::of(&text).of_plan(owner, plan),
+            (Ok(None), _) => Noted::Nothing,
+            (Err(why), Noted::Unknown { since, .. }) => Noted::Unknown { since: *since, why: Some(why.into()) },
+            (Err(_), known) => known.clone(),
         };
-        held.noted = Some(Box::new(match found {
-            Ok(Some(text)) => Noted::of(&text).of_plan(owner, plan),
-            Ok(None) => Noted::Nothing,
-            Err(why) => Noted::Unknown { since, why: Some(why.into()) },
-        }));
     }
 
     /// Forgets what was said of a plan that is not the one that is wanted now.
@@ -167,8 +196,8 @@ impl Held {
 
     /// The position that the notes have.
     pub(super) fn noted_position(&self) -> Option<&Arc<Journal>> {
-        match self.noted.as_deref() {
-            Some(Noted::Position(journal)) => Some(journal),
+        match &self.noted.as_ref()?.noted {
+            Noted::Position(journal) => Some(journal),
             _ => None,
         }
     }

@@ -329,11 +329,11 @@ impl Worker {
         }
         self.clusters.values_mut().for_each(|held| held.fights.calm(now));
         let mut decision = decide(&self.world(now, sight), now);
-        if matches!(decision.reason, Reason::NotesUnknown { .. }) && self.recall(now, effects) {
+        if self.settings.notes && self.recall(&decision.reason, now, effects) {
             decision = decide(&self.world(now, sight), now);
         }
         self.order(&decision, effects);
-        let mut wake_at = decision.wake_at;
+        let mut wake_at = decision.wake_at.into_iter().chain(self.recalls_at()).min();
         let Decision { goals, mut reason, journal, decided, .. } = decision;
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());
         self.waits_for_proxies = false;

@@ -394,7 +394,7 @@ impl std::fmt::Display for Reason {
             }
             Self::NoteUnreadable { detail } => write!(
                 f,
-                "the position in the repository's notes cannot be read: {detail}; take its file under `positions` out of refs/notes/tidegate to start anew"
+                "the position in the repository's notes cannot be read: {detail}; take its file under `positions` out of refs/notes/tidegate to start anew; it is read again every minute"
             ),
             Self::JournalTooLarge { bytes } => write!(
                 f,

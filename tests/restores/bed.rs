@@ -172,7 +172,7 @@ impl Bed {
                 let blob = self.git(&["hash-object", "-w", file.to_str().unwrap()]);
                 on(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
             }
-            None => drop(on(&["update-index", "--force-remove", path])),
+            None => drop(on(&["rm", "--cached", "--quiet", &format!(":/{path}")])),
         }
         let tree = on(&["write-tree"]);
         let commit = self.git(&["commit-tree", "-p", "refs/notes/tidegate", "-m", "By hand", &tree]);

@@ -98,6 +98,7 @@ async fn a_position_that_is_damaged_holds_and_taken_out_it_starts_anew() {
     bed.kill().await;
     bed.amend_notes(&position, None);
     let note = bed.noted(&commit, "shop");
+    // A process that runs would look again within the minute.
     bed.start();
     bed.wait("it starts", || !weights(&bed, passed).is_empty()).await;
     assert_eq!(weights(&bed, passed)[0], "v1=100");

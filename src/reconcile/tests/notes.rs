@@ -137,6 +137,11 @@ fn a_position_that_cannot_be_read_holds() {
         sim.position = Some(text.into());
         sim.lose_cluster().pass("1h");
         assert_eq!((sim.reason().name(), sim.reason().needs_a_person(), sim.weights().as_str()), (name, true, "-"));
+        assert!((60..=63).contains(&sim.recalls), "{} times in an hour", sim.recalls);
+        // A person has taken it out.
+        sim.position = None;
+        sim.pass("63s");
+        assert_eq!(sim.weights(), "v1=100");
     }
 }
 
