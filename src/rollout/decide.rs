@@ -445,18 +445,9 @@ impl<'a> Draft<'a> {
         let changed = self.journal != *self.found;
         let decided = self.origin == Origin::First || (changed && self.decided());
         if changed || !names.is_subset(&self.journal.subsets) {
-            let live = subsets::live(self.world);
-            self.journal.subsets.retain(|name| live.contains(name));
-            self.journal.subsets.extend(names.iter().cloned());
-            self.journal.owns_traffic_policy |= self.journal.state.routing.traffic_policy.is_some();
-            self.journal.convergence_wait_ms = Some(self.world.settings.convergence_wait_ms);
+            subsets::own(&mut self.journal, self.world, &names);
         }
-        let mut surplus = self.journal.subsets.difference(&names).peekable();
-        // The journal may name subsets that are gone already: that alone is no reason to write it.
-        let surplus = surplus.peek().is_some() && {
-            let live = subsets::live(self.world);
-            surplus.any(|name| live.contains(name))
-        };
+        let surplus = subsets::surplus(&self.journal, self.world, &names);
         // What failed must not be forgotten with the VirtualService.
         let keeps = matches!(self.journal.phase, Phase::Settled | Phase::WentBack { .. });
         let journal = if self.journal == *self.found { self.found.clone() } else { Arc::new(self.journal.clone()) };

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::plan::{Version, VersionName};
 
-use super::{ClusterView, State, World};
+use super::{ClusterView, Journal, State, World};
 
 /// The names of the subsets that are live in any cluster.
 pub(super) fn live(world: &World) -> BTreeSet<VersionName> {
@@ -14,6 +14,25 @@ pub(super) fn live(world: &World) -> BTreeSet<VersionName> {
     let name = |subset: &Value| subset.get("name")?.as_str().map(VersionName::new);
     let views = world.clusters.values().filter_map(|view| view.destination_rule.as_deref());
     views.filter_map(subsets).flatten().filter_map(|subset| name(&subset)).collect()
+}
+
+/// Files these subsets, and those that are still live, as tidegate's own.
+pub(super) fn own(journal: &mut Journal, world: &World, names: &BTreeSet<VersionName>) {
+    let live = live(world);
+    journal.subsets.retain(|name| live.contains(name));
+    journal.subsets.extend(names.iter().cloned());
+    journal.owns_traffic_policy |= journal.state.routing.traffic_policy.is_some();
+    journal.convergence_wait_ms = Some(world.settings.convergence_wait_ms);
+}
+
+/// Whether a subset of tidegate's own is live beside these. The journal may name some that are gone already: that alone
+/// is no reason to write it.
+pub(super) fn surplus(journal: &Journal, world: &World, names: &BTreeSet<VersionName>) -> bool {
+    let mut surplus = journal.subsets.difference(names).peekable();
+    surplus.peek().is_some() && {
+        let live = live(world);
+        surplus.any(|name| live.contains(name))
+    }
 }
 
 /// The subsets with the definitions that still stand where nothing is to reach them any more: under requests on
