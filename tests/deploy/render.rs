@@ -172,6 +172,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("push.auth=password,push.secretName=push", "push.username is needed"),
         ("push.enabled=false,push.auth=ssh,push.secretName=push", "need push.enabled"),
         ("push.author=tide", "push.author"),
+        ("push.notes=true", "clusterName is needed"),
         ("verify.mode=tip", "verify.configMapName and verify.files are needed"),
         ("repository.interval=soon", "repository.interval"),
         ("repository.name=a/b", "repository.name"),
