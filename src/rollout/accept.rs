@@ -195,7 +195,10 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
         return Ok(());
     }
     let unproven = unproven(journal);
-    journal.way_back = gates::way_back(journal, &unproven).cloned();
+    // Where only the routing has to be proven the former one is the way back, not a newer state that was left.
+    let former = |settled: &&Settled| settled.state.clone().following(&before.state) == before.state;
+    let former = journal.settled.iter().rev().find(former).filter(|_| unproven.is_empty() && before.is_settled());
+    journal.way_back = former.or_else(|| gates::way_back(journal, &unproven)).cloned();
     journal.rising = unproven;
     note(journal, now, if unmoved { What::Accepted } else { What::Applied }, String::new());
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::MACHINE;
 use crate::kubernetes::{eventually, virtual_service, weights};
 use crate::process::Process;
 use crate::proxy::{Caught, Kind, When};
@@ -26,6 +27,7 @@ async fn asked_in_mid_write(shop: &Shop) -> (Process, Caught) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_in_mid_write_finishes_the_write_in_hand_and_begins_no_other() {
+    let _beside = MACHINE.read().await;
     let shop = Shop::open("ending", &["web"]).await;
     let (mut process, caught) = asked_in_mid_write(&shop).await;
     assert!(process.runs());
@@ -42,6 +44,7 @@ async fn an_end_in_mid_write_finishes_the_write_in_hand_and_begins_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_does_not_wait_for_an_answer_that_never_comes() {
+    let _beside = MACHINE.read().await;
     let shop = Shop::open("ending", &["web"]).await;
     let (mut process, _caught) = asked_in_mid_write(&shop).await;
     let asked = Instant::now();

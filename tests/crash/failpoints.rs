@@ -9,6 +9,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tidegate::rollout::STOP;
 
+use crate::MACHINE;
 use crate::kills::end;
 use crate::kubernetes::{api, eventually, told, weights};
 use crate::process::Process;
@@ -104,6 +105,7 @@ async fn dies_at(point: &str, passing: usize, calm: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_11_a_death_at_any_point_ends_as_no_death_does() {
+    let _beside = MACHINE.read().await;
     let calm = Shop::open("calm", &["web"]).await;
     let points = recorded(&calm).await;
     assert_eq!(calm.recorder.walk("web"), declared());

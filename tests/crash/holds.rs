@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::MACHINE;
 use crate::shop::{SOON, Shop};
 
 const HOLD: Duration = Duration::from_secs(1);
@@ -11,6 +12,7 @@ const SERVICES: [&str; 4] = ["one", "two", "three", "four"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_07_a_hold_is_never_short_and_hardly_longer() {
+    let _alone = MACHINE.write().await;
     let shop = Shop::open("holds", &SERVICES).await;
     let versions = "  versions: {v1: {labels: {version: v1}}, v2: {labels: {version: v2}}}\n";
     let steps: Vec<_> = (1..=5).map(|step| format!("{{weight: {}, hold: 1s}}", step * 10)).collect();
@@ -41,7 +43,6 @@ async fn law_07_a_hold_is_never_short_and_hardly_longer() {
     assert_eq!(over.len(), 20);
     over.sort();
     println!("20 holds of 1 s: over by p50 {:?}, p95 {:?}, at most {:?}", over[10], over[18], over[19]);
-    // The benchmark has the bound on a machine of its own; here processes die and start beside it.
-    assert!(over[10] < Duration::from_millis(500), "{over:?}");
+    assert!(over[10] < Duration::from_millis(200), "{over:?}");
     assert!(over[19] < SOON, "{over:?}");
 }

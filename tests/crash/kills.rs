@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::MACHINE;
 use crate::kubernetes::{virtual_service, weights};
 use crate::proxy::{Kind, When};
 use crate::shop::{SOON, Shop};
@@ -128,6 +129,7 @@ fn within(done: &[Kind], death: usize) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_11_fifty_kills_in_a_row_end_as_an_undisturbed_walk_does() {
+    let _beside = MACHINE.read().await;
     let (calm, killed) = tokio::join!(Shop::open("calm", &["web"]), Shop::open("killed", &["web"]));
     let undisturbed = async {
         let _process = calm.start();

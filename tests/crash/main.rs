@@ -23,3 +23,6 @@ mod proxy;
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
 mod shop;
+
+/// Held by whoever kills and starts processes; what measures time takes it alone.
+static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
