@@ -15,7 +15,8 @@ use super::write::words;
 use crate::istio::ObjectKind;
 use crate::plan::ObjectKey;
 
-const QUEUE_MAX: usize = 256;
+/// As many as the first sync of a thousand plans leads to; half a kilobyte each.
+const QUEUE_MAX: usize = 4_096;
 const NOTE_BYTES_MAX: usize = 1_024;
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -109,6 +110,7 @@ async fn publish(cluster: Cluster, instance: Option<String>, queue: Arc<Queue>) 
         let reporter = Reporter { controller: "tidegate".into(), instance: instance.clone() };
         Recorder::new(cluster.client().clone(), reporter)
     };
+    let turns = cluster.turns();
     // A recorder folds what differs in its note alone into a series: two steps of one walk would be one event.
     let folding = recorder();
     loop {
@@ -129,6 +131,7 @@ async fn publish(cluster: Cluster, instance: Option<String>, queue: Arc<Queue>) 
             action: said.action.into(),
             secondary: None,
         };
+        let _turn = turns.record().await;
         let failure = match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => words(&error),

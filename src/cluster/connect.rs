@@ -15,7 +15,7 @@ use kube::{Client, Config};
 use super::kubeconfig::{candidates, choose};
 use super::meter::{Meter, MeterLayer};
 use super::untyped::Untyped;
-use super::{Answer, IstioVersion, Verb};
+use super::{Answer, IstioVersion, Turns, Verb};
 use crate::istio::ObjectKind;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -123,6 +123,7 @@ pub struct Cluster {
     client: Client,
     meter: Arc<Meter>,
     istio: Arc<OnceLock<IstioVersion>>,
+    turns: Arc<Turns>,
 }
 
 impl Cluster {
@@ -151,6 +152,11 @@ impl Cluster {
     /// The API server's address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whose turn it is to write.
+    pub fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.turns)
     }
 
     /// The client. Its reads and writes have no deadline of their own: the caller sets one.
@@ -225,7 +231,7 @@ async fn build(name: String, access: &Access) -> Result<Cluster, ConnectError> {
     let url = url.trim_end_matches('/').into();
     let builder = ClientBuilder::try_from(config).map_err(|error| unusable(error.to_string()))?;
     let client = builder.with_layer(&MeterLayer(Arc::clone(&meter))).build();
-    Ok(Cluster { name: name.into(), url, client, meter, istio: Arc::default() })
+    Ok(Cluster { name: name.into(), url, client, meter, istio: Arc::default(), turns: Arc::default() })
 }
 
 #[cfg(test)]

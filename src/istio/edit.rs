@@ -1,6 +1,6 @@
 //! One intended change of one object: what the pure rooms hand to the cluster room.
 
-use json_patch::Patch;
+use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use crate::plan::ObjectKey;
@@ -63,4 +63,15 @@ pub enum Change {
         /// Its resourceVersion as seen.
         resource_version: String,
     },
+}
+
+impl Edit {
+    /// Whether it can move traffic: all but a patch of metadata alone, which only records what was done.
+    pub fn moves_traffic(&self) -> bool {
+        let Change::Patch { patch, .. } = &self.change else { return true };
+        let records = |operation: &PatchOperation| {
+            matches!(operation, PatchOperation::Test(_)) || operation.path().as_str().starts_with("/metadata/")
+        };
+        !patch.0.iter().all(records)
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::{plan::ObjectKey, rollout::ClusterName};
 
-use super::engine::{Engine, WRITES_MAX};
+use super::engine::Engine;
 
 /// Something that is still to be told to a worker.
 #[derive(Debug)]
@@ -42,8 +42,7 @@ impl Backlog {
 impl Engine {
     /// Tells the workers what waits, as long as that leads to few writes. Each write's answer comes here again.
     pub(super) fn catch_up(&mut self) {
-        let most = 2 * WRITES_MAX * self.view.places.len().max(1);
-        while self.in_flight < most {
+        while !self.writes.are_many(self.view.places.len()) {
             match self.backlog.0.pop_front() {
                 Some(Later::Want(route)) => self.want(&route),
                 Some(Later::Show(route, cluster)) => self.show(&route, &cluster),

@@ -44,6 +44,11 @@ pub(super) fn asks_writer(held: &Held, edit: &Edit, now: Timestamp) -> bool {
     matches!(edit.change, Change::Patch { .. }) && held.fights.wants_writer(edit.kind, now)
 }
 
+/// Whether the next write that leads to the goal moves traffic.
+pub(super) fn moves_traffic(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> bool {
+    matches!(next_edit(held, goal, settings, now), Ok(Next::Write(edit)) if edit.moves_traffic())
+}
+
 /// The next write that leads to the goal, if any.
 pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> Result<Next, JournalError> {
     Ok(match goal {

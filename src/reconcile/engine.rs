@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::{
     cluster::{self, Announcer, Outcome, Seen},
@@ -32,11 +32,9 @@ use super::{
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     trace,
+    turns::Writes,
     view::{Place, View},
 };
-
-/// Writes that are under way at once in one cluster.
-pub(super) const WRITES_MAX: usize = 32;
 
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
@@ -80,7 +78,7 @@ pub(super) struct Engine {
     /// The folder of the repository's mirror.
     pub(super) mirror: PathBuf,
     pub(super) announcers: HashMap<ClusterName, Announcer>,
-    pub(super) writes: HashMap<ClusterName, Arc<Semaphore>>,
+    pub(super) writes: Writes,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) plain_retry: bool,
     /// The CanaryPlan resources; none where they are not wanted.
@@ -108,8 +106,6 @@ impl Engine {
             .iter()
             .map(|(cluster, _)| (name(cluster), Announcer::start(cluster, instance.map(str::to_owned))))
             .collect();
-        let writes =
-            clusters.iter().map(|(cluster, _)| (name(cluster), Arc::new(Semaphore::new(WRITES_MAX)))).collect();
         let places = clusters
             .into_iter()
             .map(|(cluster, endpoints)| (name(&cluster), Place { cluster, endpoints, claims: Claims::default() }))
@@ -142,7 +138,7 @@ impl Engine {
             allow_removal: None,
             mirror,
             announcers,
-            writes,
+            writes: Writes::default(),
             sender,
             plain_retry: false,
             resources: None,
@@ -301,6 +297,7 @@ impl Engine {
             Incoming::Written { worker, cluster, edit, outcome, began } => {
                 crate::failpoint::pass("journal.answered");
                 self.in_flight -= 1;
+                self.writes.ended(&worker, &edit);
                 self.tally.written(&outcome, began.elapsed());
                 let about: [(_, &dyn Display); 3] =
                     [("cluster", &cluster), ("kind", &edit.kind.kind()), ("object", &edit.key)];

@@ -100,6 +100,11 @@ impl Held {
         self.in_flight.is_some() || self.looking || self.asking.is_some()
     }
 
+    /// Whether the answer to a write of records alone is awaited.
+    pub(super) fn is_recording(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|sent| !sent.edit.moves_traffic())
+    }
+
     /// Whether the server refused the last write.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.is_some()

@@ -44,6 +44,7 @@ mod tally;
 mod tests;
 mod timers;
 mod trace;
+mod turns;
 mod view;
 mod worker;
 

@@ -22,19 +22,19 @@ impl Engine {
         match effect {
             Effect::Write { cluster, edit } => {
                 failpoint::pass("journal.decided");
-                let (Some(place), Some(writes)) = (self.view.places.get(&cluster), self.writes.get(&cluster)) else {
-                    return;
-                };
-                let (client, writes, sender) = (place.cluster.clone(), writes.clone(), self.sender.clone());
+                let Some(place) = self.view.places.get(&cluster) else { return };
+                let (client, sender) = (place.cluster.clone(), self.sender.clone());
+                let place = self.writes.begin(client.turns(), key, &edit);
                 let (worker, began) = (key.clone(), Instant::now());
                 self.in_flight += 1;
                 tokio::spawn(async move {
-                    let _permit = writes.acquire_owned().await;
+                    let _turn = place.turn().await;
                     let outcome = cluster::write(&client, &edit, false).await;
                     // The loop has ended where nobody receives.
                     let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });
                 });
             }
+            Effect::Hurry => self.writes.hurry(key),
             Effect::Look { cluster, virtual_service, destination_rule } => {
                 let Some(place) = self.view.places.get(&cluster) else { return };
                 let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());

@@ -96,6 +96,8 @@ pub enum Effect {
         /// What.
         edit: Box<Edit>,
     },
+    /// Traffic is to move once what is being recorded is answered: that write does not wait behind others any more.
+    Hurry,
     /// Get both objects, and answer with [`Event::Looked`].
     Look {
         /// Where.
@@ -339,6 +341,9 @@ impl Worker {
         self.waits_for_proxies = false;
         for (cluster, goal) in goals {
             let Some(held) = self.clusters.get_mut(&cluster) else { continue };
+            if held.is_recording() && due::moves_traffic(held, &goal, &self.settings, now) {
+                effects.push(Effect::Hurry);
+            }
             if held.is_busy() || held.away_since.is_some() {
                 continue;
             }

@@ -13,6 +13,7 @@ use crate::{
     cluster::Outcome,
     istio::ObjectKind,
     plan::{Traffic, VersionName},
+    reconcile::Event,
     rollout::{Journal, Phase, Reason, decide},
 };
 
@@ -231,6 +232,35 @@ fn law_04_the_live_object_is_compared_never_believed() {
     }
     sim.pass("1d");
     assert_eq!(sim.weights(), "v1=100", "a stop is never corrected upwards");
+}
+
+/// A write that only records what happened may wait while a cluster is busy; a revert does not wait with it.
+#[test]
+fn law_03_a_revert_hurries_the_record_that_it_waits_for() {
+    for (next, hurries) in [(plan("v1=100"), 1), (pool(1), 0)] {
+        let mut sim = Sim::new();
+        sim.push(pool(0)).pass("1m").push(pool(1));
+        let recorded = (0..20).any(|_| {
+            sim.now = sim.wake_at.take().expect("the walk goes on");
+            sim.around.git.last_look = Some(sim.now);
+            sim.queue.push_back(Event::Look);
+            let (weights, patches) = (sim.weights(), sim.patches);
+            sim.turn();
+            let recorded = weights != "v1=100" && sim.weights() == weights && sim.patches == patches + 1;
+            if !recorded {
+                sim.settle_now();
+            }
+            recorded
+        });
+        assert!(recorded, "a step has converged, and that is being recorded");
+        let answer = std::mem::take(&mut sim.queue);
+        sim.commit(next);
+        sim.turn();
+        assert_eq!(sim.hurried, hurries);
+        sim.queue.extend(answer);
+        sim.settle_now();
+        assert_eq!(sim.weights() == "v1=100", hurries == 1);
+    }
 }
 
 #[test]

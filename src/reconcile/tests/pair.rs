@@ -122,7 +122,7 @@ impl Pair {
                     Effect::Announce { news, .. } => {
                         assert!(!matches!(news, News::DriftCorrected(_)), "nobody changed anything by hand");
                     }
-                    Effect::Reason(_) | Effect::Restore(_) | Effect::Note(_) | Effect::Recall(..) => {}
+                    Effect::Hurry | Effect::Reason(_) | Effect::Restore(_) | Effect::Note(_) | Effect::Recall(..) => {}
                 }
             }
             let apis = &self.apis;

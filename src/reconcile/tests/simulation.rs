@@ -75,6 +75,8 @@ pub(super) struct Sim {
     /// Every write as `kind weights`, without those that change the journal alone.
     pub(super) writes: Vec<String>,
     pub(super) patches: usize,
+    /// How often traffic waited for the answer to a write of the journal alone.
+    pub(super) hurried: usize,
     pub(super) news: Vec<News>,
     /// What Git should say again, as it was ordered.
     pub(super) orders: Vec<Option<RestoreOrder>>,
@@ -103,7 +105,7 @@ pub(super) struct Sim {
     pub(super) checks: Vec<Written>,
     settings: Settings,
     worker: Worker,
-    queue: VecDeque<Event>,
+    pub(super) queue: VecDeque<Event>,
     commits: u64,
 }
 
@@ -120,6 +122,7 @@ impl Sim {
             wake_at: None,
             writes: Vec::new(),
             patches: 0,
+            hurried: 0,
             news: Vec::new(),
             orders: Vec::new(),
             notes: Vec::new(),
@@ -288,6 +291,7 @@ impl Sim {
                 Effect::WakeAt(at) => self.wake_at = at,
                 Effect::Announce { news, .. } => self.news.push(news),
                 Effect::Restore(order) => self.orders.push(order),
+                Effect::Hurry => self.hurried += 1,
                 Effect::Reason(_) => {}
                 Effect::Note(note) => {
                     match &note.position {
