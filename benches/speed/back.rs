@@ -52,6 +52,7 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
         board.show(&format!("stop to proven weights live, {PLANS} plans"), &times, &BOUNDS);
         mesh.calm().await;
     }
+    bed.end(mesh).await;
 }
 
 /// The plan whose turn it is, in mid-walk: at the begin of each round all are sent there.

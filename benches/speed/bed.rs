@@ -49,6 +49,7 @@ impl Bed {
             names.iter().map(|name| (path(name), plan(&namespace, name, 0, &[]))).collect();
         let plans = PlanRepository::with(&files);
         let mut watch = Watch::start(mesh, &namespace).await;
+        mesh.calm().await;
         let begin = Instant::now();
         let setup = setup(&plans);
         let wait = if count < CHANGED { CONVERGENCE_WAIT_OF_FEW } else { CONVERGENCE_WAIT };
@@ -56,6 +57,12 @@ impl Bed {
         let first_sync = watch.all_at(&names, 0).await - begin;
         mesh.calm().await;
         Self { namespace, names, plans, setup, tidegate: Some(tidegate), watch, wait, first_sync }
+    }
+
+    /// Ends the process and deletes what it wrote: the next measurement is not one of a cluster with these plans, too.
+    pub async fn end(mut self, mesh: &Mesh) {
+        self.tidegate.take().unwrap().end();
+        mesh.clear(&self.namespace).await;
     }
 
     /// The process.

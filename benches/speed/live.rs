@@ -12,19 +12,23 @@ const GROWTH: f64 = 1.5;
 const ALL_MS: f64 = 2_000.0;
 
 pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
-    let mut small = None;
+    let (mut small, mut large) = (None, None);
     if wanted.has("live-100") {
         let mut bed = Bed::start(mesh, "hundred", 100).await;
         one_at_a_time(&mut bed, wanted, mesh, board, 1.0).await;
         small = Some(bed);
     }
     if wanted.has("live-1000") {
-        let mut large = Bed::start(mesh, "thousand", 1_000).await;
-        one_at_a_time(&mut large, wanted, mesh, board, GROWTH).await;
-        if let Some(mut small) = small {
-            let growth = growth(&mut small, &mut large, wanted.samples(200, 40)).await;
+        let mut bed = Bed::start(mesh, "thousand", 1_000).await;
+        one_at_a_time(&mut bed, wanted, mesh, board, GROWTH).await;
+        if let Some(small) = &mut small {
+            let growth = growth(small, &mut bed, wanted.samples(200, 40)).await;
             board.show("commit to live: 1,000 plans over 100, medians", &growth, &[Bound::Median(GROWTH)]);
         }
+        large = Some(bed);
+    }
+    for bed in small.into_iter().chain(large) {
+        bed.end(mesh).await;
     }
 }
 

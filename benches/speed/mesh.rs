@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -65,6 +65,17 @@ impl Mesh {
         });
         made.buffer_unordered(16).collect::<()>().await;
         namespace.clone()
+    }
+
+    /// Deletes all routes, rules and endpoints of a namespace.
+    pub async fn clear(&self, namespace: &str) {
+        let istio = "networking.istio.io/v1";
+        for (group, kind) in
+            [(istio, "VirtualService"), (istio, "DestinationRule"), ("discovery.k8s.io/v1", "EndpointSlice")]
+        {
+            let objects = api(&self.client, namespace, group, kind);
+            objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+        }
     }
 
     /// The API server's own count of the requests that tidegate may send.

@@ -45,6 +45,7 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
         }
         let what = format!("push over HTTP and webhook to live, {count} plans");
         board.show(&what, &live, &[Bound::Median(MEDIAN_MS), Bound::P99(P99_MS)]);
+        bed.end(mesh).await;
     }
 }
 

@@ -77,9 +77,8 @@ impl Route {
                 for effect in worker.handle(event, now, &Well(now)) {
                     let Effect::Write { cluster, edit } = effect else { continue };
                     version += 1;
-                    let (Change::Create(mut live) | Change::Patch { meant: mut live, .. }) = edit.change else {
-                        continue;
-                    };
+                    let (Change::Create(live) | Change::Patch { meant: live, .. }) = &edit.change else { continue };
+                    let mut live = live.clone();
                     live["metadata"]["uid"] = json!(format!("uid-{}", edit.kind.plural()));
                     live["metadata"]["resourceVersion"] = json!(version.to_string());
                     let live = Arc::new(live);

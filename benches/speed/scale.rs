@@ -65,12 +65,17 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
         board.show(&label("restart to ready"), &restarts, &bounds);
         match &mut smallest {
             None => smallest = Some(bed),
-            Some(small) if count == 10_000 => {
-                let growth = live::growth(small, &mut bed, wanted.samples(200, 30)).await;
-                board.show("one commit: 10,000 plans over 10, medians", &growth, &[Bound::Median(GROWTH)]);
+            Some(small) => {
+                if count == 10_000 {
+                    let growth = live::growth(small, &mut bed, wanted.samples(200, 30)).await;
+                    board.show("one commit: 10,000 plans over 10, medians", &growth, &[Bound::Median(GROWTH)]);
+                }
+                bed.end(mesh).await;
             }
-            Some(_) => {}
         }
+    }
+    if let Some(bed) = smallest {
+        bed.end(mesh).await;
     }
 }
 
@@ -80,6 +85,8 @@ async fn idle(bed: &Bed, wanted: &Wanted, board: &mut Board, memory_mib: Option<
     let span = if wanted.quick { IDLE_QUICK } else { IDLE };
     let before = (bed.tidegate().cpu_s(), bed.tidegate().requests());
     tokio::time::sleep(span).await;
+    // Before the page of metrics is asked for, which is not standing still.
+    let resident = bed.tidegate().rss_mib();
     let used = (bed.tidegate().cpu_s() - before.0) / span.as_secs_f64() * 100.0;
     let asked = bed.tidegate().requests() - before.1;
     let label = |what: &str| format!("{what} at rest for {} s, {count} plans", span.as_secs());
@@ -87,7 +94,7 @@ async fn idle(bed: &Bed, wanted: &Wanted, board: &mut Board, memory_mib: Option<
     let bound = [Bound::Most(IDLE_PERCENT)];
     board.show(&label("processor"), &Samples::of(Unit::Percent, used), &bound);
     let bound = memory_mib.map(Bound::Most);
-    board.show(&label("resident memory"), &Samples::of(Unit::Mebibytes, bed.tidegate().rss_mib()), bound.as_slice());
+    board.show(&label("resident memory"), &Samples::of(Unit::Mebibytes, resident), bound.as_slice());
 }
 
 /// As many objects of the same kinds and size, written by a plain client with as many requests at once.
@@ -108,7 +115,9 @@ async fn raw_writes(mesh: &Mesh, bed: &Bed) -> Duration {
         to.create(&PostParams::default(), &object).await.unwrap();
     });
     written.buffer_unordered(WRITES).collect::<()>().await;
-    begin.elapsed()
+    let took = begin.elapsed();
+    mesh.clear(into).await;
+    took
 }
 
 fn copy(model: &DynamicObject, spec: &Value, name: &str) -> DynamicObject {

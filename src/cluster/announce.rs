@@ -94,10 +94,19 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pop(&self) -> Option<Announcement> {
+        let mut waiting = self.waiting();
+        let next = waiting.pop_front();
+        if waiting.is_empty() {
+            // What a first sync needed is not kept.
+            waiting.shrink_to(0);
+        }
+        next
+    }
+
     async fn next(&self) -> Announcement {
         loop {
-            let next = self.waiting().pop_front();
-            match next {
+            match self.pop() {
                 Some(announcement) => return announcement,
                 None => self.arrived.notified().await,
             }

@@ -38,7 +38,7 @@ use super::{
 
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
-    Written { worker: ObjectKey, cluster: ClusterName, edit: Box<Edit>, outcome: Outcome, began: Instant },
+    Written { worker: ObjectKey, cluster: ClusterName, edit: Arc<Edit>, outcome: Outcome, began: Instant },
     Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
     Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
     Published { worker: ObjectKey, order: Box<RestoreOrder>, ended: Ended },

@@ -67,14 +67,14 @@ pub(super) struct Held {
 
 #[derive(Clone)]
 struct InFlight {
-    edit: Edit,
+    edit: Arc<Edit>,
     before: Option<Arc<Journal>>,
     corrects: bool,
 }
 
 #[derive(Clone)]
 struct Refused {
-    edit: Edit,
+    edit: Arc<Edit>,
     message: String,
     forbidden: bool,
     retry_at: Timestamp,
@@ -287,10 +287,11 @@ impl Held {
     }
 
     /// A write is on its way; `corrects` where it only puts back what somebody changed.
-    pub(super) fn write_sent(&mut self, edit: &Edit, journal: Option<&Arc<Journal>>, corrects: bool) {
-        let before = self.memory.clone();
+    pub(super) fn write_sent(&mut self, edit: Edit, journal: Option<&Arc<Journal>>, corrects: bool) -> Arc<Edit> {
+        let (edit, before) = (Arc::new(edit), self.memory.clone());
         let corrects = corrects && journal.is_some();
         self.in_flight = Some(InFlight { edit: edit.clone(), before, corrects });
+        edit
     }
 
     /// Takes in the answer to a write and returns what people should be told.
@@ -382,7 +383,7 @@ impl Held {
     /// Whether a write may be tried now, else when: what was refused is tried again only after a pause.
     pub(super) fn may_write(&self, edit: &Edit, now: Timestamp) -> Result<(), Timestamp> {
         match &self.refused {
-            Some(refused) if refused.retry_at > now && (refused.edit == *edit || self.attempts > 3) => {
+            Some(refused) if refused.retry_at > now && (*refused.edit == *edit || self.attempts > 3) => {
                 Err(refused.retry_at)
             }
             _ => Ok(()),

@@ -94,7 +94,7 @@ pub enum Effect {
         /// Where.
         cluster: ClusterName,
         /// What.
-        edit: Box<Edit>,
+        edit: Arc<Edit>,
     },
     /// Traffic is to move once what is being recorded is answered: that write does not wait behind others any more.
     Hurry,
@@ -376,16 +376,16 @@ impl Worker {
                             effects.push(Effect::AskWriter { cluster, kind: edit.kind, object: edit.key });
                         }
                         Ok(()) => {
-                            held.write_sent(&edit, journal.as_ref(), corrected.is_some());
-                            effects.push(Effect::Write { cluster, edit: Box::new(edit) });
+                            let edit = held.write_sent(edit, journal.as_ref(), corrected.is_some());
+                            effects.push(Effect::Write { cluster, edit });
                         }
                     }
                 }
                 Next::Seal(edit) => match held.may_write(&edit, now) {
                     Err(retry_at) => wake_at = earlier(wake_at, retry_at),
                     Ok(()) => {
-                        held.write_sent(&edit, journal.as_ref(), false);
-                        effects.push(Effect::Write { cluster, edit: Box::new(edit) });
+                        let edit = held.write_sent(edit, journal.as_ref(), false);
+                        effects.push(Effect::Write { cluster, edit });
                     }
                 },
                 Next::Wait { until_ms, .. } => {

@@ -159,11 +159,14 @@ pub(super) fn failure(world: &World, journal: &Journal, now: Timestamp) -> (Opti
     (None, wake)
 }
 
-/// The state that a failure goes to: the way back, else the newest settled one, of those that can serve. None also
-/// where the only one is what failed.
+/// The state that a failure goes to: the way back, else the newest of those that settled before it, of those that can
+/// serve. None also where the only one is what failed.
 pub(super) fn refuge<'a>(world: &World, journal: &'a Journal) -> Option<&'a Settled> {
     let serves = |settled: &&Settled| known_gone(world, &settled.state.traffic).is_none();
-    journal.way_back.iter().find(serves).or_else(|| journal.settled.iter().rev().find(serves))
+    // What settled after the way back was left since, by a hand perhaps: nobody asks to go there again.
+    let left = journal.settled.iter().rposition(|settled| journal.way_back.as_ref() == Some(settled));
+    let before = &journal.settled[..left.unwrap_or(journal.settled.len())];
+    journal.way_back.iter().find(serves).or_else(|| before.iter().rev().find(serves))
 }
 
 /// The settled state that gives the unproven versions the least weight; among equals the newest.

@@ -21,7 +21,7 @@ pub(super) const DEADLINE_MS: i64 = 10_000;
 
 impl World {
     /// A write reaches its API server.
-    pub(super) fn arrive(&mut self, life: u32, place: usize, edit: &Edit, knowledge: Knowledge, answered: bool) {
+    pub(super) fn arrive(&mut self, life: u32, place: usize, edit: &Arc<Edit>, knowledge: Knowledge, answered: bool) {
         let fault = if answered { None } else { self.places[place].faults.pop_front() };
         if fault.is_some() || self.places[place].away {
             self.troubled(0);
@@ -40,7 +40,7 @@ impl World {
             Some(Fault::Broken) => (0, unknown("internal error (500)")),
             Some(Fault::LostBefore) => lost(),
             Some(Fault::Late) => {
-                let edit = Box::new(edit.clone());
+                let edit = Arc::clone(edit);
                 let late = Item::Arrive { life, place, edit, knowledge, answered: true };
                 self.at(self.now_ms + DEADLINE_MS + 2_000, late);
                 lost()

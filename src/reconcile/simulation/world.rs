@@ -54,7 +54,7 @@ pub(super) enum Item {
     Arrive {
         life: u32,
         place: usize,
-        edit: Box<Edit>,
+        edit: Arc<Edit>,
         knowledge: Knowledge,
         answered: bool,
     },

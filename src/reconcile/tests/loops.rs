@@ -163,13 +163,6 @@ impl World {
         let before = self.sim.weights();
         self.sim.push(text.clone());
         self.note(Some(text));
-        if decided
-            .iter()
-            .any(|(name, _)| self.sim.around.ready.get(name.as_str()).is_some_and(|count| *count == Some(0)))
-        {
-            // What stands cannot serve: that is a failure of its own, and leads to what can.
-            return;
-        }
         assert_eq!(self.sim.journal().state.traffic, decided, "a restore moves no traffic: it is back already");
         // What a hand did, and the API server did not let be put back, may be put back with the next write.
         let after = self.sim.weights();
@@ -232,6 +225,20 @@ fn law_03_a_refused_write_beside_a_restore_moves_no_traffic() {
         world.act(&act);
     }
     assert_eq!(world.sim.weights(), "v1=100");
+}
+
+/// What a hand took back is restored while its endpoints are gone: that is no failure of the restore, and what the hand
+/// left stays left.
+#[test]
+fn law_03_a_restore_without_endpoints_does_not_lead_to_what_a_hand_left() {
+    let mut world = World::new(true);
+    for act in [Act::Pass("1h"), Act::Commit(2), Act::Lower, Act::Ready("v1", 0), Act::Publish, Act::Pass("1h")] {
+        world.act(&act);
+    }
+    assert_eq!(world.sim.weights(), "v1=100");
+    world.act(&Act::Ready("v1", 2));
+    world.act(&Act::Pass("1h"));
+    assert_eq!((world.sim.weights().as_str(), world.sim.reason().name()), ("v1=100", "Settled"));
 }
 
 /// A robot that commits the same content whenever Git says something else, and every way to fail.
