@@ -18,7 +18,7 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(50);
 const QUIET: Duration = Duration::from_secs(2);
 
 /// How many sights may come without such a pause before upkeep is done all the same.
-const UNTIDY_MAX: u32 = 400;
+const UNTIDY_MAX: u32 = 64;
 
 /// How many sights wait for their receiver before the thread waits too.
 const WAITING_MAX: usize = 16;

@@ -1,9 +1,8 @@
 //! The identity of content: SHA-256 over canonical JSON.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a JSON value in RFC 8785 form: key order, comments and white space change nothing.
@@ -12,12 +11,17 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest(String);
 
 impl Digest {
-    /// The digest of a JSON value.
-    pub fn of(value: &Value) -> Self {
+    /// The digest of what serializes to JSON.
+    pub fn of(value: &impl Serialize) -> Self {
         // Canonical form fails on numbers that are not finite, which a JSON value cannot hold.
-        let canonical = serde_json_canonicalizer::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes());
-        let hash = Sha256::digest(&canonical);
-        Self(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+        let canonical = serde_json_canonicalizer::to_vec(value).or_else(|_| serde_json::to_vec(value));
+        let hash = Sha256::digest(canonical.unwrap_or_default());
+        let mut hex = String::with_capacity(2 * hash.len());
+        for byte in hash {
+            // Text takes whatever is written to it.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self(hex)
     }
 
     /// The first 8 hex digits, for people.
@@ -34,6 +38,8 @@ impl fmt::Display for Digest {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

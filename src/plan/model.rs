@@ -116,7 +116,7 @@ impl Routing {
 
     /// Identity of the routing.
     pub fn digest(&self) -> Digest {
-        Digest::of(&serde_json::to_value(self).unwrap_or_default())
+        Digest::of(self)
     }
 }
 
@@ -136,9 +136,15 @@ pub struct Version {
 impl Version {
     /// Identity of what was proven: labels, policy and build. Another digest is another, unproven version.
     pub fn digest(&self) -> Digest {
-        Digest::of(&serde_json::json!({
-            "labels": self.labels, "trafficPolicy": self.traffic_policy, "build": self.build,
-        }))
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Proven<'a> {
+            labels: &'a BTreeMap<String, String>,
+            traffic_policy: &'a Option<Value>,
+            build: &'a Option<String>,
+        }
+        let Self { labels, traffic_policy, build, .. } = self;
+        Digest::of(&Proven { labels, traffic_policy, build })
     }
 }
 

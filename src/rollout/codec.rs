@@ -203,13 +203,11 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Newer`] for a later format, [`JournalError::Broken`] for anything else.
     pub fn decode(text: &str) -> Result<Self, JournalError> {
-        let format: Format = serde_json::from_str(text).map_err(broken)?;
-        match format.v.as_u64() {
-            Some(FORMAT) => {}
-            Some(newer) if newer > FORMAT => return Err(JournalError::Newer(newer)),
-            _ => return Err(JournalError::Broken("it has no version".to_owned())),
-        }
-        let wire: Wire = serde_json::from_str(text).map_err(broken)?;
+        let wire = match serde_json::from_str::<Wire>(text) {
+            Ok(wire) if wire.v == FORMAT => wire,
+            Ok(_) => return Err(unreadable(text, "it has no version")),
+            Err(error) => return Err(unreadable(text, error)),
+        };
         let Pack { plan, routings, .. } = packs::of(&wire.packed, || unpack(&wire.packed))?;
         let routing = |place: usize| {
             routings.get(place).cloned().ok_or_else(|| JournalError::Broken(format!("routing {place} is missing")))
@@ -253,6 +251,16 @@ impl Journal {
 
 fn broken(error: impl std::fmt::Display) -> JournalError {
     JournalError::Broken(error.to_string())
+}
+
+/// Why a text is no journal of this format: it is of another, or `error`.
+fn unreadable(text: &str, error: impl std::fmt::Display) -> JournalError {
+    match serde_json::from_str::<Format>(text).map(|format| format.v.as_u64()) {
+        Ok(Some(newer)) if newer > FORMAT => JournalError::Newer(newer),
+        Ok(Some(FORMAT)) => broken(error),
+        Ok(_) => broken("it has no version"),
+        Err(error) => broken(error),
+    }
 }
 
 fn pack(packed: &Packed) -> Result<String, JournalError> {

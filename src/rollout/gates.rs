@@ -165,8 +165,8 @@ pub(super) fn refuge<'a>(world: &World, journal: &'a Journal) -> Option<&'a Sett
     let serves = |settled: &&Settled| known_gone(world, &settled.state.traffic).is_none();
     // What settled after the way back was left since, by a hand perhaps: nobody asks to go there again.
     let left = journal.settled.iter().rposition(|settled| journal.way_back.as_ref() == Some(settled));
-    let before = &journal.settled[..left.unwrap_or(journal.settled.len())];
-    journal.way_back.iter().find(serves).or_else(|| before.iter().rev().find(serves))
+    let mut before = journal.settled.iter().take(left.unwrap_or(journal.settled.len())).rev();
+    journal.way_back.iter().find(serves).or_else(|| before.find(serves))
 }
 
 /// The settled state that gives the unproven versions the least weight; among equals the newest.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tidegate::{
     istio::{ObjectKind, SEAL},
     rollout::{JOURNAL, MANAGED_BY, OWNER, STOP, WAY_BACK},
@@ -41,12 +41,11 @@ pub fn changed_for_others(kind: ObjectKind, before: &Value, after: &Value) -> Op
         ("/spec", own_spec),
     ];
     for (path, own) in parts {
-        let fields = |object: &Value| object.pointer(path).and_then(Value::as_object).cloned().unwrap_or_default();
-        let others = |mut fields: Map<String, Value>| {
-            own.iter().for_each(|name| drop(fields.remove(*name)));
-            fields
-        };
-        let (was, is) = (others(fields(before)), others(fields(after)));
+        fn fields<'a>(object: &'a Value, path: &str, own: &[&str]) -> Vec<(&'a String, &'a Value)> {
+            let fields = object.pointer(path).and_then(Value::as_object).into_iter().flatten();
+            fields.filter(|(name, _)| !own.contains(&name.as_str())).collect()
+        }
+        let (was, is) = (fields(before, path, own), fields(after, path, own));
         if was != is {
             return Some(format!("{path} from {was:?} to {is:?}"));
         }

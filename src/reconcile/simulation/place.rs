@@ -1,12 +1,16 @@
 //! One cluster: its API server, its endpoints, its watches, and the ledger of what was written there.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
 use serde_json::Value;
-use tidegate::istio::{Edit, ObjectKind};
+use tidegate::{
+    istio::{Edit, ObjectKind},
+    reconcile::Packed,
+};
 
 use super::{
     api::Api,
@@ -38,6 +42,8 @@ pub struct Place {
     /// VirtualServices of a while ago.
     pub past: VecDeque<Arc<Value>>,
     pub hand_ms: i64,
+    /// What was packed last: as in the loop, an object is packed once.
+    packed: RefCell<BTreeMap<ObjectKind, (Arc<Value>, Packed)>>,
     /// Since when each subset is defined as it is, and since when no route refers to it.
     defined_ms: BTreeMap<String, i64>,
     left_ms: BTreeMap<String, i64>,
@@ -59,6 +65,7 @@ impl Place {
             seen: BTreeMap::new(),
             past: VecDeque::new(),
             hand_ms: i64::MIN / 2,
+            packed: RefCell::default(),
             defined_ms: BTreeMap::new(),
             left_ms: BTreeMap::new(),
         }
@@ -66,6 +73,20 @@ impl Place {
 
     pub fn live(&self, kind: ObjectKind) -> Option<&Value> {
         self.api.objects.get(&kind).map(|object| &**object)
+    }
+
+    /// The object as the process saw it last, packed.
+    pub fn packed(&self, kind: ObjectKind) -> Option<Packed> {
+        let seen = self.seen.get(&kind)?;
+        let mut packed = self.packed.borrow_mut();
+        match packed.get(&kind) {
+            Some((of, packed)) if Arc::ptr_eq(of, seen) => Some(packed.clone()),
+            _ => {
+                let anew = Packed::of(seen);
+                packed.insert(kind, (seen.clone(), anew.clone()));
+                Some(anew)
+            }
+        }
     }
 
     /// Notes since when what is defined is defined, after anybody's change.

@@ -8,7 +8,7 @@ use tidegate::{
     cluster::Outcome,
     istio::{Edit, ObjectKind},
     plan::ObjectKey,
-    reconcile::{Effect, Event, Packed, RestoreOrder, Worker},
+    reconcile::{Effect, Event, RestoreOrder, Worker},
     rollout::Settings,
 };
 
@@ -428,10 +428,7 @@ impl World {
             }
         }
         let places = &self.places;
-        process.worker.lie_down(|cluster, kind, _| {
-            let place = places.iter().find(|place| place.name == cluster)?;
-            place.seen.get(&kind).map(|object| Packed::of(object))
-        });
+        process.worker.lie_down(|cluster, kind, _| places.iter().find(|place| place.name == cluster)?.packed(kind));
         let until = process.worker.reason().and_then(|reason| reason.until());
         if let Some(until) = until.filter(|_| !process.worker.is_busy()) {
             let wakes = process.worker.wake_at();
