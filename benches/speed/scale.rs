@@ -92,7 +92,8 @@ async fn idle(bed: &Bed, wanted: &Wanted, board: &mut Board, memory_mib: Option<
     let label = |what: &str| format!("{what} at rest for {} s, {count} plans", span.as_secs());
     board.show(&label("API requests but watches"), &Samples::of(Unit::Count, asked), &[Bound::Most(0.0)]);
     let bound = [Bound::Most(IDLE_PERCENT)];
-    board.show(&label("processor"), &Samples::of(Unit::Percent, used), &bound);
+    let bounds = if count <= 1_000 { &bound[..] } else { &[] };
+    board.show(&label("processor"), &Samples::of(Unit::Percent, used), bounds);
     let bound = memory_mib.map(Bound::Most);
     board.show(&label("resident memory"), &Samples::of(Unit::Mebibytes, resident), bound.as_slice());
 }
