@@ -140,7 +140,15 @@ impl Watch {
                 let mut stream = api.watch(&WatchParams::default(), &from).await.unwrap().boxed();
                 while let Ok(Some(event)) = stream.try_next().await {
                     let (at, wall) = (Instant::now(), Timestamp::now());
-                    let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
+                    let object = match event {
+                        WatchEvent::Added(object) | WatchEvent::Modified(object) => object,
+                        // Else the next watch would begin where the server has forgotten what was.
+                        WatchEvent::Bookmark(bookmark) => {
+                            from = bookmark.metadata.resource_version;
+                            continue;
+                        }
+                        _ => continue,
+                    };
                     from = object.metadata.resource_version.clone().unwrap_or_default();
                     let name = object.metadata.name.clone().unwrap_or_default();
                     let object = serde_json::to_value(object).unwrap();
