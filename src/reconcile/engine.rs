@@ -32,8 +32,8 @@ use super::{
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     trace,
-    turns::Writes,
     view::{Place, View},
+    writes::Writes,
 };
 
 /// Something that comes back to the loop.

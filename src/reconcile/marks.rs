@@ -25,12 +25,12 @@ pub(super) struct Both {
 /// [`JournalError::TooLarge`] where the journal cannot be written down: then nothing may move.
 pub(super) fn of(apply: &Apply, held: &Held) -> Result<Both, JournalError> {
     let journal = &apply.journal;
-    let changed = apply.journal_changed || held.virtual_service().is_none();
-    let text = match held.virtual_service().and_then(text_on).filter(|_| !changed) {
-        Some(written) if apply.copy => Some(written.to_owned()),
-        None if changed || apply.copy => Some(journal.encode()?),
-        _ => None,
+    let text = if apply.journal_changed || held.virtual_service().is_none() || apply.copy {
+        Some(journal.encode()?)
+    } else {
+        None
     };
+    let changed = apply.journal_changed || held.virtual_service().is_none();
     let mut route = marks(journal, text.clone().filter(|_| changed));
     route.annotations.insert(WAY_BACK.to_owned(), way_back(apply, held));
     let lifted = journal.stop.as_ref().filter(|stop| stop.lift).map(|stop| &stop.text);
@@ -57,11 +57,6 @@ fn marks(journal: &Journal, text: Option<String>) -> Marks {
         annotations.insert(JOURNAL.to_owned(), Some(text));
     }
     Marks { labels: BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())]), annotations }
-}
-
-/// The journal as it is written on an object.
-fn text_on(object: &Value) -> Option<&str> {
-    object.get("metadata")?.get("annotations")?.get(JOURNAL)?.as_str()
 }
 
 /// Whether an object carries tidegate's label or names an owner.

@@ -44,9 +44,9 @@ mod tally;
 mod tests;
 mod timers;
 mod trace;
-mod turns;
 mod view;
 mod worker;
+mod writes;
 
 pub use clock::Clock;
 pub use outlook::Still;

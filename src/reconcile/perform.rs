@@ -24,11 +24,11 @@ impl Engine {
                 failpoint::pass("journal.decided");
                 let Some(place) = self.view.places.get(&cluster) else { return };
                 let (client, sender) = (place.cluster.clone(), self.sender.clone());
-                let place = self.writes.begin(client.turns(), key, &edit);
+                let queued = self.writes.begin(client.turns(), key, &edit);
                 let (worker, began) = (key.clone(), Instant::now());
                 self.in_flight += 1;
                 tokio::spawn(async move {
-                    let _turn = place.turn().await;
+                    let _turn = queued.turn().await;
                     let outcome = cluster::write(&client, &edit, false).await;
                     // The loop has ended where nobody receives.
                     let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, VersionName};
+use crate::{
+    istio::lens,
+    plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, VersionName},
+};
 
 use super::{
     Answered, Cause, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate,
@@ -244,7 +247,7 @@ impl Journal {
 
     /// The journal in an object's annotations: none where there is no such annotation.
     pub fn on(object: &Value) -> Option<Result<Self, JournalError>> {
-        let text = object.get("metadata")?.get("annotations")?.get(JOURNAL)?.as_str()?;
+        let text = lens::annotation(object, JOURNAL)?;
         Some(Self::decode(text))
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    istio::{self, ObjectKind},
+    istio::{self, ObjectKind, lens},
     plan::{ObjectKey, Plan, Revision, Routing, Span, Traffic},
 };
 
@@ -64,7 +64,7 @@ pub fn is_marked(object: &Value) -> bool {
 
 /// The owner that an object names, as written.
 pub(super) fn owner_on(object: &Value) -> Option<&str> {
-    object.get("metadata")?.get("annotations")?.get(OWNER)?.as_str()
+    lens::annotation(object, OWNER)
 }
 
 /// The goals for a plan that was removed before its routes came to be: the DestinationRule that was made for them goes

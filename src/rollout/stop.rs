@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::istio::lens;
+
 use super::{Cause, Journal, Phase, STOP, World, drift};
 
 /// What is read of an annotation's text: it goes into the journal several times.
@@ -20,7 +22,7 @@ pub struct Answered {
 
 /// The text of an object's stop annotation, in one line.
 pub fn on(object: &Value) -> Option<String> {
-    let text = object.get("metadata")?.get("annotations")?.get(STOP)?.as_str()?;
+    let text = lens::annotation(object, STOP)?;
     let text: String = text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     Some(text.trim().to_owned())
 }

@@ -22,9 +22,9 @@ pub(super) struct Writes {
     waiting: HashMap<ObjectKey, Vec<oneshot::Sender<()>>>,
 }
 
-/// A write's place in the line of a cluster.
+/// A write in the line of a cluster.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Queued {
     turns: Arc<cluster::Turns>,
     kind: ObjectKind,
     /// Tells a record that it is urgent; none for traffic.
@@ -38,15 +38,15 @@ fn completes(edit: &Edit) -> bool {
 
 impl Writes {
     /// Where a worker's edit waits for its turn; it is under way until [`Writes::ended`].
-    pub(super) fn begin(&mut self, turns: Arc<cluster::Turns>, worker: &ObjectKey, edit: &Edit) -> Place {
+    pub(super) fn begin(&mut self, turns: Arc<cluster::Turns>, worker: &ObjectKey, edit: &Edit) -> Queued {
         if edit.moves_traffic() {
             self.beginnings += usize::from(!completes(edit));
-            return Place { turns, kind: edit.kind, urgent: None };
+            return Queued { turns, kind: edit.kind, urgent: None };
         }
         let (sender, receiver) = oneshot::channel();
         self.records += 1;
         self.waiting.entry(worker.clone()).or_default().push(sender);
-        Place { turns, kind: edit.kind, urgent: Some(receiver) }
+        Queued { turns, kind: edit.kind, urgent: Some(receiver) }
     }
 
     /// Takes in that a worker's edit was answered.
@@ -78,7 +78,7 @@ impl Writes {
     }
 }
 
-impl Place {
+impl Queued {
     /// Waits until it is this write's turn.
     pub(super) async fn turn(self) -> cluster::Turn {
         let Some(urgent) = self.urgent else { return self.turns.traffic(self.kind).await };
