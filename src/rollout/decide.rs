@@ -7,55 +7,12 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::plan::{DriftPolicy, Plan, Revision, Version, VersionName};
+use crate::plan::{DriftPolicy, Plan, Revision, VersionName};
 
 use super::{
-    Cause, ClusterName, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World, accept,
-    converge, drift, failure, gates, restore, sight, sight::Origin, stop, subsets, walk,
+    Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
+    accept, converge, drift, failure, gates, restore, sight, sight::Origin, stop, subsets, walk,
 };
-
-/// What to do now, and why.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// What each cluster should be made like.
-    pub goals: BTreeMap<ClusterName, Goal>,
-    /// When to decide again, if nothing happens before.
-    pub wake_at: Option<Timestamp>,
-    /// Why it stands where it stands.
-    pub reason: Reason,
-    /// The position after this decision; none where there is none.
-    pub journal: Option<Arc<Journal>>,
-    /// Whether anything was decided beside putting back what was there: only then is a write more than a correction.
-    pub decided: bool,
-}
-
-/// What one cluster should be made like.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Goal {
-    /// Nothing is written.
-    Keep,
-    /// Both objects are made to carry the journal's state.
-    Apply(Apply),
-    /// The objects of a removed plan are deleted, VirtualService first.
-    Prune,
-}
-
-/// The state to apply, with what goes beside it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Apply {
-    /// The journal to be on the VirtualService, and the state to be rendered.
-    pub journal: Arc<Journal>,
-    /// Whether it differs from the one that is there.
-    pub journal_changed: bool,
-    /// Subsets that must exist.
-    pub subsets: Vec<Version>,
-    /// When subsets that are not needed any more may be removed; none: not yet.
-    pub remove_at: Option<Timestamp>,
-    /// Whether the DestinationRule gets a copy of the journal.
-    pub copy: bool,
-    /// Somebody's change of the spec is left as it stands: only label, annotations and journal are put back.
-    pub leave: bool,
-}
 
 /// Decides (law 5: the same arguments give the same decision).
 pub fn decide(world: &World, now: Timestamp) -> Decision {
@@ -118,6 +75,8 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
 
 struct Draft<'a> {
     origin: Origin,
+    /// What a hand has lowered is taken back in this very decision.
+    taken_back: bool,
     world: &'a World,
     now: Timestamp,
     found: Arc<Journal>,
@@ -149,7 +108,7 @@ impl<'a> Draft<'a> {
             (journal.entered, journal.elapsed_ms, journal.owns_traffic_policy) = (now, 0, false);
         }
         let restored = (journal != *found).then(|| journal.clone());
-        Self { origin, world, now, found, restored, journal, wake_at: None }
+        Self { origin, taken_back: false, world, now, found, restored, journal, wake_at: None }
     }
 
     fn run(mut self, wanted: Option<(&Arc<Plan>, &Revision, &Owner)>) -> Decision {
@@ -213,8 +172,10 @@ impl<'a> Draft<'a> {
     /// Goes back where a person stopped the walk, by annotation or by lowering an unproven version.
     fn stopped_by_hand(&mut self, stop: Option<&str>) -> Option<Reason> {
         let cause = stop::wanted(self.world, &self.journal, stop)?;
+        let lowered = matches!(cause, Cause::LoweredByHand(_));
         let gone_back = failure::go_back(&mut self.journal, self.world, cause, self.now);
         if gone_back.is_ok() {
+            self.taken_back = lowered;
             self.journal.stop = stop.map(|text| stop::Answered { text: text.to_owned(), lift: false });
         }
         gone_back.err()
@@ -283,6 +244,10 @@ impl<'a> Draft<'a> {
     fn walk(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Result<Reason, Reason> {
         if let Some(reason) = self.disturbed() {
             return Err(blocked.unwrap_or(reason));
+        }
+        // It stands as a stop until it is on record: a raise in the same write would never be made.
+        if self.taken_back {
+            return Err(blocked.unwrap_or(Reason::Converging { until: None }));
         }
         if self.journal.converged.is_none() {
             match converge::all(self.world, &self.journal) {

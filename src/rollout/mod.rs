@@ -12,6 +12,7 @@ mod cause;
 mod codec;
 mod converge;
 mod decide;
+mod decision;
 mod deflate;
 mod drift;
 mod failure;
@@ -30,7 +31,8 @@ mod walk;
 mod world;
 
 pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK};
-pub use decide::{Apply, Decision, Goal, decide};
+pub use decide::decide;
+pub use decision::{Apply, Decision, Goal};
 pub use deflate::{deflate, inflate};
 pub use drift::exposes;
 pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};

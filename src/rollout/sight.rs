@@ -121,7 +121,7 @@ fn noted(position: Result<Option<Arc<Journal>>, Reason>) -> Option<Sight> {
     }
 }
 
-/// Joins what every cluster knows: proof is the least, failed keys the union, convergence the latest, and a cluster
+/// Joins what every cluster knows: proof is the least, failed keys and subsets the union, convergence the latest, and a
 /// that has lost its journal takes it from the others.
 pub(super) fn join(world: &World) -> Sight {
     let mut joined: Option<(Arc<Journal>, Origin)> = None;
@@ -153,8 +153,15 @@ pub(super) fn join(world: &World) -> Sight {
     }
 }
 
+/// When the position came to be: a way back in a cluster that an entered step never reached enters nothing there, and
+/// yet it is newer than that step.
+fn decided(journal: &Journal) -> (Option<Timestamp>, bool, Timestamp) {
+    let back = matches!(journal.phase, Phase::WentBack { .. } | Phase::Released { .. });
+    (journal.transitions.last().map(|last| last.at), back, journal.entered)
+}
+
 fn merge(one: &Journal, two: &Journal) -> Journal {
-    let behind = one.is_older_than(two) || (!two.is_older_than(one) && one.entered < two.entered);
+    let behind = one.is_older_than(two) || (!two.is_older_than(one) && decided(one) < decided(two));
     let (newer, older) = if behind { (two, one) } else { (one, two) };
     let mut merged = newer.clone();
     // Every cluster had the position when one of them was told so.
@@ -169,6 +176,8 @@ fn merge(one: &Journal, two: &Journal) -> Journal {
             merged.failed.push(key.clone());
         }
     }
+    // A name that one of them lets go of may still be on its way to the other.
+    merged.subsets.extend(older.subsets.iter().cloned());
     merged.proof.retain(|name, proof| match older.proof.get(name) {
         Some(there) if there.digest == proof.digest => {
             proof.weight = proof.weight.min(there.weight);

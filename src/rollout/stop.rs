@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::istio::lens;
 
-use super::{Cause, Journal, Phase, STOP, World, drift};
+use super::{Cause, Journal, Phase, STOP, World, drift, gates, restore};
 
 /// What is read of an annotation's text: it goes into the journal several times.
 const TEXT_CHARS_MAX: usize = 200;
@@ -46,6 +46,11 @@ pub(super) fn forget(world: &World, journal: &mut Journal) {
     }
 }
 
+/// Whether the plan asks for the very state that a stop would go back to.
+fn leads_back(world: &World, journal: &Journal) -> bool {
+    gates::refuge(world, journal).is_some_and(|refuge| restore::asks_for(&journal.plan, &refuge.state))
+}
+
 /// Why a person wants traffic back: by the annotation, or by lowering what is not proven.
 pub(super) fn wanted(world: &World, journal: &Journal, stop: Option<&str>) -> Option<Cause> {
     if journal.is_settled() {
@@ -53,8 +58,8 @@ pub(super) fn wanted(world: &World, journal: &Journal, stop: Option<&str>) -> Op
     }
     let new = stop.filter(|text| journal.stop.as_ref().is_none_or(|answered| answered.text != *text));
     match new {
-        // Nothing was raised: it does not begin.
-        Some(_) if matches!(journal.phase, Phase::Starting) => None,
+        // Nothing was raised: it does not begin, or goes on to where a way back would lead.
+        Some(_) if matches!(journal.phase, Phase::Starting) || leads_back(world, journal) => None,
         Some(text) => Some(Cause::Stop(text.to_owned())),
         None => drift::lowered(world, journal).map(Cause::LoweredByHand),
     }

@@ -18,8 +18,11 @@ pub(super) fn live(world: &World) -> BTreeSet<VersionName> {
 
 /// Files these subsets, and those that are still live, as tidegate's own.
 pub(super) fn own(journal: &mut Journal, world: &World, names: &BTreeSet<VersionName>) {
-    let live = live(world);
-    journal.subsets.retain(|name| live.contains(name));
+    // What stands in a cluster that has not answered is not known.
+    if world.clusters.values().all(|view| view.away_since.is_none() && !view.unanswered) {
+        let live = live(world);
+        journal.subsets.retain(|name| live.contains(name));
+    }
     journal.subsets.extend(names.iter().cloned());
     journal.owns_traffic_policy |= journal.state.routing.traffic_policy.is_some();
     journal.convergence_wait_ms = Some(world.settings.convergence_wait_ms);

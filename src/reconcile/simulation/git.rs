@@ -71,6 +71,11 @@ impl Git {
         Pushed::Landed { commit: id(self.commits.len() - 1) }
     }
 
+    /// Whether the restore has landed, however the branch went on.
+    pub fn has_undone(&self, restore: &Restore) -> bool {
+        self.undone.contains(&restore.undoes)
+    }
+
     fn document_of(&self, commit: &str) -> Option<Document> {
         let place: usize = commit.get(..10)?.parse().ok()?;
         self.commits.get(place).copied().flatten()

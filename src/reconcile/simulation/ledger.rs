@@ -275,7 +275,9 @@ impl Ledger {
                 }
                 What::Accepted => {
                     self.accepted(&position, &plan, transition);
-                    routing = Arc::new(plan.routing.clone());
+                    // What was left again in the same write had never another routing.
+                    let last = place + 1 == fresh.len();
+                    routing = if last { Arc::new(plan.routing.clone()) } else { position.routing.clone() };
                 }
                 What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
                 // What was lost with the journal is not known any more.

@@ -29,6 +29,8 @@ struct Pair {
     /// Writes there are done and not answered.
     silent: Option<&'static str>,
     lost: Vec<(String, ObjectKind)>,
+    /// The next write there is refused.
+    refuses: Option<&'static str>,
     around: Around,
     worker: Worker,
     queue: Vec<Event>,
@@ -45,6 +47,7 @@ impl Pair {
             away: None,
             silent: None,
             lost: Vec::new(),
+            refuses: None,
             around: sim.around,
             worker: new_worker([EAST, WEST]),
             queue: Vec::new(),
@@ -103,7 +106,11 @@ impl Pair {
                 match effect {
                     Effect::Write { cluster, edit } => {
                         assert_ne!(self.away, Some(cluster.as_str()), "nothing is sent to a cluster that is away");
-                        let outcome = self.apis.get_mut(cluster.as_str()).unwrap().write(&edit);
+                        let refused = self.refuses.take_if(|refuses| *refuses == cluster.as_str());
+                        let outcome = match refused {
+                            Some(_) => Outcome::Rejected { message: "denied".into(), code: 422 },
+                            None => self.apis.get_mut(cluster.as_str()).unwrap().write(&edit),
+                        };
                         if self.silent == Some(cluster.as_str()) {
                             self.lost.push((cluster, edit.kind));
                             continue;
@@ -268,6 +275,24 @@ fn a_failure_in_one_cluster_goes_back_in_both_and_stale_endpoints_of_one_that_is
     pair.pass(11);
     assert_eq!(pair.weights(), both("v1=100"));
     assert!(matches!(pair.phase(WEST), Phase::WentBack { cause: Cause::EndpointsGone(_) }));
+}
+
+#[test]
+fn law_02_a_way_back_outweighs_a_step_that_another_cluster_entered_unheard() {
+    for (refuses, silent) in [(WEST, EAST), (EAST, WEST)] {
+        let mut pair = settled();
+        (pair.refuses, pair.silent) = (Some(refuses), Some(silent));
+        pair.push(to_v2());
+        let back = usize::from(refuses == WEST);
+        assert_eq!((&*pair.weights()[back], &*pair.weights()[1 - back]), ("v1=100", "v1=90 v2=10"));
+        pair.speak();
+        for _ in 0..400 {
+            pair.pass(1);
+            assert_eq!(pair.weights()[back], "v1=100", "{refuses} never gets what it has refused");
+        }
+        assert_eq!(pair.weights(), both("v1=100"));
+        assert!(matches!(pair.phase(silent), Phase::WentBack { cause: Cause::Rejected(_) }));
+    }
 }
 
 #[test]
