@@ -1,12 +1,15 @@
 //! The next write that leads a cluster to its goal, and whether it may be sent now.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    istio::{self, Change, Edit, Next, ObjectKind, OrderView, Owned},
-    rollout::{Apply, Goal, Journal, JournalError, Settings, exposes, is_ours},
+    istio::{self, Change, Edit, Marks, Next, ObjectKind, OrderView, Owned},
+    rollout::{Apply, Goal, JOURNAL, Journal, JournalError, Settings, exposes, is_ours},
 };
 
 use super::{held::Held, marks};
@@ -60,7 +63,7 @@ pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Time
                 return Ok(marks_alone(held, &marks));
             }
             let owned = Owned { subsets: journal.subsets.clone(), traffic_policy: journal.owns_traffic_policy };
-            istio::next(&OrderView {
+            let next = istio::next(&OrderView {
                 virtual_service: held.virtual_service(),
                 destination_rule: held.destination_rule(),
                 routing: &journal.state.routing,
@@ -75,10 +78,34 @@ pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Time
                 may_remove: remove_at.is_some_and(|at| at <= now),
                 route_late: held.late.route,
                 leaving: &held.late.leaving,
-            })
+            });
+            match &next {
+                Next::Write(edit) if edit.kind == ObjectKind::DestinationRule => {
+                    record(held, apply)?.map_or(next, Next::Write)
+                }
+                _ => next,
+            }
         }
         Goal::Prune => prune(held, settings, now),
     })
+}
+
+/// What of the DestinationRule is to be tidegate's is on record before it is there: where a crash or another commit comes
+/// between, it would else be nobody's, and stay.
+fn record(held: &Held, apply: &Apply) -> Result<Option<Edit>, JournalError> {
+    let (Some(Ok(standing)), Some(live)) = (&held.journal, held.virtual_service()) else { return Ok(None) };
+    let defined: BTreeSet<&str> =
+        held.destination_rule().map(|rule| istio::lens::subsets(rule).collect()).unwrap_or_default();
+    let names = apply.subsets.iter().map(|version| &version.name);
+    let fresh = names.filter(|name| !standing.subsets.contains(*name) && !defined.contains(name.as_str()));
+    let mut journal = Journal::clone(standing);
+    journal.subsets.extend(fresh.cloned());
+    journal.owns_traffic_policy |= apply.journal.owns_traffic_policy;
+    if journal == **standing {
+        return Ok(None);
+    }
+    let annotations = BTreeMap::from([(JOURNAL.to_owned(), Some(journal.encode()?))]);
+    Ok(istio::marks_edit(ObjectKind::VirtualService, live, &Marks { labels: BTreeMap::new(), annotations }))
 }
 
 /// The next write of marks that are missing, where the spec is left as it stands.

@@ -51,7 +51,8 @@ fn lowered_in(cluster: &ClusterName, view: &ClusterView, journal: &Journal) -> O
     }
     let shares = istio::live_shares(live, &state.routing);
     let lowered = state.traffic.iter().find_map(|(name, weight)| {
-        let proven = state.routing.version(name).map_or(0, |version| journal.proven(version));
+        // A newer plan may have taken away what was proven when this was written: lowering that was no stop.
+        let proven = state.routing.version(name).map_or(0, |version| own.proven(version));
         let live = shares.per_version_min.get(name).copied().unwrap_or(0);
         (weight > proven && live < weight).then_some((name, weight, live))
     });

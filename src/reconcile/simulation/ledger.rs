@@ -238,7 +238,8 @@ impl Ledger {
             match transition.what {
                 // What was raised elsewhere meanwhile and has gone back there was never live here.
                 What::StepEntered | What::TargetEntered if went_on => {
-                    self.enters(&position, &traffic, &plan, transition)
+                    self.enters(&position, &traffic, &plan, transition);
+                    routing = carried(&plan, &position);
                 }
                 What::StepEntered | What::TargetEntered => {
                     // Where more than a plan came before it in the same write, what was left had no hold of its own.
@@ -461,6 +462,14 @@ impl Ledger {
         let Phase::WentBack { cause } = &journal.phase else { return Ok(()) };
         ensure((wrote.could_fail)(cause), "law 8", || format!("nothing happened that could be: {cause:?}"))
     }
+}
+
+/// The routing that a walk of the plan writes: its own, and of what it does not declare any more that of before.
+fn carried(plan: &Plan, position: &Position) -> Arc<Routing> {
+    let mut routing = plan.routing.clone();
+    let left = position.routing.versions.iter().filter(|version| plan.routing.version(&version.name).is_none());
+    routing.versions.extend(left.cloned());
+    Arc::new(routing)
 }
 
 struct Position {
