@@ -375,8 +375,11 @@ impl Ledger {
     fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, transition: &Transition) {
         let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
         let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
-        let totals = [total(traffic, &self.rising(position, plan)), total(traffic, &gaining)];
-        let step = plan.steps.iter().find(|step| totals.contains(&step.weight));
+        // The journal may have let go of what has stood here under another build: then it rises nevertheless.
+        let of = [self.rising(position, plan), gaining].into_iter().filter(|of| !of.is_empty());
+        let totals: Vec<u8> = of.map(|of| total(traffic, &of)).collect();
+        let step =
+            plan.steps.iter().find(|step| totals.contains(&step.weight) || totals.is_empty() && step.weight == 0);
         let hold = match (transition.what, step) {
             (What::StepEntered, Some(step)) => step.hold,
             _ => plan.settle,
