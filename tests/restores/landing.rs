@@ -66,6 +66,24 @@ async fn a_persons_fix_that_is_pushed_first_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_landed_unnoted_and_was_undone_by_a_person_does_not_land_again() {
+    let mut bed = Bed::shop(&[]).await;
+    bed.hook("pre-receive", Some("exit 0"));
+    let before = bed.text("main", FILE);
+    let failed = bed.push("A field of a newer Istio", FILE, &[REFUSED]);
+    bed.restore_is("shop", "Refused").await;
+    bed.kill().await;
+    let trailers = format!("Tidegate-Plan: {}/shop\nTidegate-Undoes: {failed}", bed.namespace);
+    bed.repository.commit(&format!("Restore shop\n\n{trailers}"), &[(FILE, before)]);
+    let again = bed.push("But I want it", FILE, &[REFUSED]);
+    bed.hook("pre-receive", None);
+    bed.start();
+    let said = bed.restore_is("shop", "Dropped").await;
+    assert!(said["message"].as_str().unwrap().contains("a person's word"), "{said}");
+    assert_eq!((bed.git(&["rev-parse", "main"]), bed.weights("shop")), (again, "v1=100".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_edited_at_the_tip_waits_on_a_branch_of_its_own() {
     let bed = Bed::shop(&[]).await;
     let first = bed.git(&["rev-parse", "main"]);

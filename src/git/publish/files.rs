@@ -81,6 +81,12 @@ impl<'a> Files<'a> {
         commit::read(self.repository, self.known(id)?)
     }
 
+    /// The last value of a trailer of a commit's message, made safe to show.
+    pub fn trailer(&self, id: &str, name: &str) -> Result<Option<String>, GitError> {
+        let commit = self.repository.find_commit(self.known(id)?)?;
+        Ok(commit::trailer(&String::from_utf8_lossy(commit.message_raw_bytes()), name))
+    }
+
     /// The commit of the branch, 40 hex digits, that a person names by its first digits; errs where none or several
     /// begin with them, and on one that is not in the branch.
     pub fn find(&self, digits: &str) -> Result<String, GitError> {

@@ -2,7 +2,7 @@
 
 use crate::{
     git::{Changes, Draft, Files, PublishError, Published, Publisher},
-    plan::edit::{self, Conflict, Message},
+    plan::edit::{self, Conflict, Message, PLAN_TRAILER, UNDOES_TRAILER},
 };
 
 use super::{
@@ -74,9 +74,27 @@ fn written(files: &Files<'_>, order: &RestoreOrder) -> Result<Draft, DraftError>
         Some(stands) if stands.digest != restore.failed => {
             nothing(format!("the document of {plan} was changed meanwhile, and a person's change stands"))
         }
-        Some(_) => match &restore.to {
-            Some(to) => drafts::restore(files, tip, plan, &to.commit, &restore.reason),
-            None => drafts::set_traffic(files, &tip, plan, &restore.traffic, &restore.reason),
+        Some(stands) => match (landed(files, order, &stands.path)?, &restore.to) {
+            (Some(commit), _) => nothing(format!(
+                "commit {} did it, and the branch holds that document again since: that is a person's word",
+                commit.get(..10).unwrap_or(&commit)
+            )),
+            (None, Some(to)) => drafts::restore(files, tip, plan, &to.commit, &restore.reason),
+            (None, None) => drafts::set_traffic(files, &tip, plan, &restore.traffic, &restore.reason),
         },
     }
+}
+
+/// The commit that has undone the same for this plan before, perhaps of a process that died before it was noted.
+fn landed(files: &Files<'_>, order: &RestoreOrder, path: &str) -> Result<Option<String>, DraftError> {
+    let (plan, undoes) = (order.owner.plan.to_string(), &order.restore.undoes.commit);
+    let says = |commit: &str, name: &str, value: &str| {
+        Ok::<_, DraftError>(files.trailer(commit, name)?.as_deref() == Some(value))
+    };
+    for commit in files.first_parent_commits(path)?.into_iter().take_while(|commit| commit != undoes) {
+        if says(&commit, UNDOES_TRAILER, undoes)? && says(&commit, PLAN_TRAILER, &plan)? {
+            return Ok(Some(commit));
+        }
+    }
+    Ok(None)
 }

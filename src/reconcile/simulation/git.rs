@@ -27,10 +27,8 @@ pub enum Pushed {
     Landed {
         commit: String,
     },
-    /// Somebody's fix is never undone.
+    /// Somebody's fix is never undone, and what was undone once is not undone again.
     Dropped,
-    /// It would undo what was undone already.
-    Twice,
 }
 
 impl Git {
@@ -60,8 +58,8 @@ impl Git {
     /// Restores the document, if the tip still holds the one that failed.
     pub fn push(&mut self, restore: &Restore) -> Pushed {
         let Some(tip) = self.tip().filter(|tip| tip.plan().digest == restore.failed) else { return Pushed::Dropped };
-        if self.undone.contains(&restore.undoes) {
-            return Pushed::Twice;
+        if self.has_undone(restore) {
+            return Pushed::Dropped;
         }
         let weight = |name| restore.traffic.weight(&VersionName::new(name));
         let edited = tip.with_target(["v1", "v2", "v3"].map(weight));

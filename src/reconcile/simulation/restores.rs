@@ -40,10 +40,6 @@ impl World {
             _ if !self.git.up => RestoreState::Unreachable { error: "no answer".into(), until },
             Some(Push::Refused) => RestoreState::Refused { words: "the branch is protected".into(), until },
             unanswered => match self.git.push(&order.restore) {
-                Pushed::Twice => {
-                    self.judge(Err(("order", format!("undone twice: {}", order.restore))));
-                    return;
-                }
                 Pushed::Dropped => RestoreState::Dropped { why: "the branch holds another document".into() },
                 Pushed::Landed { .. } if unanswered.is_some() => {
                     self.tally.restores += 1;
