@@ -23,7 +23,9 @@ impl World {
             |place: &Place| place.ledger.journal().is_some_and(|journal| journal.restore.as_ref() == Some(restore));
         let excused = |place: &Place| place.known_away || self.happened.invalid;
         let all = self.places.iter().all(|place| has(place) || excused(place));
-        if self.happened.stripped || (all && self.places.iter().any(has)) {
+        // Of what landed before that was seen: it is asked for again and dropped.
+        let again = self.git.has_undone(restore);
+        if self.happened.stripped || again || (all && self.places.iter().any(has)) {
             Ok(())
         } else {
             Err(("order", format!("before traffic: {restore}")))
