@@ -98,11 +98,6 @@ fn record(held: &Held, apply: &Apply) -> Result<Option<Edit>, JournalError> {
         held.destination_rule().map(|rule| istio::lens::subsets(rule).collect()).unwrap_or_default();
     let names = apply.subsets.iter().map(|version| &version.name);
     let fresh = names.filter(|name| !standing.subsets.contains(*name) && !defined.contains(name.as_str()));
-    // What somebody has changed is put back first: a journal stands for what is live.
-    let drift = istio::drift(live, &standing.state.routing, &standing.state.traffic);
-    if drift.weights_differ || drift.spec_differs {
-        return Ok(None);
-    }
     let mut journal = Journal::clone(standing);
     journal.subsets.extend(fresh.cloned());
     journal.owns_traffic_policy |= apply.journal.owns_traffic_policy;

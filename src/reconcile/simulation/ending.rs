@@ -7,9 +7,9 @@ use tidegate::{
 
 use super::{
     document::Document,
-    ledger::Verdict,
     story::{Act, Hand},
     world::World,
+    wrote::Verdict,
 };
 
 /// Longer than any walk takes, pauses and deadlines included.

@@ -10,9 +10,9 @@ use tidegate::{
 
 use super::{
     git::Git,
-    ledger::Knowledge,
     place::Place,
     world::{Process, World, wall},
+    wrote::Knowledge,
 };
 
 /// How old the last look at Git may be, and how far clocks may be off.

@@ -10,19 +10,10 @@ use tidegate::{
     rollout::{Cause, FailedKey, Journal, Phase, STOP, Transition, What},
 };
 
+use super::wrote::{Knowledge, Verdict, Wrote};
+
 /// The convergence wait of all stories, in milliseconds.
 pub const WAIT_MS: i64 = 2_000;
-
-/// What the process could know when it sent a write.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Knowledge {
-    pub blind: bool,
-    pub refused: bool,
-    pub skewed: bool,
-    pub away: bool,
-    /// Versions without a ready endpoint, or with an unknown number, in some cluster.
-    pub unready: [bool; 3],
-}
 
 /// The ledger of one cluster.
 #[derive(Default)]
@@ -40,37 +31,6 @@ pub struct Ledger {
     /// A hand has put an unproven version below what was written.
     lowered: bool,
 }
-
-/// One write of a VirtualService that took place.
-pub struct Wrote<'a> {
-    pub now_ms: i64,
-    /// Whether it is the only cluster. Of several one may be behind without anybody knowing, as an answer was lost: then
-    /// holds are the others', and what it missed comes in one write.
-    pub alone: bool,
-    /// Since when the last of the other clusters that have not risen already has had the weights that are left; none: one
-    /// of them has others.
-    pub others_ms: Option<i64>,
-    /// Whether a hand has taken journals, marks or objects away, or has put old ones back.
-    pub stripped: bool,
-    /// Whether a hand has ever set weights: they may have stood before they were written.
-    pub handled: bool,
-    pub before: Option<&'a Value>,
-    pub after: &'a Value,
-    /// The DestinationRule, with its copy of a journal.
-    pub copy: Option<&'a Value>,
-    /// The journal that was written.
-    pub journal: Option<Arc<Journal>>,
-    /// None: another cluster has this position already.
-    pub knowledge: Option<Knowledge>,
-    /// Whether the document was at the tip of the branch some time.
-    pub asked_for: &'a dyn Fn(&Plan) -> bool,
-    /// What a commit, by its first 10 digits, asks for.
-    pub plan_of: &'a dyn Fn(&str) -> Option<Arc<Plan>>,
-    /// Whether something happened that could have made content fail so.
-    pub could_fail: &'a dyn Fn(&Cause) -> bool,
-}
-
-pub type Verdict = Result<(), (&'static str, String)>;
 
 fn ensure(holds: bool, law: &'static str, what: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err((law, what())) }
@@ -146,6 +106,10 @@ impl Ledger {
         let Some(journal) = wrote.journal.clone() else {
             return Err(("law 2", "the journal is not written with the weights".into()));
         };
+        if self.files(wrote, &journal) {
+            self.journal = Some(journal);
+            return Ok(());
+        }
         self.adds_up(wrote.after, &journal)?;
         let released = matches!(journal.phase, Phase::Released { .. });
         if wrote.stripped {
@@ -177,6 +141,15 @@ impl Ledger {
         self.lowered = false;
         self.journal = Some(journal);
         Ok(())
+    }
+
+    /// Whether a write only names subsets that are to come, whatever a hand has made of the routes.
+    fn files(&self, wrote: &Wrote<'_>, journal: &Journal) -> bool {
+        let same_spec = wrote.before.is_some_and(|before| before["spec"] == wrote.after["spec"]);
+        self.journal.as_ref().filter(|_| same_spec).is_some_and(|before| {
+            before.subsets.is_subset(&journal.subsets)
+                && Journal { subsets: before.subsets.clone(), ..journal.clone() } == **before
+        })
     }
 
     /// Law 1.
@@ -234,7 +207,10 @@ impl Ledger {
             let moved = traffic != position.traffic;
             let plan = (wrote.plan_of)(&transition.commit).unwrap_or_else(|| journal.plan.clone());
             let went_on = fresh[place + 1..].iter().any(|later| later.traffic != transition.traffic);
-            let mut routing = journal.state.routing.clone();
+            let last = place + 1 == fresh.len();
+            // What was left again in the same write is not told but by what came of it.
+            let known = last || matches!(transition.what, What::WentBack | What::Released);
+            let mut routing = if known { &journal.state.routing } else { &position.routing }.clone();
             match transition.what {
                 // What was raised elsewhere meanwhile and has gone back there was never live here.
                 What::StepEntered | What::TargetEntered if went_on => {
@@ -267,7 +243,6 @@ impl Ledger {
                     }
                     self.went_back(&position, &traffic, transition, wrote.alone)?;
                     // What was left again at once has held nothing.
-                    let last = place + 1 == fresh.len();
                     if transition.what == What::Applied {
                         routing = Arc::new(plan.routing.clone());
                     }
@@ -276,9 +251,9 @@ impl Ledger {
                 }
                 What::Accepted => {
                     self.accepted(&position, &plan, transition);
-                    // What was left again in the same write had never another routing.
-                    let last = place + 1 == fresh.len();
-                    routing = if last { Arc::new(plan.routing.clone()) } else { position.routing.clone() };
+                    if last {
+                        routing = Arc::new(plan.routing.clone());
+                    }
                 }
                 What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
                 // What was lost with the journal is not known any more.

@@ -23,6 +23,7 @@ mod serving;
 mod story;
 mod watches;
 mod world;
+mod wrote;
 
 pub use api::Api;
 pub use story::Story;

@@ -14,9 +14,10 @@ use tidegate::{
 
 use super::{
     api::Api,
-    ledger::{Ledger, Verdict, WAIT_MS},
+    ledger::{Ledger, WAIT_MS},
     objects::{changed_for_others, referenced, subsets},
     story::Fault,
+    wrote::Verdict,
 };
 
 /// How long after a hand has changed something the order of writes is not judged: it may be the hand's.

@@ -7,10 +7,10 @@ use tidegate::{
 
 use super::{
     git::Pushed,
-    ledger::Verdict,
     place::Place,
     story::Push,
     world::{Item, World, wall},
+    wrote::Verdict,
 };
 
 /// How long after a push that failed it is tried again.

@@ -11,9 +11,10 @@ use tidegate::{
 };
 
 use super::{
-    ledger::{Knowledge, Ledger, Wrote},
+    ledger::Ledger,
     story::Fault,
     world::{Item, World},
+    wrote::{Knowledge, Wrote},
 };
 
 /// The deadline of a request.

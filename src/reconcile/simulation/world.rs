@@ -16,10 +16,10 @@ use super::{
     dice::Dice,
     document::Document,
     git::Git,
-    ledger::{Knowledge, Verdict},
     place::Place,
     serving::DEADLINE_MS,
     story::{Act, Story},
+    wrote::{Knowledge, Verdict},
 };
 
 /// After so long without any disturbance nothing is put off any more: pauses end at a minute.
