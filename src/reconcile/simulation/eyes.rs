@@ -69,6 +69,7 @@ impl World {
             answering.map(|place| place.ready[version]).any(|ready| ready.is_none_or(|count| count == 0))
         };
         Knowledge {
+            at_ms: self.now_ms,
             blind: age_ms.is_none_or(|age_ms| age_ms > GIT_AGE_S as i64 * 1_000),
             refused: !self.git.accepted,
             skewed: process.skew_ms.abs() > SKEW_MS_MAX,

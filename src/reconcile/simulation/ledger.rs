@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate::{
     istio,
     plan::{Plan, Routing, Traffic, Version, VersionName},
-    rollout::{Cause, FailedKey, Journal, Phase, STOP, Transition, What},
+    rollout::{Cause, FailedKey, Journal, Phase, Restore, STOP, Transition, What},
 };
 
 use super::wrote::{Knowledge, Verdict, Wrote};
@@ -30,6 +30,8 @@ pub struct Ledger {
     skews_ms: (i64, i64),
     /// A hand has put an unproven version below what was written.
     lowered: bool,
+    /// What was to be restored after traffic had gone back here.
+    restores: Vec<Restore>,
 }
 
 fn ensure(holds: bool, law: &'static str, what: impl FnOnce() -> String) -> Verdict {
@@ -47,6 +49,11 @@ impl Ledger {
     pub fn has(&self, journal: &Journal) -> bool {
         let last = |journal: &Journal| journal.transitions.last().cloned();
         self.journal.as_ref().is_some_and(|there| last(there) == last(journal) && there.state == journal.state)
+    }
+
+    /// Whether traffic went back here before this restore.
+    pub fn has_gone_back(&self, restore: &Restore) -> bool {
+        self.restores.contains(restore)
     }
 
     /// The position that was written last.
@@ -139,6 +146,7 @@ impl Ledger {
         let fresh: Vec<FailedKey> = journal.failed.iter().filter(|key| !self.failed.contains(key)).cloned().collect();
         self.failed.extend(fresh);
         self.lowered = false;
+        self.restores.extend(journal.restore.clone().filter(|restore| !self.has_gone_back(restore)));
         self.journal = Some(journal);
         Ok(())
     }
@@ -188,11 +196,11 @@ impl Ledger {
     }
 
     fn follows(&mut self, before: &Journal, journal: &Arc<Journal>, wrote: &Wrote<'_>) -> Verdict {
-        // Of several clusters each may have been told of a plan by itself: that moves nothing, and is told again.
+        // Of several clusters each may have been told of a document by itself: that moves nothing, and is told again.
         let mut told = before.transitions.iter().rev();
         let place = |there: &Transition| journal.transitions.iter().rposition(|other| other == there);
         let known = told.find_map(|there| match place(there) {
-            None if there.what == What::Accepted && !wrote.alone => None,
+            None if of_documents(there.what) && !wrote.alone => None,
             place => Some(place),
         });
         let known = known.flatten();
@@ -341,9 +349,13 @@ impl Ledger {
         })
     }
 
-    /// Since when the weights have stood; none: there are others.
-    pub fn since_ms(&self, traffic: &Traffic) -> Option<i64> {
-        self.journal.as_ref().filter(|journal| journal.state.traffic == *traffic).map(|_| self.since_ms)
+    /// Since when the weights have stood; none: there are others. What came after an instant is not known then.
+    pub fn since_ms(&self, traffic: &Traffic, known_ms: i64) -> Option<i64> {
+        let are_these = |journal: &Arc<Journal>| journal.state.traffic == *traffic;
+        match &self.journal {
+            Some(journal) if !are_these(journal) && self.since_ms > known_ms => Some(i64::MIN),
+            journal => journal.as_ref().filter(|journal| are_these(journal)).map(|_| self.since_ms),
+        }
     }
 
     /// The hold of what was entered.
@@ -395,7 +407,7 @@ impl Ledger {
         ensure(!self.failed.contains(&key), "law 2", || say("this content has failed before"))?;
         let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
         ensure(!stopped, "law 4", || say("stopped"))?;
-        let Knowledge { blind, refused, skewed, away, unready } = wrote.knowledge.unwrap_or_default();
+        let Knowledge { blind, refused, skewed, away, unready, .. } = wrote.knowledge.unwrap_or_default();
         ensure(!(blind || refused || skewed || away), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
         let lacks =
             |name: &VersionName| ["v1", "v2", "v3"].iter().zip(unready).any(|(v, no)| no && *v == name.as_str());
@@ -453,6 +465,11 @@ fn carried(plan: &Plan, position: &Position) -> Arc<Routing> {
 struct Position {
     routing: Arc<Routing>,
     traffic: Traffic,
+}
+
+/// What comes of another document and moves nothing.
+const fn of_documents(what: What) -> bool {
+    matches!(what, What::Accepted | What::RestoreLanded | What::RestoreDropped)
 }
 
 fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {

@@ -19,13 +19,10 @@ const RETRY_MS: i64 = 30_000;
 impl World {
     /// Git follows traffic: every cluster that answers and takes writes went back first.
     pub(super) fn follows_traffic(&self, restore: &Restore) -> Verdict {
-        let has =
-            |place: &Place| place.ledger.journal().is_some_and(|journal| journal.restore.as_ref() == Some(restore));
+        let has = |place: &Place| place.ledger.has_gone_back(restore);
         let excused = |place: &Place| place.known_away || self.happened.invalid;
         let all = self.places.iter().all(|place| has(place) || excused(place));
-        // Of what landed before that was seen: it is asked for again and dropped.
-        let again = self.git.has_undone(restore);
-        if self.happened.stripped || again || (all && self.places.iter().any(has)) {
+        if self.happened.stripped || (all && self.places.iter().any(has)) {
             Ok(())
         } else {
             Err(("order", format!("before traffic: {restore}")))

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tidegate::{
     cluster::Outcome,
     istio::{Edit, ObjectKind},
+    plan::Traffic,
     reconcile::Event,
     rollout::{Cause, Journal},
 };
@@ -109,9 +110,9 @@ impl World {
         let others = self.places.iter().enumerate().filter(|(there, _)| *there != place);
         let others_ms = others
             .map(|(_, other)| {
-                let there_already =
-                    known.as_ref().is_some_and(|known| other.ledger.since_ms(&known.state.traffic).is_some());
-                if there_already { Some(i64::MIN) } else { other.ledger.since_ms(left.as_ref()?) }
+                let since_ms = |traffic: &Traffic| other.ledger.since_ms(traffic, knowledge.at_ms);
+                let there_already = known.as_ref().is_some_and(|known| since_ms(&known.state.traffic).is_some());
+                if there_already { Some(i64::MIN) } else { since_ms(left.as_ref()?) }
             })
             .try_fold(i64::MIN, |latest, since_ms| Some(latest.max(since_ms?)));
         let happened = &self.happened;

@@ -11,6 +11,8 @@ use tidegate::{
 /// What the process could know when it sent a write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knowledge {
+    /// When that was.
+    pub at_ms: i64,
     pub blind: bool,
     pub refused: bool,
     pub skewed: bool,
