@@ -367,11 +367,12 @@ impl Ledger {
         let totals: Vec<u8> = of.map(|of| total(traffic, &of)).collect();
         let step =
             plan.steps.iter().find(|step| totals.contains(&step.weight) || totals.is_empty() && step.weight == 0);
-        let hold = match (transition.what, step) {
-            (What::StepEntered, Some(step)) => step.hold,
-            _ => plan.settle,
+        // Of several clusters the least proof counts: another step may have been meant than this cluster's would tell.
+        let hold = match transition.what {
+            What::StepEntered => step.map(|step| step.hold),
+            _ => Some(plan.settle),
         };
-        self.hold_ms = Some(hold_ms(hold.seconds()));
+        self.hold_ms = hold.map(|hold| hold_ms(hold.seconds()));
     }
 
     /// Laws 2, 3 and 7 for a raise.
