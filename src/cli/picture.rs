@@ -97,6 +97,7 @@ impl Picture {
             let routing = journal.as_ref().map(|journal| journal.state.routing.clone());
             let traffic = routing.and_then(|routing| live_shares(live, &routing).traffic);
             let position = journal.as_ref().map(Position::of);
+            let way_back_ready = position.as_ref().map(|position| still.way_back_left(position));
             let standing = Standing {
                 cluster: cluster.name(),
                 owner: journal.as_ref().map(|journal| &journal.owner),
@@ -104,6 +105,7 @@ impl Picture {
                 plan: None,
                 position: position.as_ref(),
                 live: traffic.as_ref(),
+                way_back_ready: way_back_ready.as_ref(),
                 reason: Some(&decision.reason),
                 restoring: None,
                 next: decision.reason.until().or(decision.wake_at),

@@ -12,6 +12,10 @@ pub(super) enum Shape {
         max: i64,
     },
     Duration,
+    /// A number from 0 to 10 with at most two decimals.
+    Factor,
+    /// A share like `50%`.
+    Percent,
     Object(&'static [Field]),
     List(&'static Shape),
     /// A map whose keys are names that the plan chooses.
@@ -124,6 +128,8 @@ const SPEC: &[Field] = &[
         Shape::Duration,
         "how long a walk may wait for ready endpoints before it has failed; default: 10m",
     ),
+    optional("ready", Shape::Object(READY), "the endpoints that a version needs before it gains weight"),
+    optional("wayBack", Shape::Object(WAY_BACK), "what must be left of the way back before anything rises"),
     optional("pause", Shape::Flag, "nothing rises; going back and drift repair go on"),
     optional("suspend", Shape::Flag, "write nothing at all, and alarm"),
     later("clusters", "the clusters of the plan"),
@@ -137,8 +143,6 @@ const SPEC: &[Field] = &[
     later("stickiness", "keep callers on their version"),
     later("until", "when the plan ends"),
     later("after", "plans that must have settled before"),
-    later("ready", "endpoints that a version needs before it rises"),
-    later("wayBack", "the state to go back to"),
     later("strategy", "steps and gates shared by many plans"),
     later("versionLabel", "the label that tells versions apart"),
 ];
@@ -189,6 +193,21 @@ const SETTLE: &[Field] = &[
     optional("hold", Shape::Duration, "how long the target must have been converged; default: the last step's hold"),
     later("checks", "metrics that must hold at the target"),
 ];
+
+const READY: &[Field] = &[
+    optional("minEndpoints", Shape::Whole { min: 1, max: 1_000_000 }, "ready endpoints, in every cluster; default: 1"),
+    optional(
+        "capacityFactor",
+        Shape::Factor,
+        "its share of the endpoints that served everything when the walk began, times this; default: 0, any",
+    ),
+];
+
+const WAY_BACK: &[Field] = &[optional(
+    "minReady",
+    Shape::Percent,
+    "ready endpoints of each version that a failure goes back to, of those at the start of the walk; default: 50%",
+)];
 
 const OBJECTS: &[Field] = &[
     optional("virtualService", Shape::Object(OBJECT), "the VirtualService"),

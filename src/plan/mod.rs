@@ -26,7 +26,7 @@ pub use digest::Digest;
 pub use emit::to_yaml;
 pub use file::{parse_file, refused_file};
 pub use finding::{Document, Finding, ParsedFile, Place, Severity};
-pub use model::{DriftPolicy, ObjectSpec, OnFailure, Pin, PlainObject, Plan, Route, Routing, Step, Version};
+pub use model::{DriftPolicy, ObjectSpec, OnFailure, Pin, PlainObject, Plan, Readiness, Route, Routing, Step, Version};
 pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
 pub use render::{render, shown};
 pub use schema::{schema, structural_spec};

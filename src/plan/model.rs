@@ -40,6 +40,9 @@ pub struct Plan {
     /// How long a version that is to gain weight may lack endpoints, once something was raised.
     #[serde(default = "Plan::usual_progress_deadline")]
     pub progress_deadline: Span,
+    /// The endpoints that versions need before anything rises.
+    #[serde(default)]
+    pub readiness: Readiness,
     /// Nothing rises; going back and drift repair go on; holds count.
     pub pause: bool,
     /// Nothing at all is written.
@@ -83,6 +86,24 @@ pub enum OnFailure {
     Rollback,
     /// It stays, and nothing rises.
     Hold,
+}
+
+/// The endpoints that versions need before anything rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// Ready endpoints of a version that gains weight, at least 1.
+    pub min_endpoints: u32,
+    /// Its share of the endpoints that served everything when the walk began, times this many percent; 0: any.
+    pub capacity_percent: u16,
+    /// Ready endpoints of each version of the way back, in percent of those at the start of the walk.
+    pub way_back_percent: u8,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self { min_endpoints: 1, capacity_percent: 0, way_back_percent: 50 }
+    }
 }
 
 /// What a plan renders, apart from weights: the same routing with other traffic differs in weights alone.

@@ -44,6 +44,8 @@ fn of(shape: &Shape) -> Value {
         Shape::Duration => {
             json!({"type": "string", "pattern": "^(?=.)([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"})
         }
+        Shape::Factor => json!({"type": "number", "minimum": 0, "maximum": 10, "multipleOf": 0.01}),
+        Shape::Percent => json!({"type": "string", "pattern": "^(100|[0-9]{1,2})%$"}),
         Shape::Object(fields) => object(fields),
         Shape::List(item) => json!({"type": "array", "items": of(item)}),
         Shape::Named(value) => json!({"type": "object", "additionalProperties": of(value)}),
@@ -67,7 +69,8 @@ fn structural(field: &Field) -> Value {
 
 fn structural_of(shape: &Shape) -> Value {
     match shape {
-        Shape::Text | Shape::Duration | Shape::Choice(_) => json!({"type": "string"}),
+        Shape::Factor => json!({"type": "number"}),
+        Shape::Text | Shape::Duration | Shape::Percent | Shape::Choice(_) => json!({"type": "string"}),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole { .. } => json!({"type": "integer"}),
         Shape::Object(fields) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DriftPolicy, ObjectSpec, OnFailure, Plan, Version};
+use super::{DriftPolicy, ObjectSpec, OnFailure, Plan, Readiness, Version};
 
 impl Plan {
     /// The `spec` that reads as this plan: what is left out in the document stands here as what it means.
@@ -73,6 +73,13 @@ impl Plan {
         );
         put("attempt", json!(self.attempt));
         put("progressDeadline", json!(self.progress_deadline));
+        let Readiness { min_endpoints, capacity_percent, way_back_percent } = self.readiness;
+        let factor = match (capacity_percent / 100, capacity_percent % 100) {
+            (whole, 0) => json!(whole),
+            _ => json!(f64::from(capacity_percent) / 100.0),
+        };
+        put("ready", json!({"minEndpoints": min_endpoints, "capacityFactor": factor}));
+        put("wayBack", json!({"minReady": format!("{way_back_percent}%")}));
         let flags = [
             ("takeOwnership", self.take_ownership),
             ("prune", self.prune),
@@ -137,6 +144,8 @@ spec:
   onFailure: hold
   attempt: 3
   progressDeadline: 20m
+  ready: {minEndpoints: 3, capacityFactor: 0.75}
+  wayBack: {minReady: 80%}
   takeOwnership: true
   prune: true
   pause: true

@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::{
     cluster::Snapshot,
     istio::{ObjectKind, lens},
-    plan::{ObjectKey, Routing},
+    plan::{ObjectKey, Routing, VersionName},
     rollout::{Decision, GitSight, Journal, OWNER, Settings, Wanted, decide, is_ours},
 };
 
-use super::{Live, Sight, claims::Claims, worker::Worker};
+use super::{Live, Position, Sight, claims::Claims, worker::Worker};
 
 /// A cluster that stands still.
 pub struct Still<'a> {
@@ -49,6 +49,11 @@ impl<'a> Still<'a> {
             let ours = *kind == ObjectKind::VirtualService && is_ours(live);
             ours.then(|| (key, live, lens::annotation(live, OWNER).unwrap_or_default()))
         })
+    }
+
+    /// Ready endpoints that the versions of a position's way back have, where that is known.
+    pub fn way_back_left(&self, position: &Position) -> BTreeMap<VersionName, u32> {
+        position.way_back_left(&self.cluster, self)
     }
 
     /// An object as it stands.

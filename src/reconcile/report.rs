@@ -17,7 +17,7 @@ use crate::{
     rollout::{ClusterName, Fight, Journal, Owner, Phase, Reason, Restore},
 };
 
-use super::{RestoreState, Tally, Worker, engine::Engine, view::Place};
+use super::{RestoreState, Sight, Tally, Worker, engine::Engine, view::Place};
 
 /// A question for the present report.
 #[derive(Debug)]
@@ -107,6 +107,8 @@ pub struct Reached {
     pub position: Option<Arc<Position>>,
     /// What callers get, as far as the route is of the plan's form.
     pub live: Option<Traffic>,
+    /// Ready endpoints that the versions of the way back have now, where that is known.
+    pub way_back_ready: BTreeMap<VersionName, u32>,
     /// A fight over one of its objects.
     pub fight: Option<Box<Fight>>,
 }
@@ -130,6 +132,8 @@ pub struct Position {
     pub desired: Traffic,
     /// Where a failure would lead; none where there is nothing to go back from.
     pub way_back: Option<Traffic>,
+    /// Ready endpoints of its versions when the walk first raised anything.
+    pub way_back_ready: BTreeMap<VersionName, u32>,
     /// What Git should say again.
     pub restore: Option<Box<Restore>>,
     /// When the present position was entered.
@@ -160,10 +164,24 @@ impl Position {
             step,
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
+            way_back_ready: journal.way_back_ready.clone(),
             restore: journal.restore.clone().map(Box::new),
             entered: journal.entered,
             converged: journal.converged,
         }
+    }
+}
+
+impl Position {
+    /// Ready endpoints that the versions of the way back have now, where that is known.
+    pub(super) fn way_back_left(&self, cluster: &str, sight: &impl Sight) -> BTreeMap<VersionName, u32> {
+        let routing = &self.plan.routing;
+        let ready = |name: &VersionName| {
+            let (service, namespace) = routing.service.service()?;
+            let labels = &routing.version(name)?.labels;
+            Some((name.clone(), sight.ready(cluster, namespace, service, labels)?))
+        };
+        self.way_back_ready.keys().filter_map(ready).collect()
     }
 }
 
@@ -174,6 +192,7 @@ impl Reached {
         Self {
             position: journal.map(|journal| Arc::new(Position::of(journal))),
             live: journal.and_then(shares),
+            way_back_ready: BTreeMap::new(),
             fight: None,
         }
     }
@@ -235,7 +254,11 @@ impl Engine {
         let reached: BTreeMap<ClusterName, Reached> = worker
             .reached()
             .map(|(cluster, reached)| {
-                (cluster.clone(), Reached { fight: worker.fight(cluster).map(Box::new), ..reached })
+                let position = reached.position.as_ref();
+                let way_back_ready = position.map(|position| position.way_back_left(cluster, &self.view));
+                let way_back_ready = way_back_ready.unwrap_or_default();
+                let fight = worker.fight(cluster).map(Box::new);
+                (cluster.clone(), Reached { fight, way_back_ready, ..reached })
             })
             .collect();
         let journaled = || Some(reached.values().find_map(|reached| reached.position.as_ref())?.owner.clone());

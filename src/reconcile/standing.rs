@@ -1,10 +1,12 @@
 //! How plans, repositories and clusters stand, as the JSON that `status -o json` and `/status` share, and its schema.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    plan::{Finding, ObjectKey, Plan, Revision, Severity, Traffic},
+    plan::{Finding, ObjectKey, Plan, Revision, Severity, Traffic, VersionName},
     rollout::{Owner, Reason},
 };
 
@@ -24,6 +26,8 @@ pub struct Standing<'a> {
     pub position: Option<&'a Position>,
     /// What callers get.
     pub live: Option<&'a Traffic>,
+    /// Ready endpoints that the versions of the way back have now, where that is known.
+    pub way_back_ready: Option<&'a BTreeMap<VersionName, u32>>,
     /// Why it stands there; none before the first decision.
     pub reason: Option<&'a Reason>,
     /// How far the restore of the plan's document has come, where that is known.
@@ -42,6 +46,15 @@ impl Standing<'_> {
     pub fn step(&self) -> Option<(Option<&str>, u8)> {
         let (name, weight) = self.position?.step.as_ref()?;
         Some((name.as_deref(), *weight))
+    }
+
+    /// The endpoints of the way back, when the walk began and now; `null` where nothing is raised.
+    fn way_back_ready(&self) -> Value {
+        let began = self.position.map(|position| &position.way_back_ready).filter(|began| !began.is_empty());
+        let now = |name: &VersionName| self.way_back_ready.and_then(|ready| ready.get(name));
+        let each =
+            |(name, began): (&VersionName, &u32)| (name.to_string(), json!({"began": began, "ready": now(name)}));
+        began.map_or(Value::Null, |began| Value::Object(began.iter().map(each).collect()))
     }
 
     /// What Git should say again; `null` where it says what it should.
@@ -78,6 +91,7 @@ impl Standing<'_> {
             "next": self.next,
             "entered": position.map(|position| position.entered),
             "converged": position.and_then(|position| position.converged),
+            "wayBackReady": self.way_back_ready(),
             "restore": self.restore(),
         })
     }
@@ -96,6 +110,7 @@ impl PlanReport {
             plan: self.plan.as_ref().map(|(plan, revision)| (&**plan, revision)),
             position: reached.position.as_deref(),
             live: reached.live.as_ref(),
+            way_back_ready: Some(&reached.way_back_ready),
             reason: self.reason.as_ref(),
             restoring: self.restoring.as_ref(),
             next: self.next,
@@ -242,6 +257,15 @@ fn plan_schema() -> Value {
         "next": {"type": ["string", "null"], "format": "date-time", "description": "when it moves next, where that is known"},
         "entered": {"type": ["string", "null"], "format": "date-time"},
         "converged": {"type": ["string", "null"], "format": "date-time"},
+        "wayBackReady": {
+            "type": ["object", "null"],
+            "description": "ready endpoints of each version that a failure goes back to; null where nothing is raised",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {"began": {"type": "integer", "description": "when the walk began"}, "ready": nullable("integer")},
+                "required": ["began", "ready"],
+            },
+        },
         "restore": {
             "type": ["object", "null"],
             "properties": {

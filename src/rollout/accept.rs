@@ -38,6 +38,7 @@ pub(super) fn go_back(journal: &mut Journal, refuge: &Settled, now: Timestamp, p
     }
     journal.rising.clear();
     journal.way_back = None;
+    journal.way_back_ready.clear();
     journal.failure = None;
 }
 
@@ -194,6 +195,7 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
         }
         return Ok(());
     }
+    journal.way_back_ready.clear();
     let unproven = unproven(journal);
     // Where only the routing has to be proven the former one is the way back, not a newer state that was left.
     let former = |settled: &&Settled| settled.state.clone().following(&before.state) == before.state;
@@ -236,6 +238,7 @@ fn replan(journal: &mut Journal, before: &Journal, rising: BTreeSet<VersionName>
 
 fn start(journal: &mut Journal, before: &Journal, rising: BTreeSet<VersionName>, now: Timestamp) {
     journal.way_back = gates::way_back(before, &rising).cloned();
+    journal.way_back_ready.clear();
     journal.origin = before.state.traffic.clone();
     journal.rising = rising;
     // What has converged stays so for the first raise: the new routing and the first step go out in one write.

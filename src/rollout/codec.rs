@@ -83,6 +83,8 @@ struct Wire {
     settled: Vec<WireSettled>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     way_back: Option<WireSettled>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    way_back_ready: BTreeMap<VersionName, u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +186,7 @@ impl Journal {
             proof: self.proof.clone(),
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
+            way_back_ready: self.way_back_ready.clone(),
             failed: self.failed.clone(),
             stop: self.stop.clone(),
             failure: self.failure.clone(),
@@ -234,6 +237,7 @@ impl Journal {
             proof: wire.proof,
             settled: wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?,
             way_back: wire.way_back.map(settled).transpose()?,
+            way_back_ready: wire.way_back_ready,
             failed: wire.failed,
             stop: wire.stop,
             failure: wire.failure,

@@ -67,7 +67,7 @@ pub fn decide(world: &World, now: Timestamp) -> Decision {
     let decision = Draft::new(world, found, origin, now).run(wanted);
     // Pods of a cluster that was made anew come one by one: what is not there yet has not failed.
     let state = decision.journal.as_ref().map(|journal| &journal.state);
-    match state.map_or(Ok(()), |state| gates::can_serve(world, &state.traffic)) {
+    match state.map_or(Ok(()), |state| gates::can_serve(world, &state.traffic, 1)) {
         Ok(()) => decision,
         Err(reason) => hold(reason),
     }
@@ -276,7 +276,7 @@ impl<'a> Draft<'a> {
             }
             if let Some(version) = gates::known_gone(self.world, &self.journal.state.traffic) {
                 let deadline = self.wake_at;
-                return Err(Reason::Endpoints { version: version.clone(), ready: Some(0), deadline });
+                return Err(Reason::Endpoints { version: version.clone(), ready: Some(0), needed: 1, deadline });
             }
             self.journal.settle(self.now);
             accept::note(&mut self.journal, self.now, What::Settled, String::new());
@@ -338,6 +338,7 @@ impl<'a> Draft<'a> {
         let carried = State { traffic: traffic.clone(), routing: journal.state.routing.clone() };
         let routing = accept::routing(journal, pins, &carried);
         self.journal.state = State { traffic, routing };
+        gates::note_way_back(self.world, &mut self.journal);
         accept::enter(&mut self.journal, self.now, phase, hold);
         accept::note(&mut self.journal, self.now, what, label);
         Ok(())

@@ -52,20 +52,20 @@ pub(super) fn gains_gone(view: &ClusterView, state: &State) -> Option<VersionNam
     more.map(|(name, _)| name.clone())
 }
 
-/// Whether every version of the traffic has the ready endpoints that it needs.
-pub(super) fn can_serve(world: &World, traffic: &Traffic) -> Result<(), Reason> {
+/// Whether every version of the traffic has at least so many ready endpoints.
+pub(super) fn can_serve(world: &World, traffic: &Traffic, needed: u32) -> Result<(), Reason> {
     for (name, _) in traffic.iter() {
-        is_ready(world, name, None)?;
+        is_ready(world, name, needed, None)?;
     }
     Ok(())
 }
 
-/// Whether a version has the ready endpoints that it needs before it gains weight.
+/// Whether a version has at least so many ready endpoints.
 ///
 /// `patience` is since when it is waited, and how long.
-pub(super) fn is_ready(world: &World, name: &VersionName, patience: Option<(Timestamp, Span)>) -> Result<(), Reason> {
+fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Timestamp, Span)>) -> Result<(), Reason> {
     let seen = endpoints(world, name);
-    if seen.ready.is_some_and(|ready| ready >= world.settings.min_endpoints) {
+    if seen.ready.is_some_and(|ready| ready >= needed) {
         return Ok(());
     }
     // What is not known is no evidence of a failure; what has just gone gets the whole deadline.
@@ -73,7 +73,49 @@ pub(super) fn is_ready(world: &World, name: &VersionName, patience: Option<(Time
         let from = seen.none_since.map_or(began, |gone| gone.max(began));
         after(from, span.seconds())
     });
-    Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, deadline })
+    Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline })
+}
+
+/// Whether every version that gains weight has as many of the endpoints that served everything at the start of the walk
+/// as the plan wants for its share of the requests.
+fn has_capacity(world: &World, journal: &Journal, next: &Traffic) -> Result<(), Reason> {
+    let percent = u64::from(journal.plan.readiness.capacity_percent);
+    let Some(way_back) = journal.way_back.as_ref().filter(|_| percent > 0) else { return Ok(()) };
+    let mut before = 0;
+    for (name, _) in way_back.state.traffic.iter() {
+        let began = journal.way_back_ready.get(name).copied().or_else(|| endpoints(world, name).ready);
+        let unknown = || Reason::Endpoints { version: name.clone(), ready: None, needed: 1, deadline: None };
+        before += u64::from(began.ok_or_else(unknown)?);
+    }
+    for (name, weight) in next.iter().filter(|(name, weight)| *weight > journal.state.traffic.weight(name)) {
+        let ready = endpoints(world, name).ready.unwrap_or(0);
+        let needed = (before * u64::from(weight) * percent).div_ceil(10_000);
+        if u64::from(ready) < needed {
+            return Err(Reason::CapacityShort { version: name.clone(), ready, needed, before, weight });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a version of the way back has what is to be left of its endpoints.
+fn is_left(world: &World, journal: &Journal, name: &VersionName) -> Result<(), Reason> {
+    let Some(began) = journal.way_back_ready.get(name).copied() else { return Ok(()) };
+    let percent = u64::from(journal.plan.readiness.way_back_percent);
+    let needed = u32::try_from((u64::from(began) * percent).div_ceil(100)).unwrap_or(began);
+    match endpoints(world, name).ready {
+        Some(ready) if ready < needed => Err(Reason::WayBackShort { version: name.clone(), ready, needed, began }),
+        _ => Ok(()),
+    }
+}
+
+/// Notes how many endpoints the versions of the way back have, for those of which that is not noted yet.
+pub(super) fn note_way_back(world: &World, journal: &mut Journal) {
+    let Some(way_back) = &journal.way_back else { return };
+    for (name, _) in way_back.state.traffic.iter() {
+        if let Some(ready) = endpoints(world, name).ready {
+            journal.way_back_ready.entry(name.clone()).or_insert(ready);
+        }
+    }
 }
 
 /// Entry conditions: nothing rises unless Git was seen and its tip accepted, no person stands in the way, the clocks agree, every cluster
@@ -84,12 +126,14 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
     let patience = raised.then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {
         if weight > journal.state.traffic.weight(name) {
-            is_ready(world, name, patience)?;
+            is_ready(world, name, journal.plan.readiness.min_endpoints, patience)?;
         }
     }
+    has_capacity(world, journal, next)?;
     if let Some(way_back) = &journal.way_back {
         for (name, _) in way_back.state.traffic.iter() {
-            is_ready(world, name, patience)?;
+            is_ready(world, name, 1, patience)?;
+            is_left(world, journal, name)?;
         }
     }
     Ok(())
@@ -188,7 +232,7 @@ pub(super) fn pins(world: &World, journal: &Journal, state: &State) -> (Vec<crat
     let mut waits = None;
     let mut open = Vec::new();
     for pin in &journal.plan.routing.pins {
-        if reached.contains(&pin.to) || is_ready(world, &pin.to, None).is_ok() {
+        if reached.contains(&pin.to) || is_ready(world, &pin.to, 1, None).is_ok() {
             open.push(pin.clone());
         } else if waits.is_none() {
             waits = Some(Reason::Pin { name: pin.name.clone(), version: pin.to.clone() });

@@ -209,6 +209,8 @@ pub struct Journal {
     pub settled: Vec<Settled>,
     /// Where a failure of this walk, or of a target not settled yet, goes.
     pub way_back: Option<Settled>,
+    /// Ready endpoints of its versions when this walk first raised anything, the least of all clusters.
+    pub way_back_ready: BTreeMap<VersionName, u32>,
     /// Content that failed, oldest first.
     pub failed: Vec<FailedKey>,
     /// The stop that moves nothing any more, while it stands.
@@ -328,6 +330,7 @@ impl Journal {
         let surplus = self.settled.len().saturating_sub(SETTLED_MAX);
         self.settled.drain(..surplus);
         self.way_back = None;
+        self.way_back_ready.clear();
         self.failure = None;
         self.rising.clear();
         self.phase = Phase::Settled;

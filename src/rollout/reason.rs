@@ -34,8 +34,34 @@ pub enum Reason {
         version: VersionName,
         /// How many are ready; none: unknown.
         ready: Option<u32>,
+        /// How many are needed.
+        needed: u32,
         /// When the wait becomes a failure; none: it never does, as nothing was raised yet.
         deadline: Option<Timestamp>,
+    },
+    /// A version would get a larger share of the requests than its endpoints allow.
+    CapacityShort {
+        /// Which.
+        version: VersionName,
+        /// How many of its endpoints are ready.
+        ready: u32,
+        /// How many are needed.
+        needed: u64,
+        /// How many served everything when the walk began.
+        before: u64,
+        /// Percent that it would get.
+        weight: u8,
+    },
+    /// Too little is left of what a failure would go back to.
+    WayBackShort {
+        /// Which version.
+        version: VersionName,
+        /// How many of its endpoints are ready.
+        ready: u32,
+        /// How many are needed.
+        needed: u32,
+        /// How many were when the walk began.
+        began: u32,
     },
     /// Nothing of the plan can be there: its namespace is not.
     NoNamespace {
@@ -215,6 +241,8 @@ impl Reason {
             Self::Hold { .. } => "Hold",
             Self::Converging { .. } => "Converging",
             Self::Endpoints { .. } => "EndpointsNotReady",
+            Self::CapacityShort { .. } => "CapacityShort",
+            Self::WayBackShort { .. } => "WayBackShort",
             Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
@@ -258,6 +286,7 @@ impl Reason {
             Self::TipNotAccepted { .. }
                 | Self::NewerInvalid
                 | Self::NoNamespace { .. }
+                | Self::WayBackShort { .. }
                 | Self::Refused { .. }
                 | Self::Suspended
                 | Self::Stopped { .. }
@@ -305,14 +334,24 @@ impl std::fmt::Display for Reason {
                 write!(f, "waits until {until} for the proxies to take the weights")
             }
             Self::Converging { until: None } => write!(f, "waits for its write to be answered"),
-            Self::Endpoints { version, ready, deadline } => {
+            Self::Endpoints { version, ready, needed, deadline } => {
                 let ready = ready.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
-                write!(f, "waits for a ready endpoint of version {version} ({ready} ready)")?;
+                let what =
+                    if *needed == 1 { "a ready endpoint".to_owned() } else { format!("{needed} ready endpoints") };
+                write!(f, "waits for {what} of version {version} ({ready} ready)")?;
                 match deadline {
                     Some(deadline) => write!(f, " until {deadline}, then goes back"),
                     None => write!(f, "; see that its namespace, its Service, and pods with its labels are there"),
                 }
             }
+            Self::CapacityShort { version, ready, needed, before, weight } => write!(
+                f,
+                "waits for {needed} ready endpoints of version {version} ({ready} ready): it is to get {weight} % of what {before} served when the walk began; scale it up, or lower `ready.capacityFactor`"
+            ),
+            Self::WayBackShort { version, ready, needed, began } => write!(
+                f,
+                "version {version}, to which a failure goes back, has {ready} ready endpoints, {began} when the walk began; it needs {needed} before anything rises: scale it up, or lower `wayBack.minReady`"
+            ),
             Self::NoNamespace { namespace, cluster } => {
                 write!(
                     f,

@@ -214,7 +214,9 @@ pub(super) fn first(
     let unproven = live.is_none() && plan.steps.is_empty();
     if live.is_none() {
         super::gates::open(world, plan.pause, now)?;
-        super::gates::can_serve(world, &traffic)?;
+        // What callers get today is served by what is there today.
+        let needed = if unproven { plan.readiness.min_endpoints } else { 1 };
+        super::gates::can_serve(world, &traffic, needed)?;
     }
     let routing = Arc::new(Routing { pins: Vec::new(), ..plan.routing.clone() });
     let state = State { traffic: traffic.clone(), routing };
@@ -232,6 +234,7 @@ pub(super) fn first(
         proof: BTreeMap::new(),
         settled: Vec::new(),
         way_back: None,
+        way_back_ready: BTreeMap::new(),
         failed: Vec::new(),
         stop: None,
         failure: None,

@@ -56,8 +56,6 @@ pub struct Settings {
     pub convergence_wait_ms: i64,
     /// How long a weighted version may be without a ready endpoint, in seconds.
     pub endpoints_gone_s: u64,
-    /// Ready endpoints that a version needs before it gains weight.
-    pub min_endpoints: u32,
     /// Wall clock difference to the API server above which nothing rises, in milliseconds.
     pub clock_skew_max_ms: i64,
     /// Whether what came of commits is noted in the repository, and asked of its notes where a position is lost.
@@ -66,13 +64,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            convergence_wait_ms: 2_000,
-            endpoints_gone_s: 10,
-            min_endpoints: 1,
-            clock_skew_max_ms: 5_000,
-            notes: false,
-        }
+        Self { convergence_wait_ms: 2_000, endpoints_gone_s: 10, clock_skew_max_ms: 5_000, notes: false }
     }
 }
 

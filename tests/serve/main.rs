@@ -20,6 +20,7 @@ mod probes;
 mod process;
 #[path = "../support/proxy.rs"]
 mod proxy;
+mod readiness;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use super::{Catalog, Commit, Entry, FileAt, Touched};
 use crate::plan::{
     Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, OnFailure, ParsedFile, Place, PlainObject,
-    Plan, PlanKey, Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
+    Plan, PlanKey, Readiness, Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
 };
 
 /// A plan in the making; service, objects and host are named after the plan unless said otherwise.
@@ -101,6 +101,7 @@ impl Draft {
             take_ownership: false,
             prune: false,
             drift: DriftPolicy::Correct,
+            readiness: Readiness::default(),
             pause: false,
             suspend: false,
         })

@@ -1,7 +1,7 @@
 //! Puts a plan together from its parts.
 
 use super::super::{
-    Digest, DriftPolicy, Host, OnFailure, Plan, PlanKey, Routing, Span, fields, node::Node, report::Report,
+    Digest, DriftPolicy, Host, OnFailure, Plan, PlanKey, Readiness, Routing, Span, fields, node::Node, report::Report,
 };
 use super::{document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions};
 
@@ -65,9 +65,21 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
         on_failure: on_failure(spec),
         attempt: whole("attempt").unwrap_or(Plan::first_attempt()),
         progress_deadline: span("progressDeadline").unwrap_or(Plan::usual_progress_deadline()),
+        readiness: readiness(spec),
         pause: flag("pause"),
         suspend: flag("suspend"),
     })
+}
+
+fn readiness(spec: &Node) -> Readiness {
+    let field = |block: &str, field: &str| spec.get(block).and_then(|block| block.get(field));
+    let usual = Readiness::default();
+    let least = field("ready", "minEndpoints").and_then(Node::whole).and_then(|least| u32::try_from(least).ok());
+    Readiness {
+        min_endpoints: least.unwrap_or(usual.min_endpoints),
+        capacity_percent: field("ready", "capacityFactor").and_then(shape::factor).unwrap_or(usual.capacity_percent),
+        way_back_percent: field("wayBack", "minReady").and_then(shape::percent).unwrap_or(usual.way_back_percent),
+    }
 }
 
 fn on_failure(spec: &Node) -> OnFailure {

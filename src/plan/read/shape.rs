@@ -38,6 +38,20 @@ pub(super) fn check(name: &str, node: &Node, at: &Range<usize>, shape: &Shape, r
                 report.hint(codes::PL03, &node.span, error.to_string(), "write e.g. `90s`, `10m` or `1h30m`");
             }
         }
+        (Shape::Percent, Content::Scalar(value)) if value.is_string() => {
+            if percent(node).is_none() {
+                let text = node.text().unwrap_or_default().escape_debug();
+                let message = format!("{} is `{text}`, not a share from `0%` to `100%`", quoted(name));
+                report.hint(codes::PL17, &node.span, message, "write e.g. `50%`");
+            }
+        }
+        (Shape::Factor, Content::Scalar(value)) if value.is_number() => {
+            if factor(node).is_none() {
+                let message =
+                    format!("{} is {value}, not a number from 0 to 10 with at most two decimals", quoted(name));
+                report.add(codes::PL17, &node.span, message);
+            }
+        }
         (Shape::Whole { min, max }, Content::Scalar(value)) if value.is_number() => {
             if !node.whole().is_some_and(|number| (*min..=*max).contains(&number)) {
                 let message = format!("{} is {value}, not a whole number from {min} to {max}", quoted(name));
@@ -55,6 +69,22 @@ pub(super) fn check(name: &str, node: &Node, at: &Range<usize>, shape: &Shape, r
             }
         }
     }
+}
+
+/// A share as written, in percent.
+pub(super) fn percent(node: &Node) -> Option<u8> {
+    let digits = node.text()?.strip_suffix('%')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|percent| is_number && *percent <= 100)
+}
+
+/// A factor as written, in hundredths.
+pub(super) fn factor(node: &Node) -> Option<u16> {
+    let hundredths = node.scalar()?.as_f64()? * 100.0;
+    let whole = hundredths.round();
+    let is_whole = (hundredths - whole).abs() < 1e-9;
+    // Within these bounds nothing is cut.
+    (is_whole && (0.0..=1_000.0).contains(&whole)).then_some(whole as u16)
 }
 
 /// Where a finding about a whole value is placed: block maps and lists have no bytes of their own.
@@ -101,6 +131,8 @@ fn wanted(shape: &Shape) -> &'static str {
         Shape::Flag => "`true` or `false`",
         Shape::Whole { .. } => "a whole number",
         Shape::Duration => "a duration like `10m`",
+        Shape::Factor => "a number",
+        Shape::Percent => "a share like `50%`",
         Shape::Object(_) | Shape::Named(_) | Shape::Istio => "a map",
         Shape::List(_) => "a list",
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::simulation::Sim;
 use crate::{
     plan::{
-        Digest, DriftPolicy, Host, ObjectSpec, OnFailure, Pin, Plan, PlanKey, Route, Routing, Span, Step, Traffic,
-        Version, VersionName,
+        Digest, DriftPolicy, Host, ObjectSpec, OnFailure, Pin, Plan, PlanKey, Readiness, Route, Routing, Span, Step,
+        Traffic, Version, VersionName,
     },
     rollout::Phase,
 };
@@ -90,6 +90,7 @@ pub(super) fn plan(target: &str) -> Draft {
         on_failure: OnFailure::Rollback,
         attempt: Plan::first_attempt(),
         progress_deadline: Plan::usual_progress_deadline(),
+        readiness: Readiness::default(),
         pause: false,
         suspend: false,
     })

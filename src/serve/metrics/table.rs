@@ -95,6 +95,9 @@ metrics! {
     "tidegate_transitions_total" Counter "" &["cluster", "what", "cause"], "Transitions that were written, by event and cause.",
         |scrape, sink| scrape.report.tally.transitions.iter()
             .try_for_each(|((cluster, what, cause), count)| sink.counter([cluster, what, cause], *count));
+    "tidegate_way_back_ready_ratio" Gauge "" &["repository", "namespace", "plan", "cluster"],
+        "Ready endpoints of the versions that a failure goes back to, of those when the walk began; the least. Absent unless walking.",
+        way_back_ready;
     "tidegate_restore_pending" Gauge "" PLAN, "1 while traffic went back and the repository still asks for what failed, else 0.",
         |scrape, sink| each(scrape, |plan, id| {
             let positions = plan.reached.values().filter_map(|reached| reached.position.as_ref());
@@ -218,6 +221,19 @@ fn step_weight(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
     each(scrape, |report, id| {
         let step = report.standings().find_map(|standing| standing.step().map(|(_, weight)| weight));
         step.map_or(Ok(()), |weight| sink.gauge(id, f64::from(weight)))
+    })
+}
+
+fn way_back_ready(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
+    each(scrape, |report, [repository, namespace, name]| {
+        report.reached.iter().try_for_each(|(cluster, reached)| {
+            let began = reached.position.iter().flat_map(|position| &position.way_back_ready);
+            let ratio = |(name, began): (&VersionName, &u32)| {
+                Some(f64::from(*reached.way_back_ready.get(name)?) / f64::from((*began).max(1)))
+            };
+            let least = began.filter_map(ratio).reduce(f64::min);
+            least.map_or(Ok(()), |least| sink.gauge([repository, namespace, name, cluster], least))
+        })
     })
 }
 
