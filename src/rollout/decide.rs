@@ -124,6 +124,8 @@ impl<'a> Draft<'a> {
         let mut blocked = self.stopped_by_hand(stop.as_deref());
         if let Some((plan, revision, owner)) = wanted
             && self.is_news(plan, owner)
+            // It stands as a stop until it is on record: what the plan raises in the same write would never be made.
+            && !self.taken_back
         {
             let before = self.journal.clone();
             // What stands in the way of a way back must not stand in the way of a commit that knows another.
@@ -244,10 +246,6 @@ impl<'a> Draft<'a> {
     fn walk(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Result<Reason, Reason> {
         if let Some(reason) = self.disturbed() {
             return Err(blocked.unwrap_or(reason));
-        }
-        // It stands as a stop until it is on record: a raise in the same write would never be made.
-        if self.taken_back {
-            return Err(blocked.unwrap_or(Reason::Converging { until: None }));
         }
         if self.journal.converged.is_none() {
             match converge::all(self.world, &self.journal) {

@@ -60,7 +60,9 @@ impl World {
             Some(_) if self.happened.stripped => return Ok(()),
             _ => {}
         }
-        let journals: Vec<&Journal> = self.places.iter().filter_map(|place| place.ledger.journal()).collect();
+        // What was deleted with its plan has no position any more.
+        let standing = self.places.iter().filter(|place| place.live(ObjectKind::VirtualService).is_some());
+        let journals: Vec<&Journal> = standing.filter_map(|place| place.ledger.journal()).collect();
         if journals.windows(2).any(|pair| pair[0].state.traffic != pair[1].state.traffic) {
             return fail("the clusters differ");
         }
@@ -73,8 +75,8 @@ impl World {
                 match &journal.phase {
                     Phase::Settled => self.is_as_asked(document, &fail),
                     Phase::WentBack { .. } if self.may_have_failed(journal) => Ok(()),
-                    // A person undid the restore before anybody saw it: to go on, they say so with other content.
-                    Phase::WentBack { .. } if journal.restore.as_ref().is_some_and(|r| self.git.has_undone(r)) => {
+                    // A person brought it again before anybody saw what was in between: to go on, they say so otherwise.
+                    Phase::WentBack { .. } if journal.restore.as_ref().is_some_and(|r| self.git.brings_again(r)) => {
                         Ok(())
                     }
                     _ if document.holds() && journal.failure.is_some() => Ok(()),

@@ -58,7 +58,7 @@ impl Git {
     /// Restores the document, if the tip still holds the one that failed.
     pub fn push(&mut self, restore: &Restore) -> Pushed {
         let Some(tip) = self.tip().filter(|tip| tip.plan().digest == restore.failed) else { return Pushed::Dropped };
-        if self.has_undone(restore) {
+        if self.undone.contains(&restore.undoes) {
             return Pushed::Dropped;
         }
         let weight = |name| restore.traffic.weight(&VersionName::new(name));
@@ -69,9 +69,10 @@ impl Git {
         Pushed::Landed { commit: id(self.commits.len() - 1) }
     }
 
-    /// Whether the restore has landed, however the branch went on.
-    pub fn has_undone(&self, restore: &Restore) -> bool {
-        self.undone.contains(&restore.undoes)
+    /// Whether a person has brought again what the restore was to undo.
+    pub fn brings_again(&self, restore: &Restore) -> bool {
+        matches!(self.wanted(), Wanted::Plan { plan, revision, .. }
+            if plan.digest == restore.failed && revision != restore.undoes)
     }
 
     fn document_of(&self, commit: &str) -> Option<Document> {

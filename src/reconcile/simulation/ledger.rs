@@ -267,8 +267,9 @@ impl Ledger {
                 // What was lost with the journal is not known any more.
                 What::Restored => self.failed.clone_from(&journal.failed),
             }
-            if moved {
-                ensure(transition.what != What::Accepted, "law 2", || "accepting moved traffic".into())?;
+            ensure(!moved || transition.what != What::Accepted, "law 2", || "accepting moved traffic".into())?;
+            // What was raised elsewhere and has gone back there moved nothing here.
+            if moved && (wrote.alone || before.state.traffic != journal.state.traffic) {
                 stands_ms = 0;
                 self.since_ms = wrote.now_ms;
                 self.skews_ms = (self.skew_ms, self.skew_ms);
