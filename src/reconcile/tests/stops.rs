@@ -175,3 +175,33 @@ fn law_04_what_a_hand_raised_beside_is_put_back_though_nothing_settled_can_serve
     sim.ready("v1", 0).set_weights("v1=75 v2=15 v3=10").pass("10s");
     assert_eq!(sim.weights(), "v1=75 v2=25");
 }
+
+#[test]
+fn law_11_a_lowering_that_is_seen_with_a_newer_commit_holds_it_up_for_one_write_only() {
+    let mut sim = settled_on_v1();
+    sim.push(plan("v2=100").build("v2", "old")).pass("1h");
+    sim.push(plan("v1=50 v3=50").steps("0:1h 25:1h")).pass("1m").trace();
+    assert_eq!((sim.weights().as_str(), sim.journal().phase), ("v2=100", Phase::Walking { weight: 0 }));
+    // While no process runs a hand takes v2, of which this build has proven nothing, away, and a commit asks for it.
+    let mut route = serde_json::Value::clone(&sim.api.objects[&ObjectKind::VirtualService]);
+    let lowered = crate::istio::virtual_service(&sim.journal().state.routing, &super::draft::traffic("v1=100"));
+    route["spec"]["http"] = lowered["spec"]["http"].clone();
+    sim.api.put(ObjectKind::VirtualService, route);
+    sim.commit(plan("v2=100"));
+    sim.crash().pass("1h");
+    assert_eq!((sim.weights().as_str(), sim.reason()), ("v2=100", Reason::Settled));
+    let happened = sim.journal().transitions;
+    assert!(happened.iter().any(|one| one.note.contains("lowered by hand")), "{happened:?}");
+}
+
+#[test]
+fn a_stop_takes_nothing_back_where_the_plan_asks_for_the_way_back() {
+    let mut sim = settled_on_v1();
+    sim.push(to_v2()).pass("6m").push(on_v1().timeout("5s")).trace();
+    assert_eq!((sim.weights().as_str(), sim.journal().phase), ("v1=100", Phase::Target));
+    sim.push(on_v1()).trace();
+    stop(&mut sim, "alice INC-4711");
+    take_off(&mut sim);
+    sim.pass("1h");
+    assert_eq!((sim.trace().len(), sim.reason()), (0, Reason::Settled));
+}
