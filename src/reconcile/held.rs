@@ -423,6 +423,7 @@ impl Held {
             was_ours: self.was_ours,
             spec_seen: self.spec_seen,
             subsets_seen: self.subsets_seen,
+            rule_late: self.late.rule,
             unanswered: self.in_flight.is_some() || self.looking || self.look_due.is_some(),
             rejected: self.refused.as_ref().map(|refused| refused.message.clone()),
             forbidden: self.refused.as_ref().is_some_and(|refused| refused.forbidden),

@@ -20,6 +20,8 @@ pub(super) struct Late {
     pub(super) route: bool,
     /// The subsets that may still be taken away or defined otherwise.
     pub(super) leaving: BTreeSet<VersionName>,
+    /// Whether the DestinationRule may still be written by this process.
+    pub(super) rule: bool,
     met: bool,
 }
 
@@ -30,7 +32,10 @@ impl Late {
         if version(before) != version(live.as_deref()) {
             match kind {
                 ObjectKind::VirtualService => self.route = false,
-                ObjectKind::DestinationRule => self.leaving.clear(),
+                ObjectKind::DestinationRule => {
+                    self.leaving.clear();
+                    self.rule = false;
+                }
             }
         }
     }
@@ -55,8 +60,10 @@ impl Late {
         }
         match (edit.kind, live) {
             (ObjectKind::VirtualService, _) => self.route = true,
-            (ObjectKind::DestinationRule, Some(live)) => self.leaving.extend(istio::broken_by(edit, live)),
-            (ObjectKind::DestinationRule, None) => {}
+            (ObjectKind::DestinationRule, live) => {
+                self.rule = true;
+                self.leaving.extend(live.map(|live| istio::broken_by(edit, live)).unwrap_or_default());
+            }
         }
     }
 }

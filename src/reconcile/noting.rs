@@ -42,6 +42,8 @@ enum Came {
     Settled,
     /// Traffic went back.
     WentBack,
+    /// It failed, and everything stays as it is.
+    FailureHeld,
     /// The plan was removed and let go.
     Released,
 }
@@ -52,6 +54,7 @@ impl Came {
             Self::Passed => "Passed",
             Self::Settled => "Settled",
             Self::WentBack => "WentBack",
+            Self::FailureHeld => "FailureHeld",
             Self::Released => "Released",
         }
     }
@@ -59,7 +62,14 @@ impl Came {
 
 /// What the journal that is live now says beside the one that was looked at before: what came of which position.
 fn came(before: Option<&Arc<Journal>>, now: &Arc<Journal>) -> Option<(Came, Arc<Journal>)> {
+    // Subsets that are about to be added are nothing that came of a commit.
+    if before.is_some_and(|before| Journal { subsets: before.subsets.clone(), ..Journal::clone(now) } == **before) {
+        return None;
+    }
     match now.phase {
+        _ if now.failure.is_some() && before.is_none_or(|before| before.failure.is_none()) => {
+            Some((Came::FailureHeld, now.clone()))
+        }
         Phase::Settled => Some((Came::Settled, now.clone())),
         Phase::WentBack { .. } => Some((Came::WentBack, now.clone())),
         // One that was let go before is nobody's news.
@@ -94,12 +104,17 @@ fn note(came: Came, cluster: &str, journal: &Journal, commit: &Revision) -> Opti
         Phase::WentBack { cause } => drop(said.insert("why".to_owned(), Value::String(cause.to_string()))),
         _ => {}
     }
+    if let Some(cause) = &journal.failure {
+        said.insert("why".to_owned(), Value::String(cause.to_string()));
+    }
     let position = match came {
-        Came::Released => Position::Over,
-        _ => Position::At(journal.encode().ok()?),
+        Came::Released => Some(Position::Over),
+        // What failed has not passed: whoever goes on does so from what was noted before.
+        Came::FailureHeld => None,
+        Came::Passed | Came::Settled | Came::WentBack => Some(Position::At(journal.encode().ok()?)),
     };
     let (commit, plan) = (commit.commit.clone(), journal.owner.to_string());
-    Some(Note { commit, plan, cluster: cluster.to_owned(), said, position: Some(position) })
+    Some(Note { commit, plan, cluster: cluster.to_owned(), said, position })
 }
 
 impl Worker {

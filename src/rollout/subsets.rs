@@ -18,8 +18,8 @@ pub(super) fn live(world: &World) -> BTreeSet<VersionName> {
 
 /// Files these subsets, and those that are still live, as tidegate's own.
 pub(super) fn own(journal: &mut Journal, world: &World, names: &BTreeSet<VersionName>) {
-    // What stands in a cluster that has not answered is not known.
-    if world.clusters.values().all(|view| view.away_since.is_none() && !view.unanswered) {
+    // What stands in a cluster that has not answered is not known, nor what comes of a write whose answer was lost.
+    if world.clusters.values().all(|view| view.away_since.is_none() && !view.unanswered && !view.rule_late) {
         let live = live(world);
         journal.subsets.retain(|name| live.contains(name));
     }

@@ -120,6 +120,8 @@ pub struct ClusterView {
     pub clock_offset_ms: Option<i64>,
     /// A write is on its way there or its outcome is not known: what was seen may not be what is there.
     pub unanswered: bool,
+    /// A write of the DestinationRule whose answer was lost may still be done.
+    pub rule_late: bool,
     /// The API server's words on the last write that it refused for the present object.
     pub rejected: Option<String>,
     /// Whether it refused tidegate's rights, which says nothing about the content of the write.
@@ -160,6 +162,7 @@ impl ClusterView {
             dependency: None,
             clock_offset_ms: None,
             unanswered: false,
+            rule_late: false,
             rejected: None,
             forbidden: false,
             fight: None,

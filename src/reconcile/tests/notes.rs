@@ -9,6 +9,7 @@ use super::{
 use crate::{
     git::Position,
     istio::ObjectKind,
+    plan::{OnFailure, VersionName},
     rollout::{Journal, Phase, STOP},
 };
 
@@ -75,6 +76,39 @@ fn a_way_back_and_the_end_of_a_plan_are_noted() {
     assert!(sim.api.objects.is_empty());
     assert_eq!(said(&mut sim).last().unwrap(), "03 Released v2=100");
     assert_eq!(sim.position, None);
+}
+
+#[test]
+fn a_failure_that_is_held_is_noted_and_what_passed_before_stays_the_position() {
+    let mut sim = noting();
+    sim.push(to_v2().with(|plan| plan.on_failure = OnFailure::Hold)).pass("6m");
+    assert_eq!(said(&mut sim), ["01 Settled v1=100", "02 Passed v1=90 v2=10"]);
+    let passed = sim.position.clone();
+    sim.ready("v2", 0).pass("11s");
+    let note = sim.notes.last().unwrap();
+    assert!(note.said["why"].as_str().unwrap().contains("v2"), "{:?}", note.said);
+    assert_eq!((said(&mut sim), &sim.position), (vec!["02 FailureHeld v1=75 v2=25".to_owned()], &passed));
+    sim.ready("v2", 2).pass("1d");
+    assert_eq!(said(&mut sim), [""; 0], "once");
+}
+
+#[test]
+fn that_a_subset_is_about_to_be_added_is_not_noted() {
+    let mut sim = noting();
+    said(&mut sim);
+    let more = to_v2().with(|plan| {
+        let mut version = plan.routing.versions[0].clone();
+        version.name = VersionName::new("v4");
+        version.labels.insert("version".into(), "v4".into());
+        plan.routing.versions.push(version);
+    });
+    sim.push(more).pass("1m");
+    assert!(sim.journal().subsets.contains(&VersionName::new("v4")));
+    assert_eq!(
+        said(&mut sim),
+        ["02 Passed v1=100"],
+        "what the walk starts from, and not once more that it had settled"
+    );
 }
 
 #[test]
