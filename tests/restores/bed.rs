@@ -372,7 +372,11 @@ impl Bed {
     async fn standing(&self, name: &str) -> Value {
         let server = format!("http://127.0.0.1:{}", self.port);
         let answer = process::run(self.repository.home(), &["status", "-o", "json", "--server", &server]).await;
-        let status: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("{answer:?}"));
+        let Ok(status) = serde_json::from_str::<Value>(&answer.stdout) else {
+            assert!(answer.stderr.contains("(Connect)"), "{answer:?}");
+            // One that has just been started does not listen yet.
+            return Value::Null;
+        };
         let plans = status["plans"].as_array().unwrap().clone();
         plans.into_iter().find(|plan| plan["name"] == name).unwrap_or(Value::Null)
     }

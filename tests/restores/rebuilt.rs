@@ -56,6 +56,7 @@ async fn what_had_settled_is_live_again_at_once_and_a_revert_meanwhile_counts() 
     bed.kill().await;
     bed.push("Back to v1", FILE, &[(TO_V2.1, TO_V2.0)]);
     let passed = bed.rebuild(&NOTES).await;
+    bed.wait("it is live", || !weights(&bed, passed).is_empty()).await;
     bed.until_reason("shop", "Settled").await;
     assert_eq!(weights(&bed, passed), ["v1=100"]);
 }
