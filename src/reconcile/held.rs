@@ -70,6 +70,8 @@ struct InFlight {
     edit: Arc<Edit>,
     before: Option<Arc<Journal>>,
     corrects: bool,
+    /// The object was seen to be gone meanwhile: what the answer shows may have been there before.
+    gone: bool,
 }
 
 #[derive(Clone)]
@@ -181,6 +183,9 @@ impl Held {
     /// Takes in an object as a watch saw it; one older than what is held is ignored.
     pub(super) fn see(&mut self, kind: ObjectKind, live: Live, now: Timestamp) {
         if !self.is_outdated(kind, &live) {
+            if let Some(sent) = self.in_flight.as_mut().filter(|sent| live.is_none() && sent.edit.kind == kind) {
+                sent.gone = true;
+            }
             self.set(kind, live, now);
         }
     }
@@ -290,7 +295,7 @@ impl Held {
     pub(super) fn write_sent(&mut self, edit: Edit, journal: Option<&Arc<Journal>>, corrects: bool) -> Arc<Edit> {
         let (edit, before) = (Arc::new(edit), self.memory.clone());
         let corrects = corrects && journal.is_some();
-        self.in_flight = Some(InFlight { edit: edit.clone(), before, corrects });
+        self.in_flight = Some(InFlight { edit: edit.clone(), before, corrects, gone: false });
         edit
     }
 
@@ -312,6 +317,9 @@ impl Held {
                     (Change::Delete { .. }, None) => None,
                     _ => Some(String::new()),
                 };
+                if sent.gone && live.is_some() {
+                    self.look_due = Some(now);
+                }
                 self.see(kind, live, now);
                 let mut news = self.transitions(&sent, kind);
                 match altered_at {
