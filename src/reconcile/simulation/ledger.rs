@@ -200,7 +200,7 @@ impl Ledger {
         let mut told = before.transitions.iter().rev();
         let place = |there: &Transition| journal.transitions.iter().rposition(|other| other == there);
         let known = told.find_map(|there| match place(there) {
-            None if of_documents(there.what) && !wrote.alone => None,
+            None if !wrote.alone && moves_nothing(before, there) => None,
             place => Some(place),
         });
         let known = known.flatten();
@@ -222,7 +222,7 @@ impl Ledger {
             match transition.what {
                 // What was raised elsewhere meanwhile and has gone back there was never live here.
                 What::StepEntered | What::TargetEntered if went_on => {
-                    self.enters(&position, &traffic, &plan, transition);
+                    self.enters(&position, &traffic, &plan, (transition, wrote.alone));
                     routing = carried(&plan, &position);
                 }
                 What::StepEntered | What::TargetEntered => {
@@ -241,7 +241,7 @@ impl Ledger {
                             self.all_held(&position, &traffic, wrote)?;
                         }
                     }
-                    self.enters(&position, &traffic, &plan, transition);
+                    self.enters(&position, &traffic, &plan, (transition, wrote.alone));
                 }
                 What::Settled if went_on => self.prove(&routing, &traffic),
                 What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone && !wrote.handled)?,
@@ -360,7 +360,7 @@ impl Ledger {
     }
 
     /// The hold of what was entered.
-    fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, transition: &Transition) {
+    fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, (what, alone): (&Transition, bool)) {
         let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
         let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
         // The journal may have let go of what has stood here under another build: then it rises nevertheless.
@@ -369,8 +369,9 @@ impl Ledger {
         let step =
             plan.steps.iter().find(|step| totals.contains(&step.weight) || totals.is_empty() && step.weight == 0);
         // Of several clusters the least proof counts: another step may have been meant than this cluster's would tell.
-        let hold = match transition.what {
-            What::StepEntered => step.map(|step| step.hold),
+        let hold = match (what.what, step) {
+            (What::StepEntered, Some(step)) => Some(step.hold),
+            (What::StepEntered, None) if !alone => None,
             _ => Some(plan.settle),
         };
         self.hold_ms = hold.map(|hold| hold_ms(hold.seconds()));
@@ -469,9 +470,11 @@ struct Position {
     traffic: Traffic,
 }
 
-/// What comes of another document and moves nothing.
-const fn of_documents(what: What) -> bool {
-    matches!(what, What::Accepted | What::RestoreLanded | What::RestoreDropped)
+/// Whether a transition of the journal comes of another document and moved nothing.
+fn moves_nothing(journal: &Journal, there: &Transition) -> bool {
+    let moved = |pair: &[Transition]| pair[1] == *there && pair[0].traffic != pair[1].traffic;
+    let of_documents = [What::Accepted, What::Applied, What::RestoreLanded, What::RestoreDropped];
+    of_documents.contains(&there.what) && !journal.transitions.windows(2).any(moved)
 }
 
 fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {

@@ -29,11 +29,17 @@ fn a_version_gains_weight_once_it_has_its_least_number_of_endpoints() {
     assert_eq!(sim.weights(), "v1=90 v2=10");
 }
 
+/// 12 endpoints of v1, 2 of v2, and a walk with this factor, in percent.
+fn with_factor(capacity_percent: u16) -> Sim {
+    let mut sim = settled_on_v1();
+    sim.ready("v1", 12).ready("v2", 2).push(needing(Readiness { capacity_percent, ..Readiness::default() }));
+    sim
+}
+
 #[test]
 fn a_version_gets_no_more_than_its_endpoints_can_take() {
-    let mut sim = settled_on_v1();
-    sim.ready("v1", 12).ready("v2", 2);
-    sim.push(needing(Readiness { capacity_percent: 100, ..Readiness::default() })).pass("10s");
+    let mut sim = with_factor(100);
+    sim.pass("10s");
     assert_eq!(sim.weights(), "v1=90 v2=10", "2 of 12 take 10 %");
     sim.ready("v1", 9).pass("1d");
     assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=90 v2=10", "CapacityShort"));
@@ -47,9 +53,8 @@ fn a_version_gets_no_more_than_its_endpoints_can_take() {
 
 #[test]
 fn a_factor_asks_for_a_part_of_the_endpoints() {
-    let mut sim = settled_on_v1();
-    sim.ready("v1", 12).ready("v2", 2);
-    sim.push(needing(Readiness { capacity_percent: 50, ..Readiness::default() })).pass("6m");
+    let mut sim = with_factor(50);
+    sim.pass("6m");
     assert_eq!(sim.weights(), "v1=75 v2=25", "2 are more than half of 3");
 }
 
