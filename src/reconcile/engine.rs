@@ -28,6 +28,7 @@ use super::{
     notes::Notes,
     objects::Objects,
     plans,
+    proxies::Asked,
     restores::{Ended, Restores},
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
@@ -61,7 +62,7 @@ pub(super) struct Engine {
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
-    links: Links,
+    pub(super) links: Links,
     pub(super) timers: Timers<ObjectKey>,
     pub(super) objects: Objects,
     /// Whether an accepted tip was read.
@@ -108,7 +109,10 @@ impl Engine {
             .collect();
         let places = clusters
             .into_iter()
-            .map(|(cluster, endpoints)| (name(&cluster), Place { cluster, endpoints, claims: Claims::default() }))
+            .map(|(cluster, endpoints)| {
+                let (claims, proxies) = (Claims::default(), Asked::default());
+                (name(&cluster), Place { cluster, endpoints, claims, proxies })
+            })
             .collect();
         Self {
             clock: Clock::start(),
@@ -305,6 +309,7 @@ impl Engine {
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
                     self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
+                    self.wrote(&cluster, &edit, answer);
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }

@@ -29,6 +29,7 @@ mod packed;
 mod perform;
 mod plain;
 pub mod plans;
+mod proxies;
 mod report;
 mod resource;
 mod rest;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
+    istio::ObjectKind,
     plan::{ObjectKey, VersionName},
-    rollout::{ClusterView, Endpoints, GitSight, Wanted, World},
+    rollout::{ClusterView, Endpoints, GitSight, Taken, Wanted, World},
 };
 
 use super::worker::{Worker, object};
@@ -21,6 +22,10 @@ pub trait Sight {
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64>;
     /// A plain object that the routing names and that is not applied, with what is in the way.
     fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
+    /// How far the proxies are with an object of this generation, or with its being gone; none: nobody can be asked.
+    fn taken(&self, _cluster: &str, _kind: ObjectKind, _key: &ObjectKey, _generation: Option<i64>) -> Option<Taken> {
+        None
+    }
     /// When Git was last seen.
     fn git(&self) -> GitSight;
     /// Whether the cluster is known to have no such namespace.
@@ -58,7 +63,10 @@ impl Worker {
             };
             let clock_offset_ms = sight.clock_offset_ms(name);
             let fight = held.fights.fight(|kind| object(kind, &self.key, &destination_rule));
-            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, fight, ..held.view() };
+            let taken =
+                |kind, generation| sight.taken(name, kind, &object(kind, &self.key, &destination_rule), generation);
+            let proxies = if self.settings.asks_proxies { held.proxies(taken) } else { None };
+            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, fight, proxies, ..held.view() };
             clusters.insert(name.clone(), view);
         }
         let (wanted, former) = (self.wanted.clone(), self.former.clone());

@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     cluster::{Cluster, Endpoints},
+    istio::ObjectKind,
     plan::{Host, MESH, ObjectKey, PlainObject, Routing},
-    rollout::{ClusterName, GitSight},
+    rollout::{ClusterName, GitSight, Taken},
 };
 
-use super::{Sight, claims::Claims, living::Living, namespaces::Namespace};
+use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked};
 
 /// One cluster of the view.
 pub(super) struct Place {
     pub(super) cluster: Cluster,
     pub(super) endpoints: Endpoints,
     pub(super) claims: Claims,
+    pub(super) proxies: Asked,
 }
 
 /// Everything that workers may ask.
@@ -55,6 +57,10 @@ impl Sight for View {
 
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {
         Some(-self.places.get(cluster)?.cluster.clock_offset_ms()?)
+    }
+
+    fn taken(&self, cluster: &str, kind: ObjectKind, key: &ObjectKey, generation: Option<i64>) -> Option<Taken> {
+        self.places.get(cluster)?.proxies.taken(kind, key, generation)
     }
 
     fn git(&self) -> GitSight {
