@@ -36,6 +36,7 @@ mod rest;
 mod restores;
 mod restoring;
 mod run;
+mod shadows;
 mod sight;
 #[cfg(test)]
 mod simulation;
@@ -46,6 +47,7 @@ mod tests;
 mod timers;
 mod trace;
 mod view;
+mod watched;
 mod worker;
 mod writes;
 

@@ -9,13 +9,14 @@ use crate::{
     rollout::{ClusterName, GitSight, Taken},
 };
 
-use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked};
+use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked, shadows::Shadows};
 
 /// One cluster of the view.
 pub(super) struct Place {
     pub(super) cluster: Cluster,
     pub(super) endpoints: Endpoints,
     pub(super) claims: Claims,
+    pub(super) shadows: Shadows,
     pub(super) proxies: Asked,
 }
 
@@ -53,6 +54,10 @@ impl Sight for View {
 
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {
         self.places.get(cluster).map(|place| place.claims.others(own, wanted)).unwrap_or_default()
+    }
+
+    fn shadow(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Option<ObjectKey> {
+        self.places.get(cluster)?.shadows.over(own, wanted)
     }
 
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {

@@ -164,6 +164,9 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
         if let Some(by) = cluster.claims.first() {
             return Err(Reason::Claimed { by: by.clone() });
         }
+        if let Some(by) = &cluster.shadow {
+            return Err(Reason::Shadowed { by: by.clone() });
+        }
         if let Some(what) = &cluster.dependency {
             return Err(Reason::Dependency { what: what.clone() });
         }

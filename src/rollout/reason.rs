@@ -137,6 +137,11 @@ pub enum Reason {
         /// Which.
         by: ObjectKey,
     },
+    /// Another DestinationRule hides the plan's versions from some callers.
+    Shadowed {
+        /// Which.
+        by: ObjectKey,
+    },
     /// A plain Istio object that the plan names is not applied.
     Dependency {
         /// Which, with what is in the way.
@@ -260,6 +265,7 @@ impl Reason {
             Self::Foreign { .. } => "OwnedBySomebodyElse",
             Self::OtherPlan { .. } => "OwnedByOtherPlan",
             Self::Claimed { .. } => "HostClaimed",
+            Self::Shadowed { .. } => "SubsetsShadowed",
             Self::Dependency { .. } => "DependencyNotApplied",
             Self::CannotAdopt { .. } => "CannotAdopt",
             Self::Relabelled { .. } => "Relabelled",
@@ -298,6 +304,7 @@ impl Reason {
                 | Self::Foreign { .. }
                 | Self::OtherPlan { .. }
                 | Self::Claimed { .. }
+                | Self::Shadowed { .. }
                 | Self::CannotAdopt { .. }
                 | Self::Relabelled { .. }
                 | Self::NoBaseline
@@ -405,6 +412,11 @@ impl std::fmt::Display for Reason {
             Self::Claimed { by } => write!(
                 f,
                 "VirtualService {by} claims a host of this plan; Istio would use only the older one, so remove one of the two"
+            ),
+            Self::Shadowed { by } => write!(
+                f,
+                "DestinationRule {by} hides versions of this plan from callers that Istio gives that one; remove it, or define \
+                 the plan's subsets in it"
             ),
             Self::Dependency { what } => write!(f, "nothing rises until what the plan names is applied: {what}"),
             Self::CannotAdopt { parts } => write!(

@@ -124,6 +124,8 @@ pub struct ClusterView {
     pub endpoints: BTreeMap<VersionName, Endpoints>,
     /// VirtualServices of others that claim one of the plan's hosts on one of its gateways.
     pub claims: Vec<ObjectKey>,
+    /// A DestinationRule of somebody else that hides the plan's versions from some callers.
+    pub shadow: Option<ObjectKey>,
     /// A plain object that the plan names and that is not applied, with what is in the way.
     pub dependency: Option<String>,
     /// Our wall clock minus the API server's, in milliseconds.
@@ -170,6 +172,7 @@ impl ClusterView {
             proxies: None,
             endpoints: BTreeMap::new(),
             claims: Vec::new(),
+            shadow: None,
             dependency: None,
             clock_offset_ms: None,
             unanswered: false,
