@@ -4,9 +4,13 @@
 
 pub mod certificates;
 pub mod controlplane;
+pub mod envoy;
 pub mod git_http;
+pub mod istiod;
 pub mod kubernetes;
+pub mod load;
 pub mod repository;
 pub mod signing;
 pub mod sshd;
+pub mod workloads;
 pub mod world;

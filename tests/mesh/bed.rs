@@ -1,0 +1,155 @@
+//! The one mesh of a run, the binary that follows a repository on it, and waits for what its proxies have.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use kube::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidegate::rollout::{Journal, Phase};
+
+use crate::process::Process;
+use crate::support::certificates::Certificates;
+use crate::support::controlplane::{Component, ControlPlane, free_port};
+use crate::support::envoy::{Envoy, Role};
+use crate::support::istiod::{self, Istiod};
+use crate::support::kubernetes::{self, eventually};
+use crate::support::repository::Repository;
+
+/// How long anything may take on a machine that has other things to do.
+pub const SOON: Duration = Duration::from_secs(90);
+
+/// The value of the label `istio` by which Gateways choose the gateway that the tests share.
+pub const GATEWAY: &str = "ingressgateway";
+
+/// A mesh with a gateway and the proxy of a caller; dropped, it is gone.
+pub struct Mesh {
+    /// The gateway that the tests share.
+    pub gateway: Envoy,
+    /// The proxy of a caller in the mesh.
+    pub caller: Envoy,
+    /// What signs for servers that speak mutual TLS.
+    pub certificates: Certificates,
+    /// Where proxies have their certificates from.
+    _secrets: Component,
+    /// What configures the proxies.
+    pub istiod: Istiod,
+    /// The API server.
+    pub plane: ControlPlane,
+    _home: TempDir,
+}
+
+impl Mesh {
+    /// Starts all of it; blocks.
+    pub fn start() -> Self {
+        let plane = ControlPlane::start();
+        let istiod = Istiod::start(&plane);
+        let home = tempfile::tempdir().unwrap();
+        let certificates = Certificates::make(home.path(), "certificates");
+        // The only servers with certificates are those of this namespace, under its default account.
+        certificates.sign("URI:spiffe://cluster.local/ns/helloworld/sa/default", 2);
+        let port = free_port();
+        let mut command = Command::new(istiod::binary().unwrap());
+        command.arg("secrets").arg(format!("127.0.0.1:{port}")).arg(certificates.file(""));
+        let secrets = Component::start("secrets", home.path(), &mut command).unwrap();
+        let gateway = Envoy::start(Role::Gateway(GATEWAY), istiod.grpc_port(), port);
+        let caller = Envoy::start(Role::Caller("caller", "default"), istiod.grpc_port(), port);
+        Self { gateway, caller, certificates, _secrets: secrets, istiod, plane, _home: home }
+    }
+
+    /// A client of the API server.
+    pub async fn client(&self) -> Client {
+        self.plane.client().await
+    }
+
+    /// Starts the binary on a repository.
+    pub fn follow(&self, repository: &Repository, name: &str, flags: &[&str]) -> Process {
+        let (location, kubeconfig) = (repository.location(), self.plane.kubeconfig().display().to_string());
+        let run = ["run", "--repo", &location, "--repo-name", name];
+        let on = ["--kubeconfig", &kubeconfig, "--context", "testbed"];
+        Process::start(repository.home(), &[&run[..], &on, flags].concat())
+    }
+
+    /// Waits until a plan's VirtualService says that it has settled at this commit, its rule has these subsets, and the
+    /// proxies route as it says.
+    pub async fn settled(&self, client: &Client, at: &Place<'_>, commit: &str, proxies: &[&Envoy]) {
+        let what = format!("{} settles at {commit}", at.route);
+        eventually(&what, SOON, || async {
+            let Some(route) = kubernetes::virtual_service(client, at.namespace, at.route).await else { return false };
+            let rules = kubernetes::api(client, at.namespace, "networking.istio.io/v1", "DestinationRule");
+            let Some(rule) = rules.get_opt(at.rule).await.unwrap() else { return false };
+            let subsets = rule.data["spec"]["subsets"].as_array().cloned().unwrap_or_default();
+            let subsets: Vec<&str> = subsets.iter().filter_map(|subset| subset["name"].as_str()).collect();
+            let Some(Ok(journal)) = Journal::on(&route) else { return false };
+            journal.revision.commit == commit
+                && journal.phase == Phase::Settled
+                && subsets == at.versions
+                && proxies.iter().all(|proxy| routes_as(proxy, &route))
+        })
+        .await;
+    }
+}
+
+/// Where a plan's objects are, and the versions that its rule ends up with.
+pub struct Place<'a> {
+    pub namespace: &'a str,
+    pub route: &'a str,
+    pub rule: &'a str,
+    pub versions: Vec<String>,
+}
+
+/// An address of loopback.
+pub fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// A namespace of exactly this name.
+pub async fn namespace(client: &Client, name: &str) {
+    kubernetes::create(client, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await;
+}
+
+/// Whether a proxy's routes are those of a VirtualService: names, weights and faults, in order, for each of its hosts.
+pub fn routes_as(proxy: &Envoy, route: &Value) -> bool {
+    let [namespace, name] = ["namespace", "name"].map(|field| route["metadata"][field].as_str().unwrap());
+    let origin = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}");
+    let wanted: Vec<Leg> = route["spec"]["http"].as_array().unwrap().iter().map(wanted).collect();
+    let configs = tokio::task::block_in_place(|| proxy.routes());
+    let hosts = configs.iter().flat_map(|config| config["virtual_hosts"].as_array().into_iter().flatten());
+    let mut there = hosts
+        .map(|host| {
+            let routes = host["routes"].as_array().into_iter().flatten();
+            let ours =
+                routes.filter(|route| route["metadata"]["filter_metadata"]["istio"]["config"] == origin.as_str());
+            let mut legs: Vec<Leg> = ours.map(present).collect();
+            // One for each of its matches.
+            legs.dedup();
+            legs
+        })
+        .filter(|legs| !legs.is_empty())
+        .peekable();
+    there.peek().is_some() && there.all(|legs| legs == wanted)
+}
+
+/// Name, weights by subset, and whether a fault is injected.
+type Leg = (String, BTreeMap<String, u64>, bool);
+
+fn wanted(route: &Value) -> Leg {
+    let legs = route["route"].as_array().unwrap();
+    let weight = |leg: &Value| leg["weight"].as_u64().unwrap_or(if legs.len() == 1 { 100 } else { 0 });
+    let subset = |leg: &Value| leg["destination"]["subset"].as_str().unwrap().to_owned();
+    let weights = legs.iter().map(|leg| (subset(leg), weight(leg))).filter(|(_, weight)| *weight > 0).collect();
+    (route["name"].as_str().unwrap().to_owned(), weights, !route["fault"].is_null())
+}
+
+fn present(route: &Value) -> Leg {
+    let subset = |cluster: &Value| cluster.as_str().unwrap_or("").split('|').nth(2).unwrap_or("").to_owned();
+    let action = &route["route"];
+    let weights = match action["weighted_clusters"]["clusters"].as_array() {
+        Some(legs) => legs.iter().map(|leg| (subset(&leg["name"]), leg["weight"].as_u64().unwrap_or(0))).collect(),
+        None => [(subset(&action["cluster"]), 100)].into(),
+    };
+    let name = route["name"].as_str().unwrap_or("").to_owned();
+    (name, weights, !route["typed_per_filter_config"]["envoy.filters.http.fault"].is_null())
+}
