@@ -30,13 +30,14 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
     }
     let home = namespace(&mesh.client, "converge").await;
     crate::kubernetes::service(&mesh.client, &home, "web", free_port()).await;
+    create(&mesh.client, edge(&home, free_port())).await;
     create(&mesh.client, rule(&home)).await;
     create(&mesh.client, route(&home, 0)).await;
     let (istiod, proxies) = tokio::task::block_in_place(|| {
         let istiod = Istiod::start(&mesh.plane);
         // Nothing here asks for certificates.
-        let start = |name| Arc::new(Envoy::start(Role::Caller(name, "default"), istiod.grpc_port(), free_port()));
-        let proxies = [start("one"), start("two")];
+        let start = |role| Arc::new(Envoy::start(role, istiod.grpc_port(), free_port()));
+        let proxies = [Role::Gateway("converge"), Role::Caller("caller", "default")].map(start);
         (istiod, proxies)
     });
     let access = IstiodAccess { urls: vec![istiod.url().parse().unwrap()], token_file: None };
@@ -85,6 +86,13 @@ fn when_it_has(proxy: &Envoy, v2: u64) -> Instant {
     }
 }
 
+fn edge(namespace: &str, port: u16) -> Value {
+    let server =
+        json!({"port": {"number": port, "name": "http", "protocol": "HTTP"}, "bind": "127.0.0.1", "hosts": ["*"]});
+    json!({"apiVersion": ISTIO, "kind": "Gateway", "metadata": {"name": "edge", "namespace": namespace},
+        "spec": {"selector": {"istio": "converge"}, "servers": [server]}})
+}
+
 fn rule(namespace: &str) -> Value {
     let subsets = ["v1", "v2"].map(|name| json!({"name": name, "labels": {"version": name}}));
     json!({"apiVersion": ISTIO, "kind": "DestinationRule", "metadata": {"name": "web", "namespace": namespace},
@@ -94,5 +102,5 @@ fn rule(namespace: &str) -> Value {
 fn route(namespace: &str, v2: u64) -> Value {
     let to = |subset: &str, weight| json!({"destination": {"host": "web", "subset": subset}, "weight": weight});
     json!({"apiVersion": ISTIO, "kind": "VirtualService", "metadata": {"name": "web", "namespace": namespace},
-        "spec": {"hosts": ["web"], "http": [{"name": "web", "route": [to("v1", 100 - v2), to("v2", v2)]}]}})
+        "spec": {"hosts": [format!("web.{namespace}.svc.cluster.local")], "gateways": ["edge", "mesh"], "http": [{"name": "web", "route": [to("v1", 100 - v2), to("v2", v2)]}]}})
 }
