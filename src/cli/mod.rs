@@ -12,6 +12,7 @@ mod demo;
 mod diff;
 mod git_access;
 mod history;
+mod istiod;
 mod journal;
 mod log;
 #[cfg(feature = "otlp")]

@@ -120,6 +120,8 @@ where
                     config.initial_list_strategy = InitialListStrategy::ListWatch;
                     break;
                 }
+                // The server answers, and what follows is the list.
+                Err(error) if is_expired(&error) => continue,
                 Err(error) => Fed::Failed { error: words(&error), at: Instant::now() },
             };
             if into.send((source, fed)).await.is_err() {
@@ -140,6 +142,15 @@ fn refuses_streaming(config: &Config, error: &watcher::Error) -> bool {
         _ => return false,
     };
     config.initial_list_strategy == InitialListStrategy::StreamingList && matches!(status.code, 400 | 422)
+}
+
+/// Whether a server only says that it does not remember where the watch stood (410), as one that was restarted does.
+fn is_expired(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    status.code == 410
 }
 
 /// kube's jittered back-off at a quarter of its delays, from 0.2 s to about 8 s: a canary waits for this.

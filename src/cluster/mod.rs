@@ -4,6 +4,7 @@
 //!  Access ─► Cluster ─┬─ watch ─► Seen::{Object, Endpoints, Synced, Away, Back}, Endpoints (index)
 //!                     ├─ write(Edit) ─► Outcome, look ─► the live object
 //!                     ├─ apply(plain Istio object) ─► Applied
+//!                     ├─ watch_proxies ─► ProxyNews: whether the proxies have what was written
 //!                     ├─ write_canaryplan ─► Published
 //!                     └─ Announcer ─► Kubernetes Events
 //! ```
@@ -21,6 +22,7 @@ mod kubeconfig;
 mod meter;
 mod namespace;
 mod observe;
+mod proxies;
 mod snapshot;
 mod turns;
 mod untyped;
@@ -39,6 +41,7 @@ pub use endpoints::Endpoints;
 pub use meter::{Answer, Verb};
 pub use namespace::lacks_namespace;
 pub use observe::{Seen, watch};
+pub use proxies::{IstiodAccess, Progress, ProxyNews, ProxyWatch, watch_proxies};
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
 pub use turns::{TRAFFIC_MAX, Turn, Turns};
 pub use write::{LookError, NO_RIGHT, Outcome, look, write};

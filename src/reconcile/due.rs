@@ -9,10 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     istio::{self, Change, Edit, Marks, Next, ObjectKind, OrderView, Owned},
-    rollout::{Apply, Goal, JOURNAL, Journal, JournalError, Settings, exposes, is_ours},
+    rollout::{Apply, Goal, JOURNAL, Journal, JournalError, Proxies, Settings, Taken, exposes, is_ours},
 };
 
 use super::{held::Held, marks};
+
+/// How long until it is looked again by itself whether the proxies have come along: they are watched, too.
+const LOOK_AGAIN_MS: i64 = 5_000;
 
 /// Whether an edit for which nothing was decided only puts back what somebody changed: this cluster had it before, and
 /// no subset has become surplus.
@@ -48,12 +51,24 @@ pub(super) fn asks_writer(held: &Held, edit: &Edit, now: Timestamp) -> bool {
 }
 
 /// Whether the next write that leads to the goal moves traffic.
-pub(super) fn moves_traffic(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> bool {
-    matches!(next_edit(held, goal, settings, now), Ok(Next::Write(edit)) if edit.moves_traffic())
+pub(super) fn moves_traffic(
+    held: &Held,
+    goal: &Goal,
+    settings: &Settings,
+    proxies: Option<&Proxies>,
+    now: Timestamp,
+) -> bool {
+    matches!(next_edit(held, goal, settings, proxies, now), Ok(Next::Write(edit)) if edit.moves_traffic())
 }
 
 /// The next write that leads to the goal, if any.
-pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Timestamp) -> Result<Next, JournalError> {
+pub(super) fn next_edit(
+    held: &Held,
+    goal: &Goal,
+    settings: &Settings,
+    proxies: Option<&Proxies>,
+    now: Timestamp,
+) -> Result<Next, JournalError> {
     Ok(match goal {
         Goal::Keep => Next::Nothing,
         Goal::Apply(apply) => {
@@ -72,7 +87,7 @@ pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Time
                 owned: &owned,
                 route_marks: &marks.virtual_service,
                 destination_marks: &marks.destination_rule,
-                dr_seen_ms: held.subsets_seen().map(Timestamp::as_millisecond),
+                rule_taken_ms: rule_taken(held, journal, settings, proxies, now).as_millisecond(),
                 now_ms: now.as_millisecond(),
                 convergence_wait_ms: settings.convergence_wait_ms,
                 may_remove: remove_at.is_some_and(|at| at <= now),
@@ -86,8 +101,26 @@ pub(super) fn next_edit(held: &Held, goal: &Goal, settings: &Settings, now: Time
                 _ => next,
             }
         }
-        Goal::Prune => prune(held, settings, now),
+        Goal::Prune => prune(held, settings, proxies, now),
     })
+}
+
+/// When the proxies have the DestinationRule, or when to look again whether they have. A way back does not wait for them
+/// longer than where nobody can be asked (law 3).
+fn rule_taken(
+    held: &Held,
+    journal: &Journal,
+    settings: &Settings,
+    proxies: Option<&Proxies>,
+    now: Timestamp,
+) -> Timestamp {
+    let stated = later(held.subsets_seen().unwrap_or(now), settings.convergence_wait_ms);
+    match proxies.map(|proxies| &proxies.rule) {
+        None => stated,
+        Some(Taken::Since(at)) => *at,
+        Some(_) if journal.rising.is_empty() => stated,
+        Some(_) => later(now, LOOK_AGAIN_MS),
+    }
 }
 
 /// What of the DestinationRule is to be tidegate's is on record before it is there: where a crash or another commit comes
@@ -116,16 +149,24 @@ fn marks_alone(held: &Held, marks: &marks::Both) -> Next {
         .map_or(Next::Nothing, Next::Write)
 }
 
-fn prune(held: &Held, settings: &Settings, now: Timestamp) -> Next {
+fn prune(held: &Held, settings: &Settings, proxies: Option<&Proxies>, now: Timestamp) -> Next {
     if let Some(live) = held.virtual_service() {
         return istio::delete_edit(ObjectKind::VirtualService, live).map_or(Next::Nothing, Next::Write);
     }
     let Some(live) = held.destination_rule().filter(|live| is_ours(live)) else { return Next::Nothing };
-    let wait = SignedDuration::from_millis(settings.convergence_wait_ms);
-    match held.gone_at().and_then(|at| at.checked_add(wait).ok()) {
+    let left = match proxies.map(|proxies| &proxies.route) {
+        None => held.gone_at(),
+        Some(Taken::Since(at)) => held.gone_at().map(|gone| gone.max(*at)),
+        Some(_) => held.gone_at().map(|_| later(now, LOOK_AGAIN_MS)),
+    };
+    match left.map(|at| later(at, settings.convergence_wait_ms)) {
         Some(until) if until > now => {
             Next::Wait { until_ms: until.as_millisecond(), what: "the proxies to leave the subsets" }
         }
         _ => istio::delete_edit(ObjectKind::DestinationRule, live).map_or(Next::Nothing, Next::Write),
     }
+}
+
+fn later(at: Timestamp, ms: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_millis(ms)).unwrap_or(Timestamp::MAX)
 }

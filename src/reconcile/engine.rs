@@ -11,10 +11,10 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    cluster::{self, Announcer, Outcome, Seen},
+    cluster::{self, Announcer, Outcome},
     git::{self, Sight as GitLook},
     istio::{Edit, ObjectKind, Writer},
-    plan::{Catalog, Finding, Host, ObjectKey, PlanKey, Revision, Touched},
+    plan::{Catalog, Finding, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
 };
 
@@ -28,7 +28,9 @@ use super::{
     notes::Notes,
     objects::Objects,
     plans,
+    proxies::Asked,
     restores::{Ended, Restores},
+    shadows::Shadows,
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     trace,
@@ -61,7 +63,7 @@ pub(super) struct Engine {
     pub(super) catalog: Catalog,
     pub(super) view: View,
     pub(super) workers: HashMap<ObjectKey, Worker>,
-    links: Links,
+    pub(super) links: Links,
     pub(super) timers: Timers<ObjectKey>,
     pub(super) objects: Objects,
     /// Whether an accepted tip was read.
@@ -108,7 +110,10 @@ impl Engine {
             .collect();
         let places = clusters
             .into_iter()
-            .map(|(cluster, endpoints)| (name(&cluster), Place { cluster, endpoints, claims: Claims::default() }))
+            .map(|(cluster, endpoints)| {
+                let (claims, shadows, proxies) = (Claims::default(), Shadows::default(), Asked::default());
+                (name(&cluster), Place { cluster, endpoints, claims, shadows, proxies })
+            })
             .collect();
         Self {
             clock: Clock::start(),
@@ -305,6 +310,7 @@ impl Engine {
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
                     self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
+                    self.wrote(&cluster, &edit, answer);
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
@@ -346,78 +352,6 @@ impl Engine {
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
         }
         self.catch_up();
-    }
-
-    /// Takes in what a watch saw.
-    pub(super) fn seen(&mut self, cluster: ClusterName, seen: Seen) {
-        match seen {
-            Seen::Object { kind, key, live } => self.object(cluster, kind, key, live),
-            Seen::Endpoints { namespace, service } => {
-                for key in self.links.of_service(&Host::resolve(&service, &namespace)) {
-                    self.hand(&key, Event::Look);
-                }
-            }
-            Seen::Synced => {
-                tracing::info!(%cluster, "the caches are complete");
-                self.synced.insert(cluster.clone());
-                self.backlog.show(self.workers.keys().cloned(), &cluster);
-                self.catch_up();
-                self.take_up();
-                self.find_orphans();
-            }
-            Seen::Away { error, since } => {
-                tracing::warn!(%cluster, %since, "the cluster is away: {error}");
-                self.tally.error("cluster_away");
-                self.away.insert(cluster.clone(), error);
-                self.reach(&cluster, Some(since));
-            }
-            Seen::Back => {
-                tracing::info!(%cluster, "the cluster answers again");
-                self.away.remove(&cluster);
-                self.reach(&cluster, None);
-            }
-        }
-    }
-
-    fn reach(&mut self, cluster: &str, away_since: Option<jiff::Timestamp>) {
-        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
-            self.hand(&key, Event::Reach { cluster: cluster.to_owned(), away_since });
-        }
-    }
-
-    fn object(&mut self, cluster: ClusterName, kind: ObjectKind, key: ObjectKey, live: Live) {
-        let mut shared = BTreeSet::new();
-        if kind == ObjectKind::VirtualService
-            && let Some(place) = self.view.places.get_mut(&cluster)
-        {
-            shared = place.claims.see(&key, live.as_deref());
-        }
-        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
-        if !news || !self.synced.contains(&cluster) {
-            return;
-        }
-        let concerned: Vec<ObjectKey> = match kind {
-            ObjectKind::VirtualService => self.workers.contains_key(&key).then(|| key.clone()).into_iter().collect(),
-            ObjectKind::DestinationRule => self.links.of_rule(&key),
-        };
-        for worker in concerned {
-            self.hand(&worker, Event::Object { cluster: cluster.clone(), kind, live: live.clone() });
-        }
-        for other in shared.into_iter().filter(|other| *other != key) {
-            if self.workers.contains_key(&other) {
-                self.hand(&other, Event::Look);
-            }
-        }
-    }
-
-    /// Shows a worker both of its objects in a cluster whose caches are complete.
-    pub(super) fn show(&mut self, key: &ObjectKey, cluster: &str) {
-        let Some(worker) = self.workers.get(key) else { return };
-        let rule = worker.destination_rule();
-        for (kind, object) in [(ObjectKind::DestinationRule, &rule), (ObjectKind::VirtualService, key)] {
-            let live = self.objects.get(cluster, kind, object);
-            self.hand(key, Event::Object { cluster: cluster.to_owned(), kind, live });
-        }
     }
 
     /// Wakes the workers whose instant has come.

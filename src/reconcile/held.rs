@@ -9,7 +9,9 @@ use crate::{
     cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer, lens},
     plan::{ObjectKey, VersionName},
-    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, Transition, What, is_ours},
+    rollout::{
+        Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, Proxies, Taken, Transition, What, is_ours,
+    },
 };
 
 use super::{
@@ -416,6 +418,18 @@ impl Held {
         }
         self.none_since.remove(version);
         None
+    }
+
+    /// How far the proxies are with both objects; nothing has to be taken where nothing is, unless it has just gone.
+    pub(super) fn proxies(&self, taken: impl Fn(ObjectKind, Option<i64>) -> Option<Taken>) -> Option<Proxies> {
+        let present = |kind, live: Option<&Value>| match live {
+            Some(live) => taken(kind, lens::generation(live)),
+            None if kind == ObjectKind::VirtualService && self.gone_at.is_some() => taken(kind, None),
+            None => taken(kind, None).map(|_| Taken::Since(Timestamp::MIN)),
+        };
+        let route = present(ObjectKind::VirtualService, self.virtual_service())?;
+        let rule = present(ObjectKind::DestinationRule, self.destination_rule())?;
+        Some(Proxies { route, rule })
     }
 
     /// What a decision sees of this cluster, without endpoints, claims and clock.

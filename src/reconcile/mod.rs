@@ -29,12 +29,14 @@ mod packed;
 mod perform;
 mod plain;
 pub mod plans;
+mod proxies;
 mod report;
 mod resource;
 mod rest;
 mod restores;
 mod restoring;
 mod run;
+mod shadows;
 mod sight;
 #[cfg(test)]
 mod simulation;
@@ -45,6 +47,7 @@ mod tests;
 mod timers;
 mod trace;
 mod view;
+mod watched;
 mod worker;
 mod writes;
 

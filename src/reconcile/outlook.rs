@@ -9,7 +9,7 @@ use crate::{
     cluster::Snapshot,
     istio::{ObjectKind, lens},
     plan::{ObjectKey, Routing, VersionName},
-    rollout::{Decision, GitSight, Journal, OWNER, Settings, Wanted, decide, is_ours},
+    rollout::{Decision, GitSight, Journal, OWNER, Settings, Taken, Wanted, decide, is_ours},
 };
 
 use super::{Live, Position, Sight, claims::Claims, worker::Worker};
@@ -72,6 +72,7 @@ impl<'a> Still<'a> {
         if let Some(wait_ms) = journal.as_ref().and_then(|journal| journal.convergence_wait_ms) {
             settings.convergence_wait_ms = wait_ms;
         }
+        settings.asks_proxies = journal.as_ref().is_some_and(|journal| journal.asks_proxies);
         let mut worker = Worker::new(key.clone(), settings, [cluster.clone()]);
         worker.want(wanted);
         // When the present spec was written, as far as the object itself tells.
@@ -107,6 +108,11 @@ impl Sight for Still<'_> {
 
     fn clock_offset_ms(&self, _: &str) -> Option<i64> {
         self.clock_offset_ms
+    }
+
+    /// Only the process that asks them knows.
+    fn taken(&self, _: &str, _: ObjectKind, _: &ObjectKey, _: Option<i64>) -> Option<Taken> {
+        Some(Taken::Unasked)
     }
 
     fn git(&self) -> GitSight {

@@ -65,6 +65,7 @@ impl Engine {
                     let _ = sender.send(Incoming::Writer { worker, cluster, kind, by });
                 });
             }
+            Effect::AskProxies { cluster, kind, object, live } => self.ask_proxies(&cluster, kind, object, live),
             Effect::WakeAt(at) => self.timers.set(key, at),
             Effect::Announce { cluster, news } => self.announce(key, &cluster, &news),
             Effect::Restore(order) => self.restore(key, order),

@@ -73,6 +73,8 @@ pub struct ClusterReport {
     pub synced: bool,
     /// Why it is away; none while it answers.
     pub away: Option<String>,
+    /// The istiods that are asked whether the proxies have what was written; empty: a stated wait stands in.
+    pub istiods: Vec<String>,
     /// Requests so far.
     pub requests: BTreeMap<(Verb, Answer), u64>,
     /// Events that were never published.
@@ -209,6 +211,7 @@ impl Engine {
             name: name.clone(),
             synced: self.synced.contains(name),
             away: self.away.get(name).cloned(),
+            istiods: place.proxies.watch.as_ref().map(|watch| watch.istiods().to_vec()).unwrap_or_default(),
             requests: place.cluster.requests(),
             events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
         };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    cluster::{self, Cluster},
+    cluster::{self, Cluster, IstiodAccess},
     git::{self, Content},
     plan::Finding,
     rollout::{Reason, Settings},
@@ -48,6 +48,8 @@ pub struct Options {
     pub asked: watch::Receiver<u64>,
     /// The clusters that every plan goes to.
     pub clusters: Vec<Cluster>,
+    /// Who is asked about the proxies of a cluster; where nobody is, a stated wait stands in.
+    pub istiods: BTreeMap<String, IstiodAccess>,
     /// Waits and limits.
     pub settings: Settings,
     /// How old the last good look at Git may be for a raise, in seconds.
@@ -107,6 +109,20 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         options.instance.as_deref(),
         sender.clone(),
     );
+    let (proxies, mut proxy_news) = mpsc::channel(SIGHTS_MAX);
+    for (name, access) in &options.istiods {
+        let Some(place) = engine.view.places.get_mut(name) else { continue };
+        let (watch, mut news) = cluster::watch_proxies(access.clone());
+        place.proxies.watch = Some(watch);
+        let (proxies, name) = (proxies.clone(), name.clone());
+        tokio::spawn(async move {
+            while let Some(news) = news.recv().await {
+                if proxies.send((name.clone(), news)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));
@@ -136,6 +152,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
             Some((cluster, seen)) = seen.recv() => engine.seen(cluster, seen),
+            Some((cluster, news)) = proxy_news.recv() => engine.proxies(&cluster, news),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
             () = restores => engine.restores_turn(),

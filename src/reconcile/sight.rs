@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
+    istio::ObjectKind,
     plan::{ObjectKey, VersionName},
-    rollout::{ClusterView, Endpoints, GitSight, Wanted, World},
+    rollout::{ClusterView, Endpoints, GitSight, Taken, Wanted, World},
 };
 
 use super::worker::{Worker, object};
@@ -17,10 +18,18 @@ pub trait Sight {
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32>;
     /// VirtualServices other than `own` that claim one of the hosts on one of the gateways.
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &crate::plan::Routing) -> Vec<ObjectKey>;
+    /// A DestinationRule of somebody else that stands in front of `own` for some callers.
+    fn shadow(&self, _cluster: &str, _own: &ObjectKey, _wanted: &crate::plan::Routing) -> Option<ObjectKey> {
+        None
+    }
     /// Our wall clock minus the API server's, in milliseconds.
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64>;
     /// A plain object that the routing names and that is not applied, with what is in the way.
     fn dependency(&self, cluster: &str, wanted: &crate::plan::Routing) -> Option<String>;
+    /// How far the proxies are with an object of this generation, or with its being gone; none: nobody can be asked.
+    fn taken(&self, _cluster: &str, _kind: ObjectKind, _key: &ObjectKey, _generation: Option<i64>) -> Option<Taken> {
+        None
+    }
     /// When Git was last seen.
     fn git(&self) -> GitSight;
     /// Whether the cluster is known to have no such namespace.
@@ -50,15 +59,20 @@ impl Worker {
                 let none_since = held.none_since(version, ready, now);
                 endpoints.insert(version.clone(), Endpoints { ready, none_since });
             }
-            let (claims, dependency) = match &self.wanted {
+            let (claims, shadow, dependency) = match &self.wanted {
                 Wanted::Plan { plan, .. } => {
-                    (sight.claims(name, &self.key, &plan.routing), sight.dependency(name, &plan.routing))
+                    let shadow = sight.shadow(name, &destination_rule, &plan.routing);
+                    (sight.claims(name, &self.key, &plan.routing), shadow, sight.dependency(name, &plan.routing))
                 }
-                Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None),
+                Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None, None),
             };
             let clock_offset_ms = sight.clock_offset_ms(name);
             let fight = held.fights.fight(|kind| object(kind, &self.key, &destination_rule));
-            let view = ClusterView { endpoints, claims, dependency, clock_offset_ms, fight, ..held.view() };
+            let taken =
+                |kind, generation| sight.taken(name, kind, &object(kind, &self.key, &destination_rule), generation);
+            let proxies = if self.settings.asks_proxies { held.proxies(taken) } else { None };
+            let view =
+                ClusterView { endpoints, claims, shadow, dependency, clock_offset_ms, fight, proxies, ..held.view() };
             clusters.insert(name.clone(), view);
         }
         let (wanted, former) = (self.wanted.clone(), self.former.clone());

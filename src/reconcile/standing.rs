@@ -151,7 +151,7 @@ pub const fn severity(severity: Severity) -> &'static str {
 impl ClusterReport {
     /// As an item of `clusters`.
     pub fn json(&self) -> Value {
-        json!({"name": self.name, "synced": self.synced, "away": self.away})
+        json!({"name": self.name, "synced": self.synced, "away": self.away, "istiods": self.istiods})
     }
 }
 
@@ -303,5 +303,10 @@ fn cluster_schema() -> Value {
         "name": {"type": "string"},
         "synced": {"type": "boolean", "description": "whether its objects have been read"},
         "away": {"type": ["string", "null"], "description": "why it is away; null while it answers"},
+        "istiods": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "who is asked whether the proxies have what was written; empty: a stated wait stands in",
+        },
     }))
 }

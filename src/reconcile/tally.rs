@@ -29,6 +29,8 @@ pub enum Stage {
     Decide,
     /// One write, from its decision to its answer.
     Write,
+    /// From the question whether the proxies have a spec until all were seen to have it.
+    Converge,
     /// From the begin of the look that saw a commit until the route has its weights.
     CommitToLive,
 }
@@ -41,6 +43,7 @@ impl Stage {
             Self::Read => "read",
             Self::Decide => "decide",
             Self::Write => "write",
+            Self::Converge => "converge",
             Self::CommitToLive => "commit_to_live",
         }
     }

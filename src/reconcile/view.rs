@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     cluster::{Cluster, Endpoints},
+    istio::ObjectKind,
     plan::{Host, MESH, ObjectKey, PlainObject, Routing},
-    rollout::{ClusterName, GitSight},
+    rollout::{ClusterName, GitSight, Taken},
 };
 
-use super::{Sight, claims::Claims, living::Living, namespaces::Namespace};
+use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked, shadows::Shadows};
 
 /// One cluster of the view.
 pub(super) struct Place {
     pub(super) cluster: Cluster,
     pub(super) endpoints: Endpoints,
     pub(super) claims: Claims,
+    pub(super) shadows: Shadows,
+    pub(super) proxies: Asked,
 }
 
 /// Everything that workers may ask.
@@ -53,8 +56,16 @@ impl Sight for View {
         self.places.get(cluster).map(|place| place.claims.others(own, wanted)).unwrap_or_default()
     }
 
+    fn shadow(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Option<ObjectKey> {
+        self.places.get(cluster)?.shadows.over(own, wanted)
+    }
+
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {
         Some(-self.places.get(cluster)?.cluster.clock_offset_ms()?)
+    }
+
+    fn taken(&self, cluster: &str, kind: ObjectKind, key: &ObjectKey, generation: Option<i64>) -> Option<Taken> {
+        self.places.get(cluster)?.proxies.taken(kind, key, generation)
     }
 
     fn git(&self) -> GitSight {

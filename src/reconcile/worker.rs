@@ -19,6 +19,7 @@ use super::{
     Reached, Sight, due,
     fights::Fights,
     held::Held,
+    proxies,
     restoring::{RestoreOrder, RestoreState, Restoring},
 };
 
@@ -106,6 +107,17 @@ pub enum Effect {
         virtual_service: ObjectKey,
         /// The DestinationRule.
         destination_rule: ObjectKey,
+    },
+    /// Ask whether the proxies have an object as it is, or that it is gone; news of it comes as [`Event::Look`].
+    AskProxies {
+        /// Where.
+        cluster: ClusterName,
+        /// Which of the two.
+        kind: ObjectKind,
+        /// Its name.
+        object: ObjectKey,
+        /// As it is.
+        live: Live,
     },
     /// Ask who wrote an object last, and answer with [`Event::Writer`].
     AskWriter {
@@ -330,9 +342,11 @@ impl Worker {
             return;
         }
         self.clusters.values_mut().for_each(|held| held.fights.calm(now));
-        let mut decision = decide(&self.world(now, sight), now);
+        let mut world = self.world(now, sight);
+        let mut decision = decide(&world, now);
         if self.settings.notes && self.recall(&decision.reason, now, effects) {
-            decision = decide(&self.world(now, sight), now);
+            world = self.world(now, sight);
+            decision = decide(&world, now);
         }
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at.into_iter().chain(self.recalls_at()).min();
@@ -341,7 +355,8 @@ impl Worker {
         self.waits_for_proxies = false;
         for (cluster, goal) in goals {
             let Some(held) = self.clusters.get_mut(&cluster) else { continue };
-            if held.is_recording() && due::moves_traffic(held, &goal, &self.settings, now) {
+            let known = world.clusters.get(&cluster).and_then(|view| view.proxies.as_ref());
+            if held.is_recording() && due::moves_traffic(held, &goal, &self.settings, known, now) {
                 effects.push(Effect::Hurry);
             }
             if held.is_busy() || held.away_since.is_some() {
@@ -357,12 +372,15 @@ impl Worker {
                 }
                 continue;
             }
-            let next = due::next_edit(held, &goal, &self.settings, now).unwrap_or_else(|error| {
+            let next = due::next_edit(held, &goal, &self.settings, known, now).unwrap_or_else(|error| {
                 if let JournalError::TooLarge(bytes) = error {
                     reason = Reason::JournalTooLarge { bytes };
                 }
                 Next::Nothing
             });
+            if let Some(known) = known.filter(|_| proxies::matter(journal.as_deref(), &goal, &next)) {
+                effects.extend(proxies::ask(&cluster, held, known, &key, &destination_rule));
+            }
             match next {
                 Next::Write(edit) => {
                     let corrected = match &goal {

@@ -11,6 +11,7 @@ impl Cause {
             Self::Rejected(_) => "Rejected",
             Self::FailedBefore => "FailedBefore",
             Self::EndpointsGone(_) => "EndpointsGone",
+            Self::ProxyRefused(_) => "ProxyRefused",
             Self::Deadline(_) => "Deadline",
         }
     }
@@ -24,6 +25,7 @@ impl std::fmt::Display for Cause {
             Self::Rejected(message) => write!(f, "the API server refused a write: {message}"),
             Self::FailedBefore => write!(f, "this content has failed before"),
             Self::EndpointsGone(version) => write!(f, "version {version} had no ready endpoint"),
+            Self::ProxyRefused(why) => write!(f, "a proxy refused the configuration: {why}"),
             Self::Deadline(version) => {
                 write!(f, "version {version} got no ready endpoint within the progress deadline")
             }

@@ -99,6 +99,8 @@ struct Wire {
     owns_traffic_policy: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     convergence_wait_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    asks_proxies: bool,
     packed: String,
 }
 
@@ -195,6 +197,7 @@ impl Journal {
             subsets: self.subsets.clone(),
             owns_traffic_policy: self.owns_traffic_policy,
             convergence_wait_ms: self.convergence_wait_ms,
+            asks_proxies: self.asks_proxies,
             packed: String::new(),
         };
         let packed = packs::text(&self.plan, &table.0, || {
@@ -246,6 +249,7 @@ impl Journal {
             subsets: wire.subsets,
             owns_traffic_policy: wire.owns_traffic_policy,
             convergence_wait_ms: wire.convergence_wait_ms,
+            asks_proxies: wire.asks_proxies,
         })
     }
 

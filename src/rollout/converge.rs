@@ -1,4 +1,7 @@
-//! When the proxies are taken to have what is applied: a stated wait after the live objects were seen to carry it.
+//! When the proxies have what is applied: as istiod says, or, where it can't be asked, a stated wait after the live objects
+//! were seen to carry it.
+
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,7 +12,7 @@ use crate::{
 
 use super::{ClusterView, Journal, World};
 
-/// When the live objects were last seen to change their spec, plus the stated wait; none while a write of the present
+/// When the proxies had the live objects as they were last seen; none while they have not, while a write of the present
 /// state is still to come, or one is not answered: until its outcome is known, what was seen is what was there before.
 pub(super) fn one(world: &World, journal: &Journal, view: &ClusterView, kept: &[Version]) -> Option<Timestamp> {
     let state = &journal.state;
@@ -23,7 +26,19 @@ pub(super) fn one(world: &World, journal: &Journal, view: &ClusterView, kept: &[
     }
     let seen = view.spec_seen?;
     let seen = view.subsets_seen.map_or(seen, |subsets| seen.max(subsets));
+    if let Some(proxies) = &view.proxies {
+        return Some(proxies.since()?.max(seen));
+    }
     seen.checked_add(SignedDuration::from_millis(world.settings.convergence_wait_ms)).ok()
+}
+
+/// Why the proxies of a cluster that has the present state may not have it, for people.
+pub(super) fn lag(world: &World) -> Option<Arc<str>> {
+    let waited = |(name, view): (&String, &ClusterView)| {
+        let why = view.proxies.as_ref().filter(|_| !view.unanswered)?.why()?;
+        Some(Arc::from(if world.clusters.len() > 1 { format!("{name}: {why}") } else { why.to_string() }))
+    };
+    world.clusters.iter().find_map(waited)
 }
 
 /// When every cluster has the present state.

@@ -232,7 +232,9 @@ impl<'a> Draft<'a> {
             Phase::Starting | Phase::Walking { .. } | Phase::Target => {
                 return match self.walk(blocked, stop) {
                     Err(reason) if self.follow_routing() => match reason {
-                        Reason::Converging { .. } | Reason::Hold { .. } => Reason::Converging { until: None },
+                        Reason::Converging { .. } | Reason::Hold { .. } => {
+                            Reason::Converging { until: None, lag: None }
+                        }
                         other => other,
                     },
                     Err(reason) | Ok(reason) => reason,
@@ -254,7 +256,8 @@ impl<'a> Draft<'a> {
                     if let Some(at) = until {
                         self.wake(at);
                     }
-                    return Err(blocked.unwrap_or(Reason::Converging { until }));
+                    let lag = if until.is_none() { converge::lag(self.world) } else { None };
+                    return Err(blocked.unwrap_or(Reason::Converging { until, lag }));
                 }
             }
         }
@@ -267,7 +270,7 @@ impl<'a> Draft<'a> {
         }
         if matches!(self.journal.phase, Phase::Target) {
             if self.follow_routing() {
-                return Ok(Reason::Converging { until: None });
+                return Ok(Reason::Converging { until: None, lag: None });
             }
             if let Some(reason) = gates::pins(self.world, &self.journal, &self.journal.state).1 {
                 return Err(reason);
@@ -283,7 +286,7 @@ impl<'a> Draft<'a> {
         if let Some(text) = stop {
             return Err(Reason::Stopped { text });
         }
-        self.raise().map(|()| Reason::Converging { until: None })
+        self.raise().map(|()| Reason::Converging { until: None, lag: None })
     }
 
     /// Writes the plan's routing at the present weights where it differs: pins whose version has become ready, other
@@ -438,7 +441,8 @@ impl<'a> Draft<'a> {
             if let Some(left) = left.filter(|_| matches!(reason, Reason::Settled)) {
                 reason = left;
             }
-            let goal = Apply { journal: journal.clone(), journal_changed, subsets, remove_at, copy, leave };
+            let awaits = leaves && converged.is_none();
+            let goal = Apply { journal: journal.clone(), journal_changed, subsets, remove_at, awaits, copy, leave };
             let gains = gates::gains_gone(view, &journal.state);
             if let Some(version) = gains.filter(|_| view.away_since.is_none()) {
                 reason = Reason::CannotServe { version };

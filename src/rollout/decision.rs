@@ -45,6 +45,8 @@ pub struct Apply {
     pub subsets: Vec<Version>,
     /// When subsets that are not needed any more may be removed; none: not yet.
     pub remove_at: Option<Timestamp>,
+    /// Whether the proxies have to leave such subsets first.
+    pub awaits: bool,
     /// Whether the DestinationRule gets a copy of the journal.
     pub copy: bool,
     /// Somebody's change of the spec is left as it stands: only label, annotations and journal are put back.

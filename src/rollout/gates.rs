@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{Span, Traffic, VersionName};
 
-use super::{Cause, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World};
+use super::{Cause, ClusterView, Endpoints, Journal, Phase, Proxies, Reason, Settled, State, Wanted, World};
 
 /// The present instant plus seconds.
 pub(super) fn after(at: Timestamp, seconds: u64) -> Timestamp {
@@ -164,6 +164,9 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
         if let Some(by) = cluster.claims.first() {
             return Err(Reason::Claimed { by: by.clone() });
         }
+        if let Some(by) = &cluster.shadow {
+            return Err(Reason::Shadowed { by: by.clone() });
+        }
         if let Some(what) = &cluster.dependency {
             return Err(Reason::Dependency { what: what.clone() });
         }
@@ -187,6 +190,11 @@ pub(super) fn failure(world: &World, journal: &Journal, now: Timestamp) -> (Opti
     }
     if matches!(journal.phase, Phase::Starting) {
         return (None, None);
+    }
+    let proxies =
+        world.clusters.values().filter(|cluster| !cluster.unanswered).filter_map(|view| view.proxies.as_ref());
+    if let Some(why) = proxies.filter_map(Proxies::refused).next() {
+        return (Some(Cause::ProxyRefused(why.to_string())), None);
     }
     let mut wake: Option<Timestamp> = None;
     for name in journal.state.reached() {

@@ -174,6 +174,8 @@ pub enum Cause {
     EndpointsGone(String),
     /// The same content has failed before.
     FailedBefore,
+    /// A proxy refused the routes.
+    ProxyRefused(String),
     /// The progress deadline passed while a version had no ready endpoint.
     Deadline(String),
 }
@@ -227,6 +229,8 @@ pub struct Journal {
     pub owns_traffic_policy: bool,
     /// The convergence wait of whoever wrote it last, in milliseconds: `status` has no other way to know it.
     pub convergence_wait_ms: Option<i64>,
+    /// Whether that process asked istiod about the proxies, likewise.
+    pub asks_proxies: bool,
 }
 
 impl Journal {

@@ -21,6 +21,7 @@ mod gates;
 mod journal;
 mod noted;
 mod packs;
+mod proxies;
 mod reason;
 mod restore;
 mod sight;
@@ -40,6 +41,7 @@ pub use journal::{
     Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
 };
 pub use noted::Noted;
+pub use proxies::{Proxies, Taken};
 pub use reason::Reason;
 pub use restore::Restore;
 pub use sight::{is_marked, is_ours};

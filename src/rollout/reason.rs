@@ -25,8 +25,10 @@ pub enum Reason {
     },
     /// The proxies need to take the present weights.
     Converging {
-        /// When they are taken to have them; none: a write comes first.
+        /// When they are taken to have them, where nobody can be asked; none: a write comes first, or they say so.
         until: Option<Timestamp>,
+        /// Who is asked and what is in the way; none: a write comes first, or nobody can be asked.
+        lag: Option<Arc<str>>,
     },
     /// A version needs ready endpoints before it gains weight.
     Endpoints {
@@ -132,6 +134,11 @@ pub enum Reason {
     },
     /// Another VirtualService claims a host of the plan.
     Claimed {
+        /// Which.
+        by: ObjectKey,
+    },
+    /// Another DestinationRule hides the plan's versions from some callers.
+    Shadowed {
         /// Which.
         by: ObjectKey,
     },
@@ -258,6 +265,7 @@ impl Reason {
             Self::Foreign { .. } => "OwnedBySomebodyElse",
             Self::OtherPlan { .. } => "OwnedByOtherPlan",
             Self::Claimed { .. } => "HostClaimed",
+            Self::Shadowed { .. } => "SubsetsShadowed",
             Self::Dependency { .. } => "DependencyNotApplied",
             Self::CannotAdopt { .. } => "CannotAdopt",
             Self::Relabelled { .. } => "Relabelled",
@@ -296,6 +304,7 @@ impl Reason {
                 | Self::Foreign { .. }
                 | Self::OtherPlan { .. }
                 | Self::Claimed { .. }
+                | Self::Shadowed { .. }
                 | Self::CannotAdopt { .. }
                 | Self::Relabelled { .. }
                 | Self::NoBaseline
@@ -317,7 +326,7 @@ impl Reason {
         match self {
             Self::Hold { until } | Self::WriteAltered { until, .. } => Some(*until),
             Self::DriftFight { fight, .. } => Some(fight.until),
-            Self::Converging { until } => *until,
+            Self::Converging { until, .. } => *until,
             Self::Endpoints { deadline, .. } => *deadline,
             _ => None,
         }
@@ -330,10 +339,11 @@ impl std::fmt::Display for Reason {
             Self::Settled => write!(f, "the target is settled"),
             Self::GitUnknown => write!(f, "waits for the first look at the plan repository"),
             Self::Hold { until } => write!(f, "holds the present weights until {until}"),
-            Self::Converging { until: Some(until) } => {
+            Self::Converging { lag: Some(lag), .. } => write!(f, "waits for the proxies to take the weights: {lag}"),
+            Self::Converging { until: Some(until), .. } => {
                 write!(f, "waits until {until} for the proxies to take the weights")
             }
-            Self::Converging { until: None } => write!(f, "waits for its write to be answered"),
+            Self::Converging { .. } => write!(f, "waits for its write to be answered"),
             Self::Endpoints { version, ready, needed, deadline } => {
                 let ready = ready.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
                 let what =
@@ -402,6 +412,11 @@ impl std::fmt::Display for Reason {
             Self::Claimed { by } => write!(
                 f,
                 "VirtualService {by} claims a host of this plan; Istio would use only the older one, so remove one of the two"
+            ),
+            Self::Shadowed { by } => write!(
+                f,
+                "DestinationRule {by} hides versions of this plan from callers that Istio gives that one; remove it, or define \
+                 the plan's subsets in it"
             ),
             Self::Dependency { what } => write!(f, "nothing rises until what the plan names is applied: {what}"),
             Self::CannotAdopt { parts } => write!(

@@ -243,6 +243,7 @@ pub(super) fn first(
         subsets: BTreeSet::new(),
         owns_traffic_policy: false,
         convergence_wait_ms: None,
+        asks_proxies: false,
         state,
     };
     if !unproven {

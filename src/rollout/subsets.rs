@@ -26,6 +26,7 @@ pub(super) fn own(journal: &mut Journal, world: &World, names: &BTreeSet<Version
     journal.subsets.extend(names.iter().cloned());
     journal.owns_traffic_policy |= journal.state.routing.traffic_policy.is_some();
     journal.convergence_wait_ms = Some(world.settings.convergence_wait_ms);
+    journal.asks_proxies = world.settings.asks_proxies;
 }
 
 /// Whether a subset of tidegate's own is live beside these. The journal may name some that are gone already: that alone

@@ -10,7 +10,7 @@ use crate::{
     plan::{ObjectKey, Plan, Revision, VersionName},
 };
 
-use super::{Fight, Journal, JournalError, Noted, Owner};
+use super::{Fight, Journal, JournalError, Noted, Owner, Proxies};
 
 /// A cluster's name in tidegate's configuration.
 pub type ClusterName = String;
@@ -54,6 +54,8 @@ pub struct GitSight {
 pub struct Settings {
     /// The stated wait where nobody can be asked whether the proxies have a change, in milliseconds.
     pub convergence_wait_ms: i64,
+    /// Whether istiod is asked about the proxies where a cluster has one to ask.
+    pub asks_proxies: bool,
     /// How long a weighted version may be without a ready endpoint, in seconds.
     pub endpoints_gone_s: u64,
     /// Wall clock difference to the API server above which nothing rises, in milliseconds.
@@ -64,7 +66,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { convergence_wait_ms: 2_000, endpoints_gone_s: 10, clock_skew_max_ms: 5_000, notes: false }
+        Self {
+            convergence_wait_ms: 2_000,
+            asks_proxies: false,
+            endpoints_gone_s: 10,
+            clock_skew_max_ms: 5_000,
+            notes: false,
+        }
     }
 }
 
@@ -110,10 +118,14 @@ pub struct ClusterView {
     pub spec_seen: Option<Timestamp>,
     /// When this process first saw the present spec of the DestinationRule.
     pub subsets_seen: Option<Timestamp>,
+    /// How far the proxies are with the present specs; none: nobody can be asked, and a stated wait stands in for it.
+    pub proxies: Option<Proxies>,
     /// Ready endpoints per version, for every version that any state in question names.
     pub endpoints: BTreeMap<VersionName, Endpoints>,
     /// VirtualServices of others that claim one of the plan's hosts on one of its gateways.
     pub claims: Vec<ObjectKey>,
+    /// A DestinationRule of somebody else that hides the plan's versions from some callers.
+    pub shadow: Option<ObjectKey>,
     /// A plain object that the plan names and that is not applied, with what is in the way.
     pub dependency: Option<String>,
     /// Our wall clock minus the API server's, in milliseconds.
@@ -157,8 +169,10 @@ impl ClusterView {
             was_ours: false,
             spec_seen: None,
             subsets_seen: None,
+            proxies: None,
             endpoints: BTreeMap::new(),
             claims: Vec::new(),
+            shadow: None,
             dependency: None,
             clock_offset_ms: None,
             unanswered: false,

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use crate::kubernetes::{Endpoint, endpoint_slice, eventually, ready_pod};
+use crate::kubernetes::{Endpoint, create, delete, endpoint_slice, eventually, namespace, ready_pod};
 use crate::running::{Running, commit};
 use crate::shop::SOON;
+
+const ISTIO: &str = "networking.istio.io/v1";
 
 const WALK: &str =
     "traffic: {v2: 100}\n  steps: [{weight: 10, hold: 0s}, {weight: 20, hold: 0s}]\n  settle: {hold: 1h}";
@@ -76,4 +78,36 @@ async fn pods_that_go_hold_the_next_raise_and_pods_that_come_open_it() {
     shop.until_settled("web", &[("v1", 100)]).await;
     eventually("nothing is raised", SOON, || async { running.metric(&ratio).await.is_none() }).await;
     assert_eq!(running.get("/status").await.json()["plans"][0]["wayBackReady"], json!(null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_hides_the_subsets_from_callers_elsewhere_holds_every_raise_and_no_way_back() {
+    let running = Running::open("shadowed", &[]).await;
+    let shop = &running.shop;
+    make_pods(&running).await;
+    pods(&running, [2, 2]).await;
+    commit(shop, "traffic: {v1: 100}");
+    shop.until_settled("web", &[("v1", 100)]).await;
+
+    let callers = namespace(&shop.client, "shadowed-callers").await;
+    let host = format!("web.{}.svc.cluster.local", shop.namespace);
+    let rule = json!({
+        "apiVersion": ISTIO, "kind": "DestinationRule",
+        "metadata": {"name": "tls", "namespace": callers},
+        "spec": {"host": host, "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}},
+    });
+    create(&shop.client, rule).await;
+    commit(shop, "traffic: {v2: 100}\n  steps: [{weight: 10, hold: 1h}]");
+    let said = until_reason(&running, "SubsetsShadowed").await;
+    assert!(said.contains(&format!("DestinationRule {callers}/tls hides")), "{said}");
+    delete(&shop.client, &callers, ISTIO, "DestinationRule", "tls").await;
+    shop.until_live("web", &[("v1", 90), ("v2", 10)]).await;
+
+    let rule = json!({
+        "apiVersion": ISTIO, "kind": "DestinationRule",
+        "metadata": {"name": "again", "namespace": callers}, "spec": {"host": host},
+    });
+    create(&shop.client, rule).await;
+    commit(shop, "traffic: {v1: 100}");
+    shop.until_settled("web", &[("v1", 100)]).await;
 }

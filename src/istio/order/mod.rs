@@ -40,8 +40,8 @@ pub struct OrderView<'a> {
     pub route_marks: &'a Marks,
     /// The DestinationRule's own marks.
     pub destination_marks: &'a Marks,
-    /// When this process first saw the present DestinationRule spec; `None` counts as now.
-    pub dr_seen_ms: Option<i64>,
+    /// When the proxies have the present DestinationRule, or when to look again whether they have.
+    pub rule_taken_ms: i64,
     /// The instant, on the same clock.
     pub now_ms: i64,
     /// How long proxies are given to have a new DestinationRule.
@@ -123,9 +123,8 @@ impl OrderView<'_> {
             let until_ms = self.now_ms.saturating_add(self.convergence_wait_ms);
             return Some(Next::Wait { until_ms, what: "a subset that the routes need and no version defines" });
         }
-        let until_ms = self.dr_seen_ms.unwrap_or(self.now_ms).saturating_add(self.convergence_wait_ms);
         let what = "the proxies to have the DestinationRule's new subsets";
-        (self.now_ms < until_ms).then_some(Next::Wait { until_ms, what })
+        (self.now_ms < self.rule_taken_ms).then_some(Next::Wait { until_ms: self.rule_taken_ms, what })
     }
 
     /// An edit of the DestinationRule; before one that takes a subset away, a VirtualService to which a route to it may

@@ -39,7 +39,7 @@ impl World {
             owned: &Owned { subsets: owned.clone(), traffic_policy: false },
             route_marks: &marks,
             destination_marks: &marks,
-            dr_seen_ms: self.dr_seen_ms,
+            rule_taken_ms: self.dr_seen_ms.unwrap_or(self.now_ms) + WAIT_MS,
             now_ms: self.now_ms,
             convergence_wait_ms: WAIT_MS,
             may_remove,

@@ -23,6 +23,12 @@ impl Api {
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
         }
+        let before = self.objects.get(&kind).filter(|before| before["metadata"]["uid"] == object["metadata"]["uid"]);
+        object["metadata"]["generation"] = match before {
+            Some(before) if before["spec"] == object["spec"] => before["metadata"]["generation"].clone(),
+            Some(before) => json!(before["metadata"]["generation"].as_i64().unwrap_or(0) + 1),
+            None => json!(1),
+        };
         let object = Arc::new(object);
         self.objects.insert(kind, object.clone());
         object

@@ -135,6 +135,8 @@ impl World {
                 Cause::Rejected(_) => happened.invalid,
                 Cause::EndpointsGone(_) => happened.gone,
                 Cause::Deadline(_) => happened.unready,
+                // Nobody can be asked about proxies here.
+                Cause::ProxyRefused(_) => false,
                 Cause::FailedBefore => happened.invalid || happened.gone || happened.lowered || happened.unready,
             },
         };

@@ -476,7 +476,7 @@ impl World {
             }
             Effect::Announce { cluster, news } => self.say(|_| format!("{cluster}: {news:?}")),
             Effect::Reason(reason) => self.say(|_| format!("{}: {reason}", reason.name())),
-            Effect::Hurry | Effect::Note(_) | Effect::Recall(..) => {}
+            Effect::Hurry | Effect::AskProxies { .. } | Effect::Note(_) | Effect::Recall(..) => {}
         }
     }
 

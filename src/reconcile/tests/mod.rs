@@ -12,6 +12,7 @@ mod loops;
 mod model;
 mod notes;
 mod pair;
+mod proxies;
 mod readiness;
 mod resource;
 mod restores;

@@ -129,7 +129,12 @@ impl Pair {
                     Effect::Announce { news, .. } => {
                         assert!(!matches!(news, News::DriftCorrected(_)), "nobody changed anything by hand");
                     }
-                    Effect::Hurry | Effect::Reason(_) | Effect::Restore(_) | Effect::Note(_) | Effect::Recall(..) => {}
+                    Effect::Hurry
+                    | Effect::Reason(_)
+                    | Effect::AskProxies { .. }
+                    | Effect::Restore(_)
+                    | Effect::Note(_)
+                    | Effect::Recall(..) => {}
                 }
             }
             let apis = &self.apis;

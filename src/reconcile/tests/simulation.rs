@@ -14,8 +14,10 @@ use crate::{
     git::{Note, Position},
     istio::{self, Edit, ObjectKind, Writer},
     plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{Effect, Event, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api},
-    rollout::{self, GitSight, Journal, Owner, Reason, Settings, Wanted},
+    reconcile::{
+        Effect, Event, Live, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api,
+    },
+    rollout::{self, GitSight, Journal, Owner, Reason, Settings, Taken, Wanted},
 };
 
 pub(super) const CLUSTER: &str = "east";
@@ -29,6 +31,8 @@ pub(super) struct Around {
     pub(super) offset_ms: Option<i64>,
     pub(super) living: Vec<String>,
     pub(super) claims: Vec<ObjectKey>,
+    /// How far the proxies are with a generation of an object; none: nobody can be asked.
+    pub(super) proxies: Option<BTreeMap<ObjectKind, (Option<i64>, Taken)>>,
 }
 
 impl Sight for Around {
@@ -46,6 +50,11 @@ impl Sight for Around {
 
     fn dependency(&self, _: &str, _: &Routing) -> Option<String> {
         None
+    }
+
+    fn taken(&self, _: &str, kind: ObjectKind, _: &ObjectKey, generation: Option<i64>) -> Option<Taken> {
+        let known = self.proxies.as_ref()?.get(&kind).filter(|known| known.0 == generation);
+        Some(known.map_or(Taken::Unasked, |known| known.1.clone()))
     }
 
     fn git(&self) -> GitSight {
@@ -101,10 +110,12 @@ pub(super) struct Sim {
     pub(super) writer: Option<Writer>,
     /// What was live when it was asked who made it so.
     pub(super) asked: Vec<String>,
+    /// What the proxies were asked about.
+    pub(super) questions: Vec<(ObjectKind, Live)>,
     /// What was written and what could be known, at each write that moved weights.
     pub(super) checks: Vec<Written>,
-    settings: Settings,
-    worker: Worker,
+    pub(super) settings: Settings,
+    pub(super) worker: Worker,
     pub(super) queue: VecDeque<Event>,
     commits: u64,
 }
@@ -113,7 +124,14 @@ impl Sim {
     pub(super) fn new() -> Self {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
-        let around = Around { ready: BTreeMap::new(), git, offset_ms: Some(0), living: Vec::new(), claims: Vec::new() };
+        let around = Around {
+            ready: BTreeMap::new(),
+            git,
+            offset_ms: Some(0),
+            living: Vec::new(),
+            claims: Vec::new(),
+            proxies: None,
+        };
         let mut sim = Self {
             now,
             api: Api::default(),
@@ -136,6 +154,7 @@ impl Sim {
             mutate: None,
             writer: None,
             asked: Vec::new(),
+            questions: Vec::new(),
             checks: Vec::new(),
             settings: Settings::default(),
             worker: new_worker([CLUSTER]),
@@ -292,6 +311,7 @@ impl Sim {
                 Effect::Announce { news, .. } => self.news.push(news),
                 Effect::Restore(order) => self.orders.push(order),
                 Effect::Hurry => self.hurried += 1,
+                Effect::AskProxies { kind, live, .. } => self.questions.push((kind, live)),
                 Effect::Reason(_) => {}
                 Effect::Note(note) => {
                     match &note.position {

@@ -1,0 +1,96 @@
+//! Takes in what the watches of the clusters see, and hands it to the workers that it concerns.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    cluster::Seen,
+    istio::ObjectKind,
+    plan::{Host, ObjectKey},
+    rollout::ClusterName,
+};
+
+use super::{Event, Live, engine::Engine};
+
+impl Engine {
+    /// Takes in what a watch saw.
+    pub(super) fn seen(&mut self, cluster: ClusterName, seen: Seen) {
+        match seen {
+            Seen::Object { kind, key, live } => self.object(cluster, kind, key, live),
+            Seen::Endpoints { namespace, service } => {
+                self.look_at_service(&Host::resolve(&service, &namespace));
+            }
+            Seen::Synced => {
+                tracing::info!(%cluster, "the caches are complete");
+                self.synced.insert(cluster.clone());
+                self.backlog.show(self.workers.keys().cloned(), &cluster);
+                self.catch_up();
+                self.take_up();
+                self.find_orphans();
+            }
+            Seen::Away { error, since } => {
+                tracing::warn!(%cluster, %since, "the cluster is away: {error}");
+                self.tally.error("cluster_away");
+                self.away.insert(cluster.clone(), error);
+                self.reach(&cluster, Some(since));
+            }
+            Seen::Back => {
+                tracing::info!(%cluster, "the cluster answers again");
+                self.away.remove(&cluster);
+                self.reach(&cluster, None);
+            }
+        }
+    }
+
+    fn reach(&mut self, cluster: &str, away_since: Option<jiff::Timestamp>) {
+        for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+            self.hand(&key, Event::Reach { cluster: cluster.to_owned(), away_since });
+        }
+    }
+
+    fn object(&mut self, cluster: ClusterName, kind: ObjectKind, key: ObjectKey, live: Live) {
+        let mut shared = BTreeSet::new();
+        if kind == ObjectKind::VirtualService
+            && let Some(place) = self.view.places.get_mut(&cluster)
+        {
+            shared = place.claims.see(&key, live.as_deref());
+        }
+        if kind == ObjectKind::DestinationRule
+            && let Some(place) = self.view.places.get_mut(&cluster)
+        {
+            let hosts = place.shadows.see(&key, live.as_deref());
+            hosts.iter().for_each(|host| self.look_at_service(host));
+        }
+        let news = self.objects.put(&cluster, kind, &key, live.as_deref());
+        if !news || !self.synced.contains(&cluster) {
+            return;
+        }
+        let concerned: Vec<ObjectKey> = match kind {
+            ObjectKind::VirtualService => self.workers.contains_key(&key).then(|| key.clone()).into_iter().collect(),
+            ObjectKind::DestinationRule => self.links.of_rule(&key),
+        };
+        for worker in concerned {
+            self.hand(&worker, Event::Object { cluster: cluster.clone(), kind, live: live.clone() });
+        }
+        for other in shared.into_iter().filter(|other| *other != key) {
+            if self.workers.contains_key(&other) {
+                self.hand(&other, Event::Look);
+            }
+        }
+    }
+
+    fn look_at_service(&mut self, host: &Host) {
+        for key in self.links.of_service(host) {
+            self.hand(&key, Event::Look);
+        }
+    }
+
+    /// Shows a worker both of its objects in a cluster whose caches are complete.
+    pub(super) fn show(&mut self, key: &ObjectKey, cluster: &str) {
+        let Some(worker) = self.workers.get(key) else { return };
+        let rule = worker.destination_rule();
+        for (kind, object) in [(ObjectKind::DestinationRule, &rule), (ObjectKind::VirtualService, key)] {
+            let live = self.objects.get(cluster, kind, object);
+            self.hand(key, Event::Object { cluster: cluster.to_owned(), kind, live });
+        }
+    }
+}
