@@ -110,7 +110,7 @@ impl<'a> Bed<'a> {
             "spec": {"selector": {"istio": GATEWAY}, "servers": [server]}});
         kubernetes::create(&client, gateway).await;
         let repository = Repository::empty();
-        let process = mesh.follow(&repository, name, &["--convergence-wait", "2s"]);
+        let process = mesh.follow(&repository, name, &["--istiod", &mesh.istiod.url()]);
         let namespace = name.to_owned();
         let bed = Self { mesh, client, namespace, names, gateway_port, service_port, repository, _process: process };
         let id = bed.commit("Begin", start);
