@@ -32,8 +32,9 @@ pub struct Mesh {
     pub caller: Envoy,
     /// What signs for servers that speak mutual TLS.
     pub certificates: Certificates,
-    /// Where proxies have their certificates from.
+    /// Where proxies have their certificates from, and its port.
     _secrets: Component,
+    secrets: u16,
     /// What configures the proxies.
     pub istiod: Istiod,
     /// The API server.
@@ -45,7 +46,8 @@ impl Mesh {
     /// Starts all of it; blocks.
     pub fn start() -> Self {
         let plane = ControlPlane::start();
-        let istiod = Istiod::start(&plane);
+        // Changes are gathered for at most so long: a test waits for that more than once.
+        let istiod = Istiod::start_with(&plane, &[("PILOT_DEBOUNCE_MAX", "4s")]);
         let home = tempfile::tempdir().unwrap();
         let certificates = Certificates::make(home.path(), "certificates");
         // The only servers with certificates are those of this namespace, under its default account.
@@ -56,7 +58,12 @@ impl Mesh {
         let secrets = Component::start("secrets", home.path(), &mut command).unwrap();
         let gateway = Envoy::start(Role::Gateway(GATEWAY), istiod.grpc_port(), port);
         let caller = Envoy::start(Role::Caller("caller", "default"), istiod.grpc_port(), port);
-        Self { gateway, caller, certificates, _secrets: secrets, istiod, plane, _home: home }
+        Self { gateway, caller, certificates, _secrets: secrets, secrets: port, istiod, plane, _home: home }
+    }
+
+    /// One more proxy; blocks.
+    pub fn envoy(&self, role: Role<'_>) -> Envoy {
+        Envoy::start(role, self.istiod.grpc_port(), self.secrets)
     }
 
     /// A client of the API server.
@@ -113,7 +120,7 @@ pub async fn namespace(client: &Client, name: &str) {
 /// Whether a proxy's routes are those of a VirtualService: names, weights and faults, in order, for each of its hosts.
 pub fn routes_as(proxy: &Envoy, route: &Value) -> bool {
     let [namespace, name] = ["namespace", "name"].map(|field| route["metadata"][field].as_str().unwrap());
-    let origin = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}");
+    let origin = origin(namespace, name);
     let wanted: Vec<Leg> = route["spec"]["http"].as_array().unwrap().iter().map(wanted).collect();
     let configs = tokio::task::block_in_place(|| proxy.routes());
     let hosts = configs.iter().flat_map(|config| config["virtual_hosts"].as_array().into_iter().flatten());
@@ -130,6 +137,21 @@ pub fn routes_as(proxy: &Envoy, route: &Value) -> bool {
         .filter(|legs| !legs.is_empty())
         .peekable();
     there.peek().is_some() && there.all(|legs| legs == wanted)
+}
+
+/// The weight that a proxy gives a subset in the first route of a VirtualService; none where it has no such route.
+pub fn subset_weight(proxy: &Envoy, namespace: &str, name: &str, subset: &str) -> Option<u64> {
+    let origin = origin(namespace, name);
+    let hosts = proxy.routes();
+    let hosts = hosts.iter().flat_map(|config| config["virtual_hosts"].as_array().into_iter().flatten());
+    let mut routes = hosts.flat_map(|host| host["routes"].as_array().into_iter().flatten());
+    let route = routes.find(|route| route["metadata"]["filter_metadata"]["istio"]["config"] == origin.as_str())?;
+    Some(present(route).1.get(subset).copied().unwrap_or(0))
+}
+
+/// How istiod names a VirtualService in the routes that it makes of it.
+fn origin(namespace: &str, name: &str) -> String {
+    format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}")
 }
 
 /// Name, weights by subset, and whether a fault is injected.

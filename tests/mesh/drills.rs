@@ -110,7 +110,7 @@ impl<'a> Bed<'a> {
             "spec": {"selector": {"istio": GATEWAY}, "servers": [server]}});
         kubernetes::create(&client, gateway).await;
         let repository = Repository::empty();
-        let process = mesh.follow(&repository, name, &["--convergence-wait", "2s"]);
+        let process = mesh.follow(&repository, name, &["--istiod", &mesh.istiod.url()]);
         let namespace = name.to_owned();
         let bed = Self { mesh, client, namespace, names, gateway_port, service_port, repository, _process: process };
         let id = bed.commit("Begin", start);
@@ -124,7 +124,7 @@ impl<'a> Bed<'a> {
             let text = format!(
                 "apiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\n\
                  metadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  service: {name}\n  port: {port}\n  \
-                 hosts: [{name}, {name}.example.com]\n  gateways: [gateway, mesh]\n  \
+                 hosts: [{name}, {name}.{namespace}.example.com]\n  gateways: [gateway, mesh]\n  \
                  versions:\n    {versions}\n  traffic: {traffic}\n",
                 namespace = self.namespace,
                 port = self.service_port,
@@ -148,7 +148,7 @@ impl<'a> Bed<'a> {
     fn load(&self, name: &str) -> Load {
         let inside = format!("{name}.{}.svc.cluster.local:{}", self.namespace, self.service_port);
         let targets = [
-            Target::new(local(self.gateway_port), &format!("{name}.example.com"), "/"),
+            Target::new(local(self.gateway_port), &format!("{name}.{}.example.com", self.namespace), "/"),
             Target::new(local(self.service_port), &inside, "/"),
         ];
         Load::start(&targets, RATE, CONNECTIONS)

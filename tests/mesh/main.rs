@@ -20,8 +20,10 @@ mod process;
 mod history;
 
 mod bed;
+mod churn;
 mod drills;
 mod gap;
+mod rejected;
 mod runner;
 mod scenarios;
 mod shares;
@@ -38,6 +40,8 @@ const TESTS: &[(&str, Test)] = &[
     ("removing_a_version_fails_no_request", |mesh| Box::pin(drills::removing(mesh))),
     ("a_whole_walk_fails_no_request", |mesh| Box::pin(drills::walking(mesh))),
     ("a_revert_in_mid_walk_fails_no_request", |mesh| Box::pin(drills::reverting(mesh))),
+    ("law_07_hold_time_starts_only_when_the_proxies_have_the_step", |mesh| Box::pin(churn::law_07(mesh))),
+    ("a_route_that_envoy_refuses_fails_its_step", |mesh| Box::pin(rejected::refused(mesh))),
     ("a_subset_removed_too_soon_fails_requests", |mesh| Box::pin(gap::removed_too_soon(mesh))),
 ];
 

@@ -154,7 +154,10 @@ impl Envoy {
 impl Drop for Envoy {
     fn drop(&mut self) {
         self.component.end();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        // What went wrong may stand in the log; the next run sweeps it away.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
     }
 }
 

@@ -141,7 +141,10 @@ impl Istiod {
 impl Drop for Istiod {
     fn drop(&mut self) {
         self.component.end();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        // What went wrong may stand in the log; the next run sweeps it away.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
     }
 }
 
@@ -163,12 +166,26 @@ pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.set_write_timeout(Some(Duration::from_secs(10)))?;
-    // HTTP/1.0 has neither chunks nor connections that stay: the answer ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
+    // Envoy refuses HTTP/1.0, which knows no chunks.
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        return Ok((status, unchunked(body)));
+    }
     Ok((status, body.to_owned()))
+}
+
+/// A body that came in chunks, each after its length.
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let Some(part) = usize::from_str_radix(length, 16).ok().and_then(|length| rest.get(..length)) else { break };
+        whole.push_str(part);
+        body = rest.get(part.len() + 2..).unwrap_or_default();
+    }
+    whole
 }
