@@ -9,7 +9,7 @@ use crate::{
     cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer, lens},
     plan::{ObjectKey, VersionName},
-    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, Transition, What, is_ours},
+    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, State, Transition, What, is_ours},
 };
 
 use super::{
@@ -41,6 +41,10 @@ pub(super) struct Held {
     pub(super) destination_rule: Option<Live>,
     pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
     pub(super) copy: Option<Arc<Journal>>,
+    /// The journal that was last written down, with its text: an object that shows the text carries this journal.
+    pub(super) written_down: Option<Box<(Arc<Journal>, Arc<str>)>>,
+    /// The way back that was last rendered.
+    pub(super) led_back: Option<Box<LedBack>>,
     /// What the repository's notes say; none: they were not asked. Let go once a journal stands.
     pub(super) noted: Option<Box<Asked>>,
     /// The journal that was last looked at for what is to be noted of it.
@@ -63,6 +67,14 @@ pub(super) struct Held {
     pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
     pub(super) late: Late,
+}
+
+/// The patch that leads a spec to a state; none where it would be too large.
+#[derive(Clone)]
+pub(super) struct LedBack {
+    pub(super) spec: Value,
+    pub(super) to: State,
+    pub(super) patch: Option<String>,
 }
 
 #[derive(Clone)]
@@ -105,6 +117,11 @@ impl Held {
     /// Whether the answer to a write of records alone is awaited.
     pub(super) fn is_recording(&self) -> bool {
         self.in_flight.as_ref().is_some_and(|sent| !sent.edit.moves_traffic())
+    }
+
+    /// Whether the answer to a write that moves traffic is awaited.
+    pub(super) fn is_moving(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|sent| sent.edit.moves_traffic())
     }
 
     /// Whether the server refused the last write.
@@ -169,6 +186,20 @@ impl Held {
         was_there && !matches!(self.journal, Some(Ok(_)))
     }
 
+    /// The journal's text, as its annotation has it.
+    ///
+    /// # Errors
+    /// [`JournalError::TooLarge`] where it cannot be written down.
+    pub(super) fn write_down(&mut self, journal: &Arc<Journal>) -> Result<Arc<str>, JournalError> {
+        if let Some((_, text)) = self.written_down.as_deref().filter(|(written, _)| written == journal) {
+            return Ok(text.clone());
+        }
+        let Some(text) = journal.encode_in_full()? else { return journal.encode().map(Arc::from) };
+        let text: Arc<str> = text.into();
+        self.written_down = Some(Box::new((journal.clone(), text.clone())));
+        Ok(text)
+    }
+
     /// Who wrote an object last is being asked.
     pub(super) fn writer_asked(&mut self, kind: ObjectKind) {
         self.asking = Some(kind);
@@ -227,7 +258,7 @@ impl Held {
             ObjectKind::VirtualService => self.journal.as_ref().and_then(|journal| journal.as_ref().ok()),
             ObjectKind::DestinationRule => self.copy.as_ref(),
         };
-        let found = found.and_then(|live| read(known, before.as_deref(), live));
+        let found = found.and_then(|live| read(known, self.written_down.as_deref(), before.as_deref(), live));
         // A saved copy that somebody applied again says where the walk was, not where it is.
         let outdated = |journal: &Journal| self.memory.as_deref().is_some_and(|memory| journal.is_older_than(memory));
         let found = match found {
@@ -241,8 +272,7 @@ impl Held {
         let seen = match kind {
             ObjectKind::VirtualService => {
                 if let Some(Ok(journal)) = &found {
-                    let known = self.memory.as_deref().is_some_and(|memory| *memory == **journal);
-                    if !known {
+                    if self.memory.as_ref() != Some(journal) {
                         self.memory = Some(journal.clone());
                     }
                 }
@@ -441,22 +471,23 @@ impl Held {
     }
 }
 
-/// The journal of an object that was held as `before`, with the journal `known`: most changes leave it as it was.
+/// The journal of an object that was held as `before`, with the journal `known`: most changes leave it as it was, or make
+/// it the one that was written down.
 fn read(
     known: Option<&Arc<Journal>>,
+    written_down: Option<&(Arc<Journal>, Arc<str>)>,
     before: Option<&Value>,
     live: &Value,
 ) -> Option<Result<Arc<Journal>, JournalError>> {
-    let text = |object| lens::annotation(object, JOURNAL);
-    match known.filter(|_| before.and_then(text) == text(live)) {
-        Some(known) => text(live).map(|_| Ok(known.clone())),
-        None => Some(Journal::on(live)?.map(Arc::new)),
-    }
+    let text = lens::annotation(live, JOURNAL)?;
+    let before = before.and_then(|before| lens::annotation(before, JOURNAL));
+    let known = known.filter(|_| before == Some(text));
+    let known = known.or(written_down.filter(|(_, written)| **written == *text).map(|(journal, _)| journal));
+    Some(known.map_or_else(|| Journal::decode(text).map(Arc::new), |known| Ok(known.clone())))
 }
 
 fn same_object(one: &Value, two: &Value) -> bool {
-    let uid = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get("uid")).cloned();
-    uid(one) == uid(two)
+    lens::uid(one) == lens::uid(two)
 }
 
 /// The resourceVersion as a number: API servers promise since Kubernetes 1.35 that it can be compared so.

@@ -250,11 +250,12 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
-        if self.is_told(&event) {
+        if self.is_told(&event) || self.rests_on(&event, sight) {
             return Vec::new();
         }
         self.get_up();
         let mut effects = Vec::new();
+        let tells_alone = matches!(event, Event::Object { .. } | Event::Look);
         match event {
             Event::Wanted(wanted) => {
                 self.want(wanted);
@@ -297,7 +298,10 @@ impl Worker {
             Event::Look => {}
         }
         self.note(&mut effects);
-        self.decide(now, sight, &mut effects);
+        // The answer is the next event: what is seen until then decides nothing that could be done.
+        if !tells_alone || !self.clusters.values().all(|held| held.is_moving()) {
+            self.decide(now, sight, &mut effects);
+        }
         effects
     }
 
