@@ -124,6 +124,22 @@ impl Held {
         self.in_flight.as_ref().is_some_and(|sent| sent.edit.moves_traffic())
     }
 
+    /// Whether the answer to any write is awaited.
+    pub(super) fn is_writing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Whether an object is what the write in hand makes of it.
+    pub(super) fn was_sent(&self, kind: ObjectKind, live: &Live) -> bool {
+        let sent = self.in_flight.as_ref().filter(|sent| sent.edit.kind == kind);
+        match (sent.map(|sent| &sent.edit.change), live) {
+            (Some(Change::Create(meant) | Change::Patch { meant, .. }), Some(live)) => {
+                istio::matches_meant(live, meant)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the server refused the last write.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.is_some()
@@ -271,10 +287,10 @@ impl Held {
         *held = Some(live);
         let seen = match kind {
             ObjectKind::VirtualService => {
-                if let Some(Ok(journal)) = &found {
-                    if self.memory.as_ref() != Some(journal) {
-                        self.memory = Some(journal.clone());
-                    }
+                if let Some(Ok(journal)) = &found
+                    && self.memory.as_ref() != Some(journal)
+                {
+                    self.memory = Some(journal.clone());
                 }
                 self.journal = match found {
                     Some(Ok(_)) => {

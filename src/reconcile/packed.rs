@@ -7,12 +7,12 @@ use std::{
 
 use serde_json::Value;
 
-use crate::rollout::{deflate, inflate};
+use crate::rollout::{deflate_quickly, inflate};
 
 use super::Live;
 
 /// The most bytes that an object unpacks to: more than any API server takes.
-const BYTES_MAX: u64 = 64 << 20;
+const BYTES_MAX: usize = 64 << 20;
 /// What most texts take, in bytes.
 const TEXT_BYTES: usize = 8 * 1024;
 
@@ -29,7 +29,7 @@ impl Packed {
     pub fn of(object: &Value) -> Self {
         let text = text(object);
         // An empty text is unpacked to no object, as if it had not been seen.
-        Self { hash: hash(&text), deflated: deflate(&text).unwrap_or_default().into() }
+        Self { hash: hash(&text), deflated: deflate_quickly(&text).unwrap_or_default().into() }
     }
 
     /// Whether it is this very object.

@@ -255,7 +255,7 @@ impl Worker {
         }
         self.get_up();
         let mut effects = Vec::new();
-        let tells_alone = matches!(event, Event::Object { .. } | Event::Look);
+        let waits = self.waits_for_answers(&event);
         match event {
             Event::Wanted(wanted) => {
                 self.want(wanted);
@@ -298,8 +298,7 @@ impl Worker {
             Event::Look => {}
         }
         self.note(&mut effects);
-        // The answer is the next event: what is seen until then decides nothing that could be done.
-        if !tells_alone || !self.clusters.values().all(|held| held.is_moving()) {
+        if !waits {
             self.decide(now, sight, &mut effects);
         }
         effects
@@ -309,6 +308,20 @@ impl Worker {
     fn is_told(&self, event: &Event) -> bool {
         let Event::Object { cluster, kind, live } = event else { return false };
         self.clusters.get(cluster).is_some_and(|held| held.resting.is_none() && held.is_outdated(*kind, live))
+    }
+
+    /// Whether nothing that an event shows could be acted on before the answers that every cluster is to give: then they
+    /// are decided on. A write of traffic is on its way, or a watch shows what was written before the answer does.
+    fn waits_for_answers(&self, event: &Event) -> bool {
+        let all = |waits: fn(&Held) -> bool| self.clusters.values().all(|held| waits(held));
+        match event {
+            Event::Look => all(Held::is_moving),
+            Event::Object { cluster, kind, live } => {
+                let shows = || self.clusters.get(cluster).is_some_and(|held| held.was_sent(*kind, live));
+                all(Held::is_moving) || (all(Held::is_writing) && shows())
+            }
+            _ => false,
+        }
     }
 
     /// Takes in what Git asks for, without deciding anything.

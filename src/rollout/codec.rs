@@ -35,8 +35,10 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tidegate"
 /// The largest journal that is written, in bytes: the API server's limit for all annotations is 256 KiB.
 pub const JOURNAL_MAX_BYTES: usize = 96 * 1024;
 /// The largest unpacked part that is read, in bytes.
-const UNPACKED_MAX_BYTES: u64 = 8 * 1024 * 1024;
+const UNPACKED_MAX_BYTES: usize = 8 * 1024 * 1024;
 const FORMAT: u64 = 1;
+/// What one entry takes beside its texts at most, in bytes: field names, digests and instants.
+const ENTRY_BYTES: usize = 320;
 /// What a journal takes beside its packed part, most times, in bytes.
 const TEXT_BYTES: usize = 4 * 1024;
 
@@ -141,6 +143,11 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// The packed part of a journal with these.
+    fn packed(&self, plan: &Arc<Plan>) -> Result<Arc<str>, JournalError> {
+        packs::text(plan, &self.0, || pack(&Packing { plan, routings: self.0.iter().map(|one| &***one).collect() }))
+    }
+
     fn settled(&mut self, settled: &'a Settled) -> WireSettled<'a> {
         WireSettled {
             traffic: Cow::Borrowed(&settled.state.traffic),
@@ -173,6 +180,48 @@ impl Journal {
                 return Ok(text);
             }
         }
+    }
+
+    /// Whether it can be written down. Most times that is told without writing it.
+    ///
+    /// # Errors
+    /// As [`Journal::encode`].
+    pub(super) fn fits(&self) -> Result<(), JournalError> {
+        if self.bytes_at_most()? <= JOURNAL_MAX_BYTES { Ok(()) } else { self.encode().map(drop) }
+    }
+
+    /// No fewer bytes than the text has: each letter may be escaped, and each entry has its marks and instants.
+    fn bytes_at_most(&self) -> Result<usize, JournalError> {
+        let name = |name: &VersionName| ENTRY_BYTES + 6 * name.as_str().len();
+        let weights = |traffic: &Traffic| traffic.iter().map(|(version, _)| name(version)).sum::<usize>();
+        let revision = |revision: &Revision| ENTRY_BYTES + 6 * (revision.branch.len() + revision.commit.len());
+        let settled = |settled: &Settled| {
+            ENTRY_BYTES + weights(&settled.state.traffic) + settled.revision.as_ref().map_or(0, revision)
+        };
+        let failed =
+            |key: &FailedKey| ENTRY_BYTES + weights(&key.target) + key.versions.keys().map(name).sum::<usize>();
+        let transition =
+            |there: &Transition| ENTRY_BYTES + 6 * (there.commit.len() + there.traffic.len() + there.note.len());
+        let Owner { repository, plan } = &self.owner;
+        let names = self.proof.keys().chain(&self.rising).chain(&self.subsets).chain(self.way_back_ready.keys());
+        let causes = [self.failure.as_ref(), self.phase.cause()].into_iter().flatten();
+        let restore = self.restore.iter().map(|restore| {
+            let to = restore.to.as_ref().map_or(0, revision);
+            to + revision(&restore.undoes) + weights(&restore.traffic) + 6 * restore.reason.len()
+        });
+        let parts = [
+            8 * ENTRY_BYTES + 6 * (repository.len() + plan.namespace.len() + plan.name.len()),
+            self.packed()?.len() + revision(&self.revision),
+            [&self.plan.traffic, &self.state.traffic, &self.origin].map(weights).iter().sum(),
+            names.map(name).sum(),
+            self.settled.iter().chain(&self.way_back).map(settled).sum(),
+            self.failed.iter().map(failed).sum(),
+            self.transitions.iter().map(transition).sum(),
+            causes.map(|cause| 6 * cause.to_string().len()).sum(),
+            self.stop.iter().map(|stop| 6 * stop.text.len()).sum(),
+            restore.sum(),
+        ];
+        Ok(parts.iter().sum())
     }
 
     /// The annotation's text with nothing left out; none where it would be too large.
@@ -212,13 +261,21 @@ impl Journal {
             convergence_wait_ms: self.convergence_wait_ms,
             packed: Cow::Borrowed(""),
         };
-        let packed = packs::text(&self.plan, &table.0, || {
-            pack(&Packing { plan: &self.plan, routings: table.0.iter().map(|routing| &***routing).collect() })
-        })?;
+        let packed = table.packed(&self.plan)?;
         wire.packed = Cow::Borrowed(&packed);
         let mut text = Vec::with_capacity(packed.len() + TEXT_BYTES);
         serde_json::to_writer(&mut text, &wire).map_err(broken)?;
         String::from_utf8(text).map_err(broken)
+    }
+
+    /// Its packed part.
+    fn packed(&self) -> Result<Arc<str>, JournalError> {
+        let mut table = Table::default();
+        table.place(&self.state.routing);
+        for settled in self.settled.iter().chain(&self.way_back) {
+            table.place(&settled.state.routing);
+        }
+        table.packed(&self.plan)
     }
 
     /// Reads the annotation's text.
@@ -297,4 +354,52 @@ fn unpack(text: &str) -> Result<(Plan, Vec<Routing>), JournalError> {
     let json = inflate(&bytes, UNPACKED_MAX_BYTES).map_err(broken)?;
     let packed: Packed = serde_json::from_slice(&json).map_err(broken)?;
     Ok((packed.plan, packed.routings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_longer_than_it_is_thought_to_be_at_most() {
+        let corpus = [
+            include_str!("../../tests/fuzz/corpus/journal/settled.json"),
+            include_str!("../../tests/fuzz/corpus/journal/lowered.json"),
+        ];
+        for text in corpus {
+            let mut journal = Journal::decode(text.trim()).unwrap();
+            let holds = |journal: &Journal| journal.encode_whole().unwrap().len() <= journal.bytes_at_most().unwrap();
+            assert!(holds(&journal));
+            let escaped = "\u{1}".repeat(300);
+            let last = journal.transitions.last().cloned().unwrap();
+            let noted = Transition { note: escaped.clone(), traffic: escaped.clone(), ..last };
+            journal.transitions = Arc::new(vec![noted; 20]);
+            let settled = journal.settled.last().cloned().unwrap();
+            journal.way_back = Some(settled.clone());
+            journal.settled = Arc::new(vec![settled; 10]);
+            let names: BTreeSet<VersionName> = (0..100).map(|n| VersionName::new(format!("{escaped}{n}"))).collect();
+            let digest = journal.plan.digest.clone();
+            let versions: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), digest.clone())).collect();
+            let target = journal.plan.traffic.clone();
+            let key = FailedKey { target, versions, attempt: 1, routing: Some(digest.clone()) };
+            journal.failed = vec![key; 10];
+            let proof = |name: &VersionName| (name.clone(), Proof { weight: 100, digest: digest.clone() });
+            journal.proof = names.iter().map(proof).collect();
+            journal.way_back_ready = names.iter().map(|name| (name.clone(), u32::MAX)).collect();
+            (journal.rising, journal.subsets) = (names.clone(), names);
+            journal.owner.repository = escaped.clone();
+            journal.stop = Some(Answered { text: escaped.clone(), lift: true });
+            journal.failure = Some(Cause::Rejected(escaped.clone()));
+            journal.phase = Phase::WentBack { cause: Cause::LoweredByHand(escaped.clone()) };
+            journal.restore = Some(Restore {
+                failed: digest,
+                undoes: journal.revision.clone(),
+                to: Some(journal.revision.clone()),
+                traffic: journal.plan.traffic.clone(),
+                reason: escaped,
+                at: journal.entered,
+            });
+            assert!(holds(&journal));
+        }
+    }
 }

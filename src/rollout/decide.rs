@@ -203,7 +203,7 @@ impl<'a> Draft<'a> {
         let before = self.journal.clone();
         accept::accept(&mut self.journal, self.world, plan, revision, owner, self.now)?;
         // A position that can't be written down would hold up the way back from it.
-        if let Err(JournalError::TooLarge(bytes)) = self.journal.encode() {
+        if let Err(JournalError::TooLarge(bytes)) = self.journal.fits() {
             self.journal = before;
             return Err(Reason::JournalTooLarge { bytes });
         }

@@ -156,6 +156,14 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Why traffic went back, where it did.
+    pub(super) const fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::WentBack { cause } => Some(cause),
+            _ => None,
+        }
+    }
+
     /// One word for people and machines.
     pub const fn name(&self) -> &'static str {
         match self {

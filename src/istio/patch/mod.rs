@@ -208,14 +208,12 @@ fn draft_subsets(draft: &mut Draft<'_>, subsets: &[Version], owned: &BTreeSet<Ve
         match subsets.iter().find(|version| version.name.as_str() == name) {
             // Istio takes the first of two of a name.
             Some(version) if !placed.insert(&version.name) => surplus.push(at),
-            Some(version) => {
-                if !desired::is_subset(subset, version) {
-                    draft.test(&["spec", "subsets", &at, "name"]);
-                    draft.set(&["spec", "subsets", &at], desired::subset(version));
-                }
+            Some(version) if !desired::is_subset(subset, version) => {
+                draft.test(&["spec", "subsets", &at, "name"]);
+                draft.set(&["spec", "subsets", &at], desired::subset(version));
             }
             None if owned.contains(&VersionName::new(name)) => surplus.push(at),
-            None => {}
+            Some(_) | None => {}
         }
     }
     // From the end, so that no removal moves the place of the next.
