@@ -9,7 +9,7 @@ use crate::{
     cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer, lens},
     plan::{ObjectKey, VersionName},
-    rollout::{Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, State, Transition, What, is_ours},
+    rollout::{Altered, ClusterView, Journal, JournalError, Noted, Phase, Transition, What, is_ours},
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     noting::Asked,
     rest::Rest,
     worker::{Live, News},
+    written::{LedBack, read},
 };
 
 /// The first pause before something is tried again, in milliseconds; doubles up to the longest.
@@ -67,14 +68,6 @@ pub(super) struct Held {
     pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
     pub(super) late: Late,
-}
-
-/// The patch that leads a spec to a state; none where it would be too large.
-#[derive(Clone)]
-pub(super) struct LedBack {
-    pub(super) spec: Value,
-    pub(super) to: State,
-    pub(super) patch: Option<String>,
 }
 
 #[derive(Clone)]
@@ -129,12 +122,12 @@ impl Held {
         self.in_flight.is_some()
     }
 
-    /// Whether an object is what the write in hand makes of it.
+    /// Whether an object is what the write in hand makes of it, without anything that a person said meanwhile.
     pub(super) fn was_sent(&self, kind: ObjectKind, live: &Live) -> bool {
         let sent = self.in_flight.as_ref().filter(|sent| sent.edit.kind == kind);
         match (sent.map(|sent| &sent.edit.change), live) {
             (Some(Change::Create(meant) | Change::Patch { meant, .. }), Some(live)) => {
-                istio::matches_meant(live, meant)
+                lens::annotations(live) == lens::annotations(meant) && live.get("spec") == meant.get("spec")
             }
             _ => false,
         }
@@ -200,20 +193,6 @@ impl Held {
     pub(super) fn lost(&self, journal: &Journal) -> bool {
         let was_there = self.memory.as_deref().is_some_and(|memory| memory.state == journal.state);
         was_there && !matches!(self.journal, Some(Ok(_)))
-    }
-
-    /// The journal's text, as its annotation has it.
-    ///
-    /// # Errors
-    /// [`JournalError::TooLarge`] where it cannot be written down.
-    pub(super) fn write_down(&mut self, journal: &Arc<Journal>) -> Result<Arc<str>, JournalError> {
-        if let Some((_, text)) = self.written_down.as_deref().filter(|(written, _)| written == journal) {
-            return Ok(text.clone());
-        }
-        let Some(text) = journal.encode_in_full()? else { return journal.encode().map(Arc::from) };
-        let text: Arc<str> = text.into();
-        self.written_down = Some(Box::new((journal.clone(), text.clone())));
-        Ok(text)
     }
 
     /// Who wrote an object last is being asked.
@@ -485,21 +464,6 @@ impl Held {
             ..ClusterView::empty()
         }
     }
-}
-
-/// The journal of an object that was held as `before`, with the journal `known`: most changes leave it as it was, or make
-/// it the one that was written down.
-fn read(
-    known: Option<&Arc<Journal>>,
-    written_down: Option<&(Arc<Journal>, Arc<str>)>,
-    before: Option<&Value>,
-    live: &Value,
-) -> Option<Result<Arc<Journal>, JournalError>> {
-    let text = lens::annotation(live, JOURNAL)?;
-    let before = before.and_then(|before| lens::annotation(before, JOURNAL));
-    let known = known.filter(|_| before == Some(text));
-    let known = known.or(written_down.filter(|(_, written)| **written == *text).map(|(journal, _)| journal));
-    Some(known.map_or_else(|| Journal::decode(text).map(Arc::new), |known| Ok(known.clone())))
 }
 
 fn same_object(one: &Value, two: &Value) -> bool {

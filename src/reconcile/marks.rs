@@ -9,7 +9,7 @@ use crate::{
     rollout::{Apply, JOURNAL, Journal, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK, stop_on},
 };
 
-use super::held::{Held, LedBack};
+use super::{held::Held, written::LedBack};
 
 /// All annotations of an object may have 256 KiB, of which the journal may take 96.
 const WAY_BACK_MAX_BYTES: usize = 64 * 1024;

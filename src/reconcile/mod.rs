@@ -47,6 +47,7 @@ mod trace;
 mod view;
 mod worker;
 mod writes;
+mod written;
 
 pub use clock::Clock;
 pub use outlook::Still;

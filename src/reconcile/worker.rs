@@ -310,18 +310,13 @@ impl Worker {
         self.clusters.get(cluster).is_some_and(|held| held.resting.is_none() && held.is_outdated(*kind, live))
     }
 
-    /// Whether nothing that an event shows could be acted on before the answers that every cluster is to give: then they
-    /// are decided on. A write of traffic is on its way, or a watch shows what was written before the answer does.
+    /// Whether nothing that a watch shows could be acted on before the answers that every cluster is to give, which are
+    /// decided on: writes of traffic are on their way, or it shows what was written before the answer does.
     fn waits_for_answers(&self, event: &Event) -> bool {
+        let Event::Object { cluster, kind, live } = event else { return false };
         let all = |waits: fn(&Held) -> bool| self.clusters.values().all(|held| waits(held));
-        match event {
-            Event::Look => all(Held::is_moving),
-            Event::Object { cluster, kind, live } => {
-                let shows = || self.clusters.get(cluster).is_some_and(|held| held.was_sent(*kind, live));
-                all(Held::is_moving) || (all(Held::is_writing) && shows())
-            }
-            _ => false,
-        }
+        let shows = || self.clusters.get(cluster).is_some_and(|held| held.was_sent(*kind, live));
+        all(Held::is_moving) || (all(Held::is_writing) && shows())
     }
 
     /// Takes in what Git asks for, without deciding anything.
