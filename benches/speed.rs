@@ -65,6 +65,10 @@ use std::process::ExitCode;
 use figures::Board;
 use mesh::Mesh;
 
+/// As in the binary that is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Everything that can be named on the command line, with what it measures.
 const BENCHMARKS: [(&str, &str); 17] = [
     ("decision", "one decision for a plan that has not changed"),

@@ -53,7 +53,9 @@ pub(super) fn routing(journal: &Journal, pins: Vec<crate::plan::Pin>, carried: &
             routing.versions.push(version.clone());
         }
     }
-    State { traffic: carried.traffic.clone(), routing: Arc::new(routing) }.following(carried).routing
+    let routing = State { traffic: carried.traffic.clone(), routing: Arc::new(routing) }.following(carried).routing;
+    // The same one stays the same: it is compared and packed again and again.
+    if routing == carried.routing { carried.routing.clone() } else { routing }
 }
 
 /// The versions that the plan wants above both what they have and what they have proven.
