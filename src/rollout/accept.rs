@@ -190,7 +190,8 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
     } else {
         enter(journal, now, Phase::Target, journal.plan.settle);
     }
-    if pinned && (known || (proven && weights_alone)) {
+    // The last settled state is kept even above its proof: being there is not proving it.
+    if pinned && proven && (known || weights_alone) {
         journal.settle(now);
         if !unmoved {
             note(journal, now, What::Applied, String::new());
