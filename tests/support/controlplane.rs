@@ -194,7 +194,7 @@ impl Drop for ControlPlane {
 }
 
 /// One process of the control plane, its log, and the pipe whose end is its end.
-struct Component {
+pub struct Component {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -202,25 +202,32 @@ struct Component {
 
 impl Component {
     fn spawn(name: &'static str, dir: &Path, flags: &[String]) -> Result<Self, String> {
+        Self::start(name, dir, program(name)?.args(flags))
+    }
+
+    /// Starts any command that ends with its standard input; what it prints goes to `<dir>/<name>.log`.
+    pub fn start(name: &'static str, dir: &Path, command: &mut Command) -> Result<Self, String> {
         let log = dir.join(format!("{name}.log"));
         let open = File::options().create(true).append(true).open(&log).map_err(|e| e.to_string())?;
-        let mut command = program(name)?;
-        command.args(flags).stdin(Stdio::piped()).stdout(open.try_clone().unwrap()).stderr(open);
+        command.stdin(Stdio::piped()).stdout(open.try_clone().unwrap()).stderr(open);
         let child = command.spawn().map_err(|e| format!("{name} cannot be started: {e}"))?;
         Ok(Self { name, child, log })
     }
 
-    fn failed(&mut self) -> Option<String> {
+    /// How it ended, if it did.
+    pub fn failed(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok()??;
         Some(format!("{} ended with {status}: {}", self.name, self.log_tail()))
     }
 
-    fn log_tail(&self) -> String {
+    /// The last of what it printed.
+    pub fn log_tail(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
     }
 
-    fn end(&mut self) {
+    /// Ends it and waits until it is gone.
+    pub fn end(&mut self) {
         drop(self.child.stdin.take());
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
@@ -298,7 +305,8 @@ async fn readyz(kubeconfig: &str) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-async fn client(kubeconfig: &str) -> Result<Client, String> {
+/// A client as the text of a kubeconfig says.
+pub async fn client(kubeconfig: &str) -> Result<Client, String> {
     let parsed = Kubeconfig::from_yaml(kubeconfig).map_err(|e| e.to_string())?;
     let config =
         Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.map_err(|e| e.to_string())?;
@@ -306,7 +314,9 @@ async fn client(kubeconfig: &str) -> Result<Client, String> {
 }
 
 /// Runs a future on a thread of its own, so that it works inside and outside a runtime.
-fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, String>> + Send + 'static) -> Result<T, String> {
+pub fn block_on<T: Send + 'static>(
+    future: impl Future<Output = Result<T, String>> + Send + 'static,
+) -> Result<T, String> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
         runtime.block_on(future)
@@ -350,7 +360,7 @@ async fn install_istio_crds(client: &Client) -> Result<(), String> {
 
 /// The file of Istio's CRDs in the Go module cache.
 fn istio_crds() -> Result<PathBuf, String> {
-    let out = go(&["list", "-m", "-f", "{{.Dir}}", "istio.io/api"])?;
+    let out = go("controlplane", &["list", "-m", "-f", "{{.Dir}}", "istio.io/api"])?;
     Ok(Path::new(out.trim()).join("kubernetes/customresourcedefinitions.gen.yaml"))
 }
 
@@ -361,13 +371,18 @@ fn program(name: &str) -> Result<Command, String> {
         command.arg(name);
         return Ok(command);
     };
-    // Binaries of somebody else do not end with their standard input: a shell that waits for its end kills them.
+    Ok(guarded(&binary))
+}
+
+/// The command of somebody else's binary, which does not end with its standard input: a shell that waits for that end
+/// kills it.
+pub fn guarded(binary: &Path) -> Command {
     let script = "exec 3<&0; \"$0\" \"$@\" </dev/null & pid=$!; \
                   (cat <&3 >/dev/null; kill -9 $pid) 2>/dev/null & guard=$!; \
                   wait $pid; code=$?; kill $guard; exit $code";
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(binary);
-    Ok(command)
+    command
 }
 
 fn asset(name: &str) -> Option<PathBuf> {
@@ -378,32 +393,34 @@ fn asset(name: &str) -> Option<PathBuf> {
 /// The control-plane binary, built at first use by whichever test process comes first.
 fn built_binary() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(build).clone()
+    let flags = "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4";
+    BUILT.get_or_init(|| build("controlplane", flags)).clone()
 }
 
-fn build() -> Result<PathBuf, String> {
+/// Builds the module `tests/<module>` once for each state of it.
+pub fn build(module: &str, flags: &str) -> Result<PathBuf, String> {
     let mut hash = Sha256::new();
     for file in ["go.mod", "go.sum", "main.go"] {
-        hash.update(std::fs::read(module_dir().join(file)).map_err(|e| format!("{file}: {e}"))?);
+        hash.update(std::fs::read(module_dir(module).join(file)).map_err(|e| format!("{file}: {e}"))?);
     }
     let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let binary = testbed_dir().join(format!("controlplane-{key}"));
+    let binary = testbed_dir().join(format!("{module}-{key}"));
     let lock = File::create(testbed_dir().join("build.lock")).map_err(|e| e.to_string())?;
     lock.lock().map_err(|e| e.to_string())?;
     if !binary.is_file() {
-        eprintln!("building the control plane of the tests; the first time this takes minutes");
+        eprintln!("building the {module} of the tests; the first time this takes minutes");
         let partial = binary.with_extension("partial");
-        let flags = "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4";
-        go(&["build", "-ldflags", flags, "-o", &partial.display().to_string(), "."])?;
+        go(module, &["build", "-ldflags", flags, "-o", &partial.display().to_string(), "."])?;
         std::fs::rename(&partial, &binary).map_err(|e| e.to_string())?;
     }
     Ok(binary)
 }
 
-fn go(arguments: &[&str]) -> Result<String, String> {
+/// Runs Go in the module `tests/<module>` and returns what it prints.
+pub fn go(module: &str, arguments: &[&str]) -> Result<String, String> {
     let out = Command::new("go")
         .args(arguments)
-        .current_dir(module_dir())
+        .current_dir(module_dir(module))
         .env("CGO_ENABLED", "0")
         .env("GOFLAGS", "-mod=readonly")
         .output()
@@ -414,18 +431,19 @@ fn go(arguments: &[&str]) -> Result<String, String> {
     Err(format!("go {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr)))
 }
 
-fn module_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane")
+fn module_dir(module: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(module)
 }
 
-fn testbed_dir() -> PathBuf {
+/// Where the test bed keeps what it builds and what runs.
+pub fn testbed_dir() -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("testbed");
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
 
 /// A fresh folder named after this process, so that a later run can tell that its owner is gone.
-fn run_dir() -> PathBuf {
+pub fn run_dir() -> PathBuf {
     static NEXT: Mutex<u32> = Mutex::new(0);
     let mut next = NEXT.lock().unwrap();
     *next += 1;
@@ -443,6 +461,7 @@ fn sweep_dead_runs() {
     }
 }
 
-fn free_port() -> u16 {
+/// A port of loopback that nobody listens on.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -5,6 +5,7 @@
 pub mod certificates;
 pub mod controlplane;
 pub mod git_http;
+pub mod istiod;
 pub mod kubernetes;
 pub mod repository;
 pub mod signing;
