@@ -5,6 +5,7 @@
 //!                     ├─ write(Edit) ─► Outcome, look ─► the live object
 //!                     ├─ apply(plain Istio object) ─► Applied
 //!                     ├─ write_canaryplan ─► Published
+//!                     ├─ census ─► everything that rules look at, once
 //!                     └─ Announcer ─► Kubernetes Events
 //! ```
 //!
@@ -14,6 +15,7 @@ mod announce;
 mod apply;
 mod canaryplan;
 mod capability;
+mod census;
 mod connect;
 mod endpoints;
 mod feed;
@@ -34,6 +36,7 @@ pub use canaryplan::{
     write_canaryplan,
 };
 pub use capability::{CapabilityError, IstioVersion, istio_version};
+pub use census::{Census, CensusError, census};
 pub use connect::{Access, Cluster, ConnectError, IN_CLUSTER};
 pub use endpoints::Endpoints;
 pub use meter::{Answer, Verb};
