@@ -76,6 +76,7 @@ codes! {
     IST0133 Warning "a field is none that Istio is known to have";
     IST0140 Error "a route at a gateway passes by the subsets that others split";
     IST0145 Warning "two Gateways have one port and host";
+    IST0162 Warning "no Service leads to a port of a Gateway";
     IST0173 Warning "a version with weight has no pods";
     IST0174 Error "a DestinationRule is for a host that is not there";
     TG01 Error "a route stands after one that takes every request";
@@ -91,6 +92,7 @@ codes! {
     TG12 Warning "callers in the mesh pass by the weights";
     TG13 Warning "the last jump is of more than 50";
     TG14 Error "the Service leaves out the pods of a version";
+    TG15 Warning "outlier detection can eject every pod of a version";
     TG16 Error "a mirror without a percentage copies every request";
     TG17 Error "a route is not visible where its gateway runs";
     TG18 Error "a gateway is named without its namespace";

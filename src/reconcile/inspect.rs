@@ -51,6 +51,9 @@ enum Origin {
     Rule(Arc<Plan>),
 }
 
+/// What a plan renders, and what is wrong with each object by its position.
+type Rendered = (Vec<Subject>, Vec<(usize, Found)>);
+
 /// Everything that is wrong with what these files mean for Istio. `catalog` says which plans are in force.
 pub fn inspect(
     files: &BTreeMap<&str, (&str, Arc<ParsedFile>)>,
@@ -65,7 +68,7 @@ pub fn inspect(
                 Document::Object(object) => subjects.push(written(&object.value, object.key.namespace.as_str(), place)),
                 Document::Plan(plan) => {
                     let in_force = catalog.entry(&plan.object()).is_some_and(|entry| entry.plan == *plan);
-                    plans.extend(in_force.then(|| (plan, place)));
+                    plans.extend(in_force.then_some((plan, place)));
                 }
             }
         }
@@ -97,7 +100,7 @@ fn written(value: &Value, namespace: &str, place: &Place) -> Subject {
 }
 
 /// Renders the plans and checks each object alone, on all processors.
-fn in_threads(plans: &[(&Arc<Plan>, &Place)]) -> Vec<(Vec<Subject>, Vec<(usize, Found)>)> {
+fn in_threads(plans: &[(&Arc<Plan>, &Place)]) -> Vec<Rendered> {
     let some = |plans: &[(&Arc<Plan>, &Place)]| plans.iter().map(|(plan, place)| rendered(plan, place)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = plans.len().div_ceil(threads).max(PLANS_PER_THREAD_MIN);
@@ -116,7 +119,7 @@ fn in_threads(plans: &[(&Arc<Plan>, &Place)]) -> Vec<(Vec<Subject>, Vec<(usize, 
 }
 
 /// What a plan renders at its target, and what is wrong with that or with what it renders on the way.
-fn rendered(plan: &Arc<Plan>, place: &Place) -> (Vec<Subject>, Vec<(usize, Found)>) {
+fn rendered(plan: &Arc<Plan>, place: &Place) -> Rendered {
     let subject = |value, origin| Subject { value, whose: Whose::Rendered, place: place.clone(), origin };
     let route = istio::virtual_service(&plan.routing, &plan.traffic);
     let rule = istio::destination_rule(&plan.routing, &plan.routing.versions);

@@ -1,6 +1,7 @@
 //! Ways to break each rule: what is put where into a good object. A way of `-1` is the last item of a list; `null` takes
 //! a field out.
 
+mod differing;
 mod edges;
 mod fields;
 mod routes;
@@ -11,12 +12,23 @@ use serde_json::{Value, json};
 /// What is put where, below `spec`.
 pub type Puts = Vec<(&'static str, Value)>;
 
+/// What Istio does with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Istio {
+    /// It refuses it.
+    Refuses,
+    /// It takes it with a warning.
+    Warns,
+    /// It takes it, and the rules refuse it on purpose.
+    Takes,
+}
+
 /// The ways to break one rule.
 pub struct Break {
     pub rule: &'static str,
     pub kind: &'static str,
-    /// Whether Istio refuses such objects; else it warns of them.
-    pub is_refused: bool,
+    /// What Istio does with such objects.
+    pub istio: Istio,
     pub ways: Vec<Puts>,
 }
 
@@ -26,16 +38,23 @@ fn each<const N: usize>(place: &'static str, values: [Value; N]) -> Vec<Puts> {
 }
 
 fn error(rule: &'static str, kind: &'static str, ways: Vec<Vec<Puts>>) -> Break {
-    Break { rule, kind, is_refused: true, ways: ways.concat() }
+    Break { rule, kind, istio: Istio::Refuses, ways: ways.concat() }
 }
 
 fn warning(rule: &'static str, kind: &'static str, ways: Vec<Vec<Puts>>) -> Break {
-    Break { rule, kind, is_refused: false, ways: ways.concat() }
+    Break { rule, kind, istio: Istio::Warns, ways: ways.concat() }
 }
 
-/// Every rule of one object that Istio has too.
+fn taken(rule: &'static str, kind: &'static str, ways: Vec<Vec<Puts>>) -> Break {
+    Break { rule, kind, istio: Istio::Takes, ways: ways.concat() }
+}
+
+/// Every rule of one object.
 pub fn all() -> Vec<Break> {
-    [routes::all(), fields::all(), rules::all(), edges::all(), of_warnings()].into_iter().flatten().collect()
+    [routes::all(), fields::all(), rules::all(), edges::all(), of_warnings(), differing::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 const VS: &str = "VirtualService";

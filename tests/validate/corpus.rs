@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::breaks::{Break, Puts};
+use crate::breaks::{Break, Istio, Puts};
 use crate::dice::Dice;
 use crate::good::{self, KINDS};
 
@@ -16,8 +16,8 @@ pub struct Case {
     pub object: Value,
     /// The rule that is broken; none where that is not known.
     pub rule: Option<&'static str>,
-    /// Whether Istio must refuse it; none where that is not known.
-    pub is_refused: Option<bool>,
+    /// What Istio does with it; none where that is not known.
+    pub istio: Option<Istio>,
 }
 
 /// The corpus of a seed.
@@ -26,21 +26,21 @@ pub fn make(breaks: &[Break], seed: u64) -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in KINDS {
         for _ in 0..GOOD_A_KIND {
-            cases.push(Case { object: good::object(kind, &mut dice), rule: None, is_refused: Some(false) });
+            cases.push(Case { object: good::object(kind, &mut dice), rule: None, istio: Some(Istio::Takes) });
         }
         for _ in 0..ODD_A_KIND {
             let mut object = good::object(kind, &mut dice);
             for _ in 0..1 + dice.below(2) {
                 odd(&mut object, &mut dice);
             }
-            cases.push(Case { object, rule: None, is_refused: None });
+            cases.push(Case { object, rule: None, istio: None });
         }
     }
     for one in breaks {
         for at in 0..A_RULE {
             let mut object = good::object(one.kind, &mut dice);
             put(&mut object, &one.ways[at % one.ways.len()]);
-            cases.push(Case { object, rule: Some(one.rule), is_refused: Some(one.is_refused) });
+            cases.push(Case { object, rule: Some(one.rule), istio: Some(one.istio) });
         }
     }
     for _ in 0..PAIRS {
@@ -51,7 +51,7 @@ pub fn make(breaks: &[Break], seed: u64) -> Vec<Case> {
             let one = dice.one(&of_kind);
             put(&mut object, &dice.one(&one.ways));
         }
-        cases.push(Case { object, rule: None, is_refused: None });
+        cases.push(Case { object, rule: None, istio: None });
     }
     cases
 }

@@ -10,6 +10,9 @@ use crate::plan::codes;
 const HTTP: [&str; 4] = ["http", "http2", "grpc", "grpc-web"];
 const HTTP_APPS: [&str; 6] = ["http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws"];
 
+/// With fewer, ejecting one leaves hardly anything.
+const EJECTABLE_PODS_MIN: usize = 3;
+
 pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
     for route in view.routes.iter().filter(|route| route.whose.is_own()) {
         let mut told = Vec::new();
@@ -87,8 +90,7 @@ fn subset(view: &View<'_>, route: &Route<'_>, leg: &Leg<'_>, findings: &mut Find
         return;
     };
     let Some(service) = view.service(&leg.host) else { return };
-    let Some(subset) = rule.subsets.get(name) else { return };
-    endpoints(view, route, leg, service, subset, findings);
+    endpoints(view, route, leg, service, rule, findings);
 }
 
 /// Whether a subset can have endpoints, and has.
@@ -97,9 +99,10 @@ fn endpoints(
     route: &Route<'_>,
     leg: &Leg<'_>,
     service: &Service<'_>,
-    subset: &At<'_>,
+    rule: &Rule<'_>,
     findings: &mut Findings,
 ) {
+    let Some(subset) = leg.subset.as_ref().and_then(|at| rule.subsets.get(at.text()?)) else { return };
     let at = leg.subset.as_ref().unwrap_or(&leg.destination);
     let name = subset.text_of("name").escape_debug();
     let mut wanted = labels(subset, "labels");
@@ -116,18 +119,24 @@ fn endpoints(
         }
     }
     let namespace = leg.host.service().map_or(route.namespace, |(_, namespace)| namespace);
-    if view.known.workloads
-        && leg.is_served
-        && !service.selector.is_empty()
-        && !view.namespaces_of(&wanted).contains(namespace)
-    {
+    if !view.known.workloads || !leg.is_served || service.selector.is_empty() {
+        return;
+    }
+    let pods = view.pods_with(&wanted).into_iter().filter(|(own, _)| *own == namespace).count();
+    let outliers =
+        [subset, &rule.spec].iter().any(|owner| owner.reach(&["trafficPolicy", "outlierDetection"]).is_some());
+    if pods == 0 {
         let message = format!("`{name}` of `{}` gets requests and has no pods", leg.host);
-        findings.add(
-            route.member,
-            codes::IST0173,
-            at,
-            message,
-            "nothing rises to it before it has: start its pods first",
+        let hint = "nothing rises to it before it has: start its pods first";
+        findings.add(route.member, codes::IST0173, at, message, hint);
+    } else if outliers && pods < EJECTABLE_PODS_MIN {
+        let message = format!(
+            "`{name}` of `{}` has {pods} pods, which outlier detection can all eject: its share gets 503",
+            leg.host
         );
+        let hint = format!(
+            "run {EJECTABLE_PODS_MIN} pods of it, or leave `outlierDetection` out of its subset while it is small"
+        );
+        findings.add(route.member, codes::TG15, at, message, hint);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     super::{at::At, syntax::overlap},
     Findings,
-    view::{Gateway, Route, View, Visible, labels},
+    view::{Gateway, Route, Service, View, Visible, labels},
 };
 use crate::plan::codes;
 
@@ -105,8 +105,11 @@ fn seen(view: &View<'_>, route: &Route<'_>, findings: &mut Findings) {
     let Visible::In(namespaces) = &route.visible else { return };
     for (full, at) in &route.gateways {
         let gateway = view.gateways.get(full);
-        let run_in = match gateway.filter(|_| view.known.workloads) {
-            Some(gateway) => view.namespaces_of(&labels(&gateway.spec, "selector")),
+        let run_in: BTreeSet<&str> = match gateway.filter(|_| view.known.workloads) {
+            Some(gateway) => {
+                let pods = view.pods_with(&labels(&gateway.spec, "selector"));
+                pods.into_iter().map(|(namespace, _)| *namespace).collect()
+            }
             // Where its pods run is not known: elsewhere than it, if the route stays at home.
             None if namespaces.iter().all(|seen| *seen == route.namespace) => full.split('/').take(1).collect(),
             None => continue,
@@ -125,15 +128,27 @@ fn served(view: &View<'_>, findings: &mut Findings) {
         else {
             continue;
         };
-        if view.namespaces_of(&labels(&gateway.spec, "selector")).is_empty() {
+        let pods = view.pods_with(&labels(&gateway.spec, "selector"));
+        if pods.is_empty() {
+            let message = "no pod has the labels of the selector: nothing serves the Gateway";
             let hint = "install a gateway with these labels, or correct them, e.g. `istio: ingressgateway`";
-            findings.add(
-                gateway.member,
-                codes::IST0101,
-                &at,
-                "no pod has the labels of the selector: nothing serves the Gateway",
-                hint,
-            );
+            findings.add(gateway.member, codes::IST0101, &at, message, hint);
+        }
+        let services: Vec<&Service<'_>> =
+            pods.iter().flat_map(|(namespace, pod)| view.services_of(namespace, pod)).collect();
+        if !view.known.hosts || services.is_empty() {
+            continue;
+        }
+        for server in gateway.spec.list("servers") {
+            let Some(at) = server.reach(&["port", "number"]) else { continue };
+            let number = at.whole().unwrap_or(0);
+            let leads = |service: &&Service<'_>| {
+                service.targets.contains(&number) || service.ports.iter().any(|(port, ..)| *port == number)
+            };
+            if number != 0 && !services.iter().any(leads) {
+                let message = format!("no Service of the gateway's pods has the port {number}: nobody gets there");
+                findings.add(gateway.member, codes::IST0162, &at, message, "add the port to the gateway's Service");
+            }
         }
     }
 }

@@ -176,3 +176,25 @@ fn versions_have_pods_that_the_service_selects() {
     let only_v1 = vec![rules, good_service(), pods().remove(0)];
     assert_eq!(found(route(json!({})), only_v1, ALL), [(IST0173, subset(1))]);
 }
+
+#[test]
+fn outlier_detection_leaves_a_version_with_pods() {
+    let mut rules = rule("shop", "web", "web", &["v1", "v2"]);
+    rules["spec"]["subsets"][1]["trafficPolicy"] = json!({"outlierDetection": {"interval": "1s"}});
+    let others = [vec![rules, good_service()], pods()].concat();
+    let subset = "/spec/http/0/route/1/destination/subset".to_owned();
+    assert_eq!(found(route(json!({})), others, ALL), [(TG15, subset)]);
+}
+
+#[test]
+fn a_port_of_a_gateway_is_one_of_its_service() {
+    let pod =
+        json!({"kind": "Pod", "metadata": {"namespace": "edge", "name": "in", "labels": {"istio": "in", "app": "in"}}});
+    let of = |ports: Value| {
+        let service = object("Service", "edge", "in", json!({"selector": {"app": "in"}, "ports": ports}));
+        found(gateway("edge", "gw", "*"), vec![pod.clone(), service], ALL)
+    };
+    assert_eq!(of(json!([{"port": 80, "targetPort": 8080}])), []);
+    assert_eq!(of(json!([{"port": 8000, "targetPort": 80}])), []);
+    assert_eq!(of(json!([{"port": 443}])), [(IST0162, "/spec/servers/0/port/number".to_owned())]);
+}

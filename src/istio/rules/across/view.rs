@@ -59,6 +59,8 @@ pub(super) struct Gateway<'v> {
 /// A Service.
 pub(super) struct Service<'v> {
     pub(super) ports: Vec<(i64, &'v str, &'v str)>,
+    /// The ports of its pods, where they are given by number.
+    pub(super) targets: Vec<i64>,
     pub(super) selector: Labels<'v>,
 }
 
@@ -151,7 +153,12 @@ impl<'v> View<'v> {
             "Service" => {
                 let ports = spec.list("ports");
                 let port = |port: &At<'v>| (port.whole_of("port"), port.text_of("name"), port.text_of("appProtocol"));
-                let service = Service { ports: ports.iter().map(port).collect(), selector: labels(&spec, "selector") };
+                let target = |port: &At<'v>| port.get("targetPort").and_then(|target| target.whole());
+                let service = Service {
+                    ports: ports.iter().map(port).collect(),
+                    targets: ports.iter().filter_map(target).collect(),
+                    selector: labels(&spec, "selector"),
+                };
                 self.services.entry(namespace).or_default().insert(name, service);
             }
             "Pod" => {
@@ -196,17 +203,23 @@ impl<'v> View<'v> {
         self.rules_by_host.get(host).into_iter().flatten().filter_map(|position| self.rules.get(*position))
     }
 
-    /// The namespaces of the pods that have all these labels.
-    pub(super) fn namespaces_of(&self, wanted: &Labels<'v>) -> BTreeSet<&'v str> {
+    /// The pods that have all these labels, each with its namespace.
+    pub(super) fn pods_with(&self, wanted: &Labels<'v>) -> Vec<&(&'v str, Labels<'v>)> {
         let lists = wanted
             .iter()
             .map(|(key, value)| self.workloads_by_label.get(&(*key, *value)).map_or(&[][..], Vec::as_slice));
-        let Some(shortest) = lists.min_by_key(|list| list.len()) else {
-            return self.workloads.iter().map(|(namespace, _)| *namespace).collect();
-        };
+        let Some(shortest) = lists.min_by_key(|list| list.len()) else { return self.workloads.iter().collect() };
         let has_all = |labels: &Labels<'_>| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
         let workloads = shortest.iter().filter_map(|position| self.workloads.get(*position));
-        workloads.filter(|(_, labels)| has_all(labels)).map(|(namespace, _)| *namespace).collect()
+        workloads.filter(|(_, labels)| has_all(labels)).collect()
+    }
+
+    /// The Services that select a pod of these labels in a namespace.
+    pub(super) fn services_of(&self, namespace: &str, pod: &Labels<'_>) -> impl Iterator<Item = &Service<'v>> {
+        let services = self.services.get(namespace).into_iter().flat_map(BTreeMap::values);
+        services.filter(|service| {
+            !service.selector.is_empty() && service.selector.iter().all(|(key, value)| pod.get(key) == Some(value))
+        })
     }
 }
 
