@@ -1,4 +1,4 @@
-//! `tidegate check`: validates plan files without a cluster.
+//! `tidegate check`: validates plan files, and what they mean for Istio, alone or beside what is live.
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,18 @@ use std::{
 use clap::Args;
 
 use crate::{
+    cluster,
     git::Content,
-    plan::{self, Catalog, Commit, FileAt, Finding, Revision, Severity},
-    reconcile::plans,
+    plan::{self, Catalog, Commit, FileAt, Finding, ParsedFile, Revision, Severity},
+    reconcile::{
+        inspect::{Surroundings, inspect},
+        plans,
+    },
 };
 
-use super::{DONE, FINDINGS, Failure, terminal, terminal::say};
+use super::{DONE, FINDINGS, Failure, access::ClusterArgs, terminal, terminal::say};
 
-/// Validate plan files, without a cluster
+/// Validate plan files and what they mean for Istio, alone or beside a cluster
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Files and folders with plans
@@ -25,10 +29,12 @@ pub(super) struct Check {
     /// Print findings as JSON
     #[arg(short, long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     output: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 impl Check {
-    pub(super) fn run(self) -> Result<u8, Failure> {
+    pub(super) async fn run(self) -> Result<u8, Failure> {
         let mut files = BTreeMap::new();
         for path in &self.paths {
             gather(path, true, &mut files)?;
@@ -37,18 +43,23 @@ impl Check {
             let error = anyhow::anyhow!("no .yaml or .yml file in {}", shown(&self.paths));
             return Err(Failure::usage(error, "name the folder that holds the plans"));
         }
+        let (live, gaps) = self.live().await?;
         let listed: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content)).collect();
-        let changed = listed.iter().zip(plans::parse_all(&listed)).map(|((path, _), parsed)| {
-            ((*path).to_owned(), Some(FileAt { parsed: Arc::new(parsed), introduced: BTreeMap::new() }))
+        let parsed: Vec<Arc<ParsedFile>> = plans::parse_all(&listed).into_iter().map(Arc::new).collect();
+        let changed = listed.iter().zip(&parsed).map(|((path, _), parsed)| {
+            ((*path).to_owned(), Some(FileAt { parsed: parsed.clone(), introduced: BTreeMap::new() }))
         });
         let revision = Revision { branch: "work".to_owned(), commit: "0".repeat(40) };
         let mut catalog = Catalog::new();
         catalog.commit(Commit { revision, changed: changed.collect(), allow_removal: None });
-        let mut findings: Vec<&Finding> = catalog.findings().collect();
+        let texts = listed.iter().map(|(path, content)| (*path, content.text().unwrap_or_default()));
+        let texts = texts.zip(parsed).map(|((path, text), parsed)| (path, (text, parsed))).collect();
+        let inspected = inspect(&texts, &catalog, &live);
+        let mut findings: Vec<&Finding> = catalog.findings().chain(&inspected).collect();
         findings.sort_by(|one, two| one.place.cmp(&two.place));
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
         if self.output == "json" {
-            say!("{:#}", json(&findings, &files));
+            say!("{:#}", json(&findings, &files, &gaps));
         } else {
             let color = terminal::colored();
             for finding in &findings {
@@ -64,7 +75,20 @@ impl Check {
                 counted(warnings, "warning")
             );
         }
+        for gap in gaps {
+            eprintln!("warning: {}; rules that need it found nothing missing", terminal::plain(&gap));
+        }
         Ok(if errors > 0 { FINDINGS } else { DONE })
+    }
+
+    /// What is live in the cluster that was named, and what of it could not be listed; nothing where none was.
+    async fn live(&self) -> Result<(Surroundings, Vec<String>), Failure> {
+        if self.cluster.context.is_none() && self.cluster.kubeconfig.is_none() {
+            return Ok((Surroundings::default(), Vec::new()));
+        }
+        let cluster = self.cluster.connect().await?;
+        let census = cluster::census(&cluster).await.map_err(Failure::unreached)?;
+        Ok((Surroundings { objects: census.objects, known: census.known }, census.gaps))
     }
 }
 
@@ -81,7 +105,7 @@ fn text<'a>(files: &'a BTreeMap<String, Content>, path: &str) -> Option<&'a str>
     files.get(path).and_then(Content::text)
 }
 
-fn json(findings: &[&Finding], files: &BTreeMap<String, Content>) -> serde_json::Value {
+fn json(findings: &[&Finding], files: &BTreeMap<String, Content>, gaps: &[String]) -> serde_json::Value {
     let of = |finding: &&Finding| {
         let place = finding.place.as_ref().map(|place| {
             let (line, column) = text(files, &place.file).map_or((1, 1), |text| position(text, place.start));
@@ -93,7 +117,11 @@ fn json(findings: &[&Finding], files: &BTreeMap<String, Content>) -> serde_json:
             "place": place, "hints": finding.hints,
         })
     };
-    serde_json::json!({"findings": findings.iter().map(of).collect::<Vec<_>>()})
+    let mut all = serde_json::json!({"findings": findings.iter().map(of).collect::<Vec<_>>()});
+    if let Some(fields) = all.as_object_mut().filter(|_| !gaps.is_empty()) {
+        fields.insert("gaps".to_owned(), gaps.into());
+    }
+    all
 }
 
 /// Line and column of a byte, counted from 1; columns in characters.

@@ -80,7 +80,7 @@ fn command() -> clap::Command {
 pub async fn run(arguments: Arguments) -> u8 {
     let result = match arguments.command {
         Command::Run(run) => run.run().await,
-        Command::Check(check) => check.run(),
+        Command::Check(check) => check.run().await,
         Command::Diff(diff) => diff.run().await,
         Command::Status(status) => status.run().await,
         Command::Why(why) => why.run().await,

@@ -6,6 +6,7 @@
 //!                     ├─ apply(plain Istio object) ─► Applied
 //!                     ├─ watch_proxies ─► ProxyNews: whether the proxies have what was written
 //!                     ├─ write_canaryplan ─► Published
+//!                     ├─ census ─► everything that rules look at, once
 //!                     └─ Announcer ─► Kubernetes Events
 //! ```
 //!
@@ -15,6 +16,7 @@ mod announce;
 mod apply;
 mod canaryplan;
 mod capability;
+mod census;
 mod connect;
 mod endpoints;
 mod feed;
@@ -36,6 +38,7 @@ pub use canaryplan::{
     write_canaryplan,
 };
 pub use capability::{CapabilityError, IstioVersion, istio_version};
+pub use census::{Census, CensusError, census};
 pub use connect::{Access, Cluster, ConnectError, IN_CLUSTER};
 pub use endpoints::Endpoints;
 pub use meter::{Answer, Verb};

@@ -16,6 +16,7 @@ mod json;
 pub mod lens;
 mod order;
 mod patch;
+pub mod rules;
 mod seal;
 mod shares;
 mod text;

@@ -4,9 +4,9 @@ use super::Severity::{self, Error, Warning};
 
 macro_rules! codes {
     ($($code:ident $severity:ident $meaning:literal;)*) => {
-        $(pub(super) const $code: &str = stringify!($code);)*
+        $(pub(crate) const $code: &str = stringify!($code);)*
 
-        /// Every code that a finding of this room can have, with its severity and meaning.
+        /// Every code that a finding can have, with its severity and meaning.
         pub const CODES: &[(&str, Severity, &str)] = &[$((stringify!($code), $severity, $meaning),)*];
     };
 }
@@ -34,24 +34,68 @@ codes! {
     PL15 Error "a match is none that Istio knows";
     PL16 Warning "a field is none that Istio is known to have";
     PL17 Error "a number is out of its range";
+    VS01 Error "the weights of several destinations are all 0";
+    VS02 Error "a weight is below 0";
+    VS03 Error "a VirtualService has no route";
+    VS04 Error "a route leads nowhere";
+    VS05 Error "a route that answers by itself has destinations, a fault or a rewrite too";
     VS06 Error "the host `*` applies to the mesh";
     VS07 Error "two hosts are the same or cover each other";
-    VS11 Error "a fault neither aborts nor delays";
-    VS13 Error "a duration is none, or shorter than a millisecond";
-    VS15 Error "a match is empty or too long";
+    VS08 Error "a host, gateway, subset, port, label or range of addresses is none";
+    VS09 Error "a delegation is none that Istio accepts";
+    VS10 Error "a mirror is none that Istio accepts";
+    VS11 Error "a fault neither aborts nor delays, or not as Istio can";
+    VS12 Error "retries are none that Istio accepts";
+    VS13 Error "a duration is none, or not of whole milliseconds";
+    VS14 Error "a header is none, or may not be changed that way";
+    VS15 Error "a match is empty, too long, or no RE2 expression";
+    VS16 Error "a claim is matched in the mesh";
     VS17 Error "`exportTo` is none that Istio accepts";
-    DR02 Error "a port of a traffic policy is missing";
-    DR06 Error "a TLS mode is unknown";
+    VS18 Error "a TLS route is none that Istio accepts";
+    VS19 Warning "a match is never reached (IST0130, IST0131)";
+    VS20 Warning "a form is deprecated";
+    VS21 Error "a redirect, direct response, rewrite or CORS policy is none that Istio accepts";
+    VS22 Warning "a fault aborts with nothing, or an address is matched as SNI";
+    DR01 Error "a host, subset or label is none, or a subset is named twice";
+    DR02 Error "a traffic policy is empty, or of a port that is missing";
+    DR03 Error "outlier detection is none that Istio accepts";
+    DR04 Error "a connection pool or load balancer is none that Istio accepts";
+    DR05 Error "balancing by locality is none that Istio accepts";
+    DR06 Error "TLS settings are none that Istio accepts, or a rule for some callers is exported";
+    DR07 Warning "a traffic policy has a setting that does nothing, or is deprecated";
+    GW01 Error "a Gateway is none that Istio accepts";
+    GW02 Warning "a Gateway has a setting that does nothing";
+    SE01 Error "a ServiceEntry is none that Istio accepts";
+    SE02 Warning "a ServiceEntry may not do what it seems to";
+    IST0101 Error "a gateway, host, port or subset is not there";
+    IST0106 Error "a field has not the type that Istio gives it, or is missing";
+    IST0109 Error "two VirtualServices have one host in the mesh";
+    IST0112 Error "a destination without port, of a Service with several";
+    IST0118 Error "the port of a Service does not say that it speaks HTTP";
+    IST0132 Error "a host is on none of the gateways";
+    IST0133 Warning "a field is none that Istio is known to have";
+    IST0140 Error "a route at a gateway passes by the subsets that others split";
+    IST0145 Warning "two Gateways have one port and host";
+    IST0162 Warning "no Service leads to a port of a Gateway";
+    IST0173 Warning "a version with weight has no pods";
+    IST0174 Error "a DestinationRule is for a host that is not there";
     TG01 Error "a route stands after one that takes every request";
-    TG02 Error "a version has no labels: it would select every pod";
-    TG03 Error "two versions select the same pods";
+    TG02 Error "a version or subset has no labels: it would select every pod";
+    TG03 Error "two versions or subsets select the same pods";
+    TG04 Error "a single destination has a weight, and gets everything all the same";
     TG05 Error "weights do not add up to 100";
-    TG06 Error "a fault hits every request";
+    TG06 Error "a fault hits every request, or has no percentage";
     TG07 Error "`sourceLabels` together with gateways";
     TG08 Error "a host of the form `service.namespace`, which Istio takes for an external name";
     TG09 Warning "consistent hashing is lost when traffic is split by weight";
+    TG10 Error "a DestinationRule elsewhere takes subsets away from its callers";
+    TG12 Warning "callers in the mesh pass by the weights";
     TG13 Warning "the last jump is of more than 50";
+    TG14 Error "the Service leaves out the pods of a version";
+    TG15 Warning "outlier detection can eject every pod of a version";
     TG16 Error "a mirror without a percentage copies every request";
+    TG17 Error "a route is not visible where its gateway runs";
+    TG18 Error "a gateway is named without its namespace";
     TG20 Warning "a prefix without `/` at its end also takes longer words";
     TG22 Error "a service or host moves from one plan to another in one commit";
     TG23 Warning "a pin takes requests by nothing that a caller sets on purpose";
@@ -68,7 +112,7 @@ codes! {
 }
 
 /// How bad a finding of that code is.
-pub(super) fn severity(code: &str) -> Severity {
+pub(crate) fn severity(code: &str) -> Severity {
     CODES.iter().find(|(known, ..)| *known == code).map_or(Error, |(_, severity, _)| *severity)
 }
 

@@ -1,7 +1,8 @@
 //! Turns the text of a plan file into [`Plan`]s that are valid by construction, or into findings with their place.
 
+mod beside;
 mod catalog;
-mod codes;
+pub(crate) mod codes;
 mod digest;
 pub mod edit;
 mod emit;
@@ -20,6 +21,7 @@ mod traffic;
 mod written;
 mod yaml;
 
+pub use beside::{locate, refused_objects};
 pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
 pub use codes::CODES;
 pub use digest::Digest;
@@ -28,6 +30,7 @@ pub use file::{parse_file, refused_file};
 pub use finding::{Document, Finding, ParsedFile, Place, Severity};
 pub use model::{DriftPolicy, ObjectSpec, OnFailure, Pin, PlainObject, Plan, Readiness, Route, Routing, Step, Version};
 pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
+pub(crate) use read::{duration_ns, takes_everything};
 pub use render::{render, shown};
 pub use schema::{schema, structural_spec};
 pub use span::{ParseSpanError, Span};

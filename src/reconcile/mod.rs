@@ -12,6 +12,7 @@ mod engine;
 mod fights;
 mod held;
 pub mod history;
+pub mod inspect;
 mod keys;
 mod late;
 mod links;

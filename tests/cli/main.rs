@@ -18,6 +18,7 @@ mod certificates;
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod git_http;
 mod history;
+mod istio;
 mod outages;
 #[path = "../support/process.rs"]
 mod process;

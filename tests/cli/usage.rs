@@ -41,7 +41,7 @@ async fn the_list_of_commands_reads_as_a_table_of_contents() {
     let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
     insta::assert_snapshot!(commands, @r"
     run          Follow a plan repository and keep a cluster as its plans say
-    check        Validate plan files, without a cluster
+    check        Validate plan files and what they mean for Istio, alone or beside a cluster
     diff         Show the edits that would be made now, as a unified diff
     status       Show where every plan stands
     why          Say in one sentence why a plan stands where it stands

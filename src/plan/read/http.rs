@@ -58,7 +58,7 @@ pub(super) fn read(route: &Node, report: &mut Report<'_>) -> Map<String, Value> 
 
 fn duration(node: Option<&Node>, name: &str, report: &mut Report<'_>) {
     let Some(node) = node else { return };
-    if !node.text().and_then(duration_ns).is_some_and(|ns| ns >= 1e6) {
+    if node.text().and_then(duration_ns).is_none_or(|ns| ns < 1_000_000) {
         let hint = "write e.g. `10s`, or leave it out for no limit";
         report.hint(codes::VS13, place(node), format!("`{name}` is no duration of a millisecond or more"), hint);
     }

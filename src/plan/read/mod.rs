@@ -21,3 +21,6 @@ mod versions;
 mod tests;
 
 pub(super) use document::{document, plan_key};
+pub(crate) use rules::takes_everything;
+pub(super) use shape::place;
+pub(crate) use syntax::duration_ns;

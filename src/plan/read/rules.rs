@@ -132,21 +132,23 @@ fn all_hosts(routes: &[routes::Written<'_>], names: &Names<'_>, report: &mut Rep
     }
 }
 
-fn takes_everything(written: &routes::Written<'_>) -> bool {
-    let is_all = |block: &Map<String, Value>| {
-        block.iter().all(|(field, value)| match field.as_str() {
-            "name" | "statPrefix" | "ignoreUriCase" => true,
-            "uri" => value.get("prefix").is_some_and(|prefix| prefix == "/"),
-            _ => value.is_null(),
-        })
-    };
-    written.route.matches.is_empty() || written.route.matches.iter().any(is_all)
+/// Whether a match block takes every request: it has no condition, or the prefix `/` alone.
+pub(crate) fn takes_everything(block: &Map<String, Value>) -> bool {
+    block.iter().all(|(field, value)| match field.as_str() {
+        "name" | "statPrefix" | "ignoreUriCase" => true,
+        "uri" => value.get("prefix").is_some_and(|prefix| prefix == "/"),
+        _ => value.is_null(),
+    })
+}
+
+fn takes_all(written: &routes::Written<'_>) -> bool {
+    written.route.matches.is_empty() || written.route.matches.iter().any(takes_everything)
 }
 
 fn reachable(routes: &[routes::Written<'_>], scopes: &[Scope], report: &mut Report<'_>) {
     for (position, (later, scope)) in routes.iter().zip(scopes).enumerate() {
         let before = routes.iter().zip(scopes).take(position);
-        let mut taken = before.filter(|(route, other)| takes_everything(route) && other.overlaps(scope));
+        let mut taken = before.filter(|(route, other)| takes_all(route) && other.overlaps(scope));
         if let Some((first, _)) = taken.next() {
             let message =
                 format!("route `{}` gets nothing: `{}` takes every request before", later.route.name, first.route.name);
@@ -157,8 +159,8 @@ fn reachable(routes: &[routes::Written<'_>], scopes: &[Scope], report: &mut Repo
 
 fn the_rest(routes: &[routes::Written<'_>], scopes: &[Scope], report: &mut Report<'_>) {
     let uncovered = routes.iter().zip(scopes).find(|(route, scope)| {
-        let mut all = routes.iter().zip(scopes).filter(|(other, _)| takes_everything(other));
-        !takes_everything(route) && !all.any(|(_, other)| scope.within(other))
+        let mut all = routes.iter().zip(scopes).filter(|(other, _)| takes_all(other));
+        !takes_all(route) && !all.any(|(_, other)| scope.within(other))
     });
     if let Some((route, _)) = uncovered {
         let message = "no route takes the requests that match none: they get 404";

@@ -88,7 +88,7 @@ pub(super) fn factor(node: &Node) -> Option<u16> {
 }
 
 /// Where a finding about a whole value is placed: block maps and lists have no bytes of their own.
-pub(super) fn place(node: &Node) -> &Range<usize> {
+pub(in crate::plan) fn place(node: &Node) -> &Range<usize> {
     match (node.entries().first(), node.items().first()) {
         (Some(entry), _) if node.span.is_empty() => &entry.key_span,
         (_, Some(item)) if node.span.is_empty() => place(item),

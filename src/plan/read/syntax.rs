@@ -49,17 +49,45 @@ pub(super) fn is_label_value(text: &str) -> bool {
 }
 
 /// The nanoseconds of a duration as Istio writes it, e.g. `1.5s` or `1h10m`; none where it is no duration.
-pub(super) fn duration_ns(text: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 6] = [("ms", 1e6), ("us", 1e3), ("ns", 1.0), ("h", 3.6e12), ("m", 6e10), ("s", 1e9)];
-    let mut rest = text;
-    let mut sum = 0.0;
-    while !rest.is_empty() {
-        let (digits, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let (unit, factor) = UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
-        sum += digits.parse::<f64>().ok()? * factor;
-        rest = tail.get(unit.len()..)?;
+pub(crate) fn duration_ns(text: &str) -> Option<i64> {
+    const UNITS: [(&str, i128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("\u{b5}s", 1_000),
+        ("\u{3bc}s", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0);
     }
-    (!text.is_empty()).then_some(sum)
+    let mut sum = None;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let (_, factor) = UNITS.iter().find(|(known, _)| *known == unit)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if whole.len() + fraction.len() == 0 || number.len() > 30 {
+            return None;
+        }
+        let whole = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()?.checked_mul(*factor)? };
+        let mut share = *factor;
+        let parts = fraction.chars().map(|digit| {
+            share /= 10;
+            digit.to_digit(10).map(|digit| i128::from(digit) * share)
+        });
+        let parts: Option<i128> = parts.sum();
+        sum = Some(sum.unwrap_or(0_i128).checked_add(whole)?.checked_add(parts?)?);
+        rest = tail;
+    }
+    i64::try_from(sign * sum?).ok()
 }
 
 #[cfg(test)]
@@ -77,9 +105,12 @@ mod tests {
 
     #[test]
     fn durations_are_summed_over_their_units() {
-        assert_eq!(duration_ns("1.5s"), Some(1.5e9));
-        assert_eq!(duration_ns("1h10m"), Some(4.2e12));
-        assert_eq!(duration_ns("500us"), Some(5e5));
-        assert_eq!((duration_ns(""), duration_ns("10"), duration_ns("s"), duration_ns("1w")), (None, None, None, None));
+        let known = [("1.5s", 1_500_000_000), ("1h10m", 4_200_000_000_000), ("500us", 500_000), ("-.5ms", -500_000)];
+        for (text, ns) in known.into_iter().chain([("0", 0), ("2.s", 2_000_000_000), ("1\u{b5}s", 1_000)]) {
+            assert_eq!(duration_ns(text), Some(ns), "{text}");
+        }
+        for text in ["", "10", "s", "1w", ".s", "1..5s", "-", "99999999h", "1 s"] {
+            assert_eq!(duration_ns(text), None, "{text}");
+        }
     }
 }
