@@ -20,13 +20,21 @@ mod certificates;
 mod command;
 #[path = "../tests/support/controlplane.rs"]
 mod controlplane;
+#[path = "speed/converge.rs"]
+mod converge;
 #[path = "speed/decision.rs"]
 mod decision;
+#[path = "../tests/support/envoy.rs"]
+#[allow(dead_code, reason = "the proxy of the tests can do more than is measured")]
+mod envoy;
 #[path = "speed/figures.rs"]
 mod figures;
 #[path = "../tests/support/git_http.rs"]
 #[allow(dead_code, reason = "the server of the tests can do more than is measured")]
 mod git_http;
+#[path = "../tests/support/istiod.rs"]
+#[allow(dead_code, reason = "the istiod of the tests can do more than is measured")]
+mod istiod;
 #[path = "../tests/support/kubernetes.rs"]
 mod kubernetes;
 #[path = "speed/live.rs"]
@@ -57,8 +65,12 @@ use std::process::ExitCode;
 use figures::Board;
 use mesh::Mesh;
 
+/// As in the binary that is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 16] = [
+const BENCHMARKS: [(&str, &str); 17] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans, tidegate --version"),
     ("simulation", "walks that the simulation runs and judges a second"),
@@ -70,6 +82,7 @@ const BENCHMARKS: [(&str, &str); 16] = [
     ("push-1000", "the same with 1,000 plans"),
     ("revert", "revert to proven weights live with 100 plans, on a kube-apiserver"),
     ("stop", "stop annotation to proven weights live with 100 plans"),
+    ("converge", "from the proxies having new weights to knowing it, on istiod and Envoys"),
     ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
     ("scale-100", "the same with 100 plans"),
     ("scale-1000", "the same with 1,000 plans"),
@@ -141,6 +154,9 @@ fn main() -> ExitCode {
             push::measure(&wanted, &mesh, &mut board).await;
             back::measure(&wanted, &mesh, &mut board).await;
             scale::measure(&wanted, &mesh, &mut board).await;
+            if wanted.has("converge") {
+                converge::measure(&wanted, &mesh, &mut board).await;
+            }
             if wanted.has("soak") {
                 soak::measure(&wanted, &mesh, &mut board).await;
             }

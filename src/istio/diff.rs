@@ -9,7 +9,7 @@ use super::{
     json::{items, same, same_map, texts},
     lens::{self, is_host, spec, weight},
 };
-use crate::plan::{Routing, Traffic};
+use crate::plan::{Host, MESH, Routing, Traffic};
 
 /// How a live VirtualService differs from what is meant, in the parts that tidegate owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,12 +164,22 @@ fn same_scope(live: &Value, routing: &Routing) -> bool {
 
 /// Whether the live hosts are the routing's, in whatever order and form.
 pub(super) fn same_hosts(live: &Value, routing: &Routing) -> bool {
+    let mut written = routing.routes.iter().flat_map(|route| &route.hosts);
+    if let (Some(written), None, [Value::String(live)]) = (written.next(), written.next(), items(spec(live, "hosts")))
+        && Host::is_written(written, &routing.namespace, live)
+    {
+        return true;
+    }
     let live: BTreeSet<_> = lens::hosts(live).into_iter().collect();
     live == desired::hosts(routing).into_iter().collect()
 }
 
 /// Whether the live gateways are the routing's, in whatever order and form.
 pub(super) fn same_gateways(live: &Value, routing: &Routing) -> bool {
+    let mut written = routing.routes.iter().flat_map(|route| &route.gateways);
+    if written.all(|written| written == MESH) && items(spec(live, "gateways")).is_empty() {
+        return true;
+    }
     let live: BTreeSet<_> = lens::gateways(live).into_iter().collect();
     let meant = desired::gateways(routing).into_iter().map(|written| lens::gateway(written, &routing.namespace));
     live == meant.collect()

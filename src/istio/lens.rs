@@ -81,6 +81,17 @@ pub fn referenced<'a>(live: &'a Value, service: &Host, weighted: bool) -> BTreeS
     found
 }
 
+/// [`referenced`] for fields that a route carries over.
+pub(super) fn referenced_in<'a>(
+    fields: &'a Map<String, Value>,
+    namespace: &str,
+    service: &Host,
+    found: &mut BTreeSet<&'a str>,
+) {
+    let search = Search { namespace, service, weighted: true };
+    fields.values().for_each(|value| search.visit(value, found));
+}
+
 struct Search<'s> {
     namespace: &'s str,
     service: &'s Host,

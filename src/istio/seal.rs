@@ -55,6 +55,8 @@ pub fn left_out(live: &Value, kept: &[Version], owned: &BTreeSet<VersionName>) -
 
 /// Whether two subsets have the same name and select the same pods.
 fn selects_alike(one: &Value, two: &Value) -> bool {
-    let labels = |subset: &Value| subset.get("labels").cloned().unwrap_or_default();
-    one.get("name") == two.get("name") && same(&labels(one), &labels(two))
+    fn labels(subset: &Value) -> &Value {
+        subset.get("labels").unwrap_or(&Value::Null)
+    }
+    one.get("name") == two.get("name") && same(labels(one), labels(two))
 }

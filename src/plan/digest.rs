@@ -1,14 +1,18 @@
 //! The identity of content: SHA-256 over canonical JSON.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+use super::name;
+
 /// SHA-256 of a JSON value in RFC 8785 form: key order, comments and white space change nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(String);
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(Arc<str>);
 
 impl Digest {
     /// The digest of what serializes to JSON.
@@ -21,7 +25,7 @@ impl Digest {
             // Text takes whatever is written to it.
             let _ = write!(hex, "{byte:02x}");
         }
-        Self(hex)
+        Self(hex.into())
     }
 
     /// The first 8 hex digits, for people.
@@ -33,6 +37,18 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        name::shared(deserializer).map(Self)
     }
 }
 

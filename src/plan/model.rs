@@ -1,6 +1,9 @@
 //! What a plan says, once it is known to be valid.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Digest, Host, ObjectKey, PlanKey, Span, Traffic, VersionName};
 
 /// One accepted `CanaryPlan` document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Namespace and name.
     pub key: PlanKey,
@@ -107,7 +110,7 @@ impl Default for Readiness {
 }
 
 /// What a plan renders, apart from weights: the same routing with other traffic differs in weights alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routing {
     /// Namespace of all objects.
     pub namespace: String,
@@ -142,7 +145,7 @@ impl Routing {
 }
 
 /// One version: a DestinationRule subset of the same name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// The subset's name.
     pub name: VersionName,
@@ -164,13 +167,29 @@ impl Version {
             traffic_policy: &'a Option<Value>,
             build: &'a Option<String>,
         }
+        // Each decision asks for those of the same few versions, and hashing one costs as much as all the rest.
+        thread_local!(static LAST: RefCell<VecDeque<(Version, Digest)>> = const { RefCell::new(VecDeque::new()) });
         let Self { labels, traffic_policy, build, .. } = self;
-        Digest::of(&Proven { labels, traffic_policy, build })
+        LAST.with_borrow_mut(|last| {
+            let same = |there: &Self| {
+                there.labels == *labels && there.build == *build && there.traffic_policy == *traffic_policy
+            };
+            if let Some((_, digest)) = last.iter().find(|(there, _)| same(there)) {
+                return digest.clone();
+            }
+            let digest = Digest::of(&Proven { labels, traffic_policy, build });
+            last.truncate(DIGESTS_KEPT - 1);
+            last.push_front((self.clone(), digest.clone()));
+            digest
+        })
     }
 }
 
+/// For the versions of a plan or two; none is kept for what stands.
+const DIGESTS_KEPT: usize = 8;
+
 /// One `http` route of the VirtualService that carries the weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// The route's name, seen in Envoy's dumps and access logs.
     pub name: String,
@@ -185,7 +204,7 @@ pub struct Route {
 }
 
 /// Requests that go to one version whatever the weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     /// The rule's name.
     pub name: String,
@@ -216,7 +235,7 @@ pub struct ObjectSpec {
 }
 
 /// A plain Istio object that stands beside the plans and is applied as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainObject {
     /// One of the kinds that are allowed beside plans.
     pub kind: String,

@@ -1,8 +1,11 @@
 //! The names that mean something: plans, objects, versions, hosts and revisions.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
 /// The cluster domain that short host names are completed with.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -40,14 +43,14 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// The name of a version: a DestinationRule subset (a DNS label).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct VersionName(String);
+/// The name of a version: a DestinationRule subset (a DNS label). Shared: weights, proof and subsets all name versions,
+/// and each decision copies them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VersionName(Arc<str>);
 
 impl VersionName {
     /// Wraps a name that the caller has checked to be a DNS label.
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
 
@@ -60,6 +63,18 @@ impl VersionName {
 impl fmt::Display for VersionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for VersionName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        shared(deserializer).map(Self)
     }
 }
 
@@ -80,6 +95,16 @@ impl Host {
         } else {
             Self(format!("{written}.{namespace}.svc.{CLUSTER_DOMAIN}"))
         }
+    }
+
+    /// Whether this is the full name, as it stands, of a host as written in `namespace`.
+    pub fn is_written(written: &str, namespace: &str, full: &str) -> bool {
+        if written.contains('.') || written == "*" {
+            return written == full && !full.contains(|letter: char| letter.is_ascii_uppercase());
+        }
+        let rest = full.strip_prefix(written).and_then(|rest| rest.strip_prefix('.')?.strip_prefix(namespace));
+        rest.and_then(|rest| rest.strip_prefix(".svc.")) == Some(CLUSTER_DOMAIN)
+            && !written.contains(|letter: char| letter.is_ascii_uppercase())
     }
 
     /// The full name.
@@ -104,8 +129,8 @@ impl fmt::Display for Host {
 }
 
 /// A commit of a branch, written `main@sha1:<40 hex>` as Flux writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Revision {
     /// The branch's name without `refs/heads/`.
     pub branch: String,
@@ -126,9 +151,9 @@ impl fmt::Display for Revision {
     }
 }
 
-impl From<Revision> for String {
-    fn from(revision: Revision) -> Self {
-        revision.to_string()
+impl Serialize for Revision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -145,6 +170,25 @@ impl TryFrom<String> for Revision {
     }
 }
 
+/// Reads a text that is to be shared.
+pub(super) fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Arc<str>, E> {
+            Ok(text.into())
+        }
+    }
+
+    deserializer.deserialize_str(Text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +198,23 @@ mod tests {
         assert_eq!(Host::resolve("reviews", "a"), Host::resolve("reviews.a.svc.cluster.local", "b"));
         assert_ne!(Host::resolve("reviews", "a"), Host::resolve("reviews", "b"));
         assert_ne!(Host::resolve("reviews.example.com", "a"), Host::resolve("reviews", "a"));
+    }
+
+    #[test]
+    fn a_full_name_is_known_without_being_put_together() {
+        for (written, full) in [
+            ("reviews", "reviews.shop.svc.cluster.local"),
+            ("Reviews", "reviews.shop.svc.cluster.local"),
+            ("reviews", "reviews"),
+            ("reviews", "reviews.other.svc.cluster.local"),
+            ("www.example.com", "www.example.com"),
+            ("www.example.com", "www.example.org"),
+            ("*", "*"),
+        ] {
+            let resolved = Host::resolve(written, "shop");
+            let is_lower = written.chars().all(|letter| !letter.is_ascii_uppercase());
+            assert_eq!(Host::is_written(written, "shop", full), resolved.as_str() == full && is_lower, "{written}");
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::VersionName;
 
 /// Percent of all requests per version. Weights are integers, sum to 100, and none is 0: a version without
 /// traffic is left out. Sorted by name: every plan is held many times over, and a map would be many times as large.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<VersionName, u8>", into = "BTreeMap<VersionName, u8>")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "BTreeMap<VersionName, u8>")]
 pub struct Traffic(Box<[(VersionName, u8)]>);
 
 /// Why weights are no traffic.
@@ -62,9 +62,9 @@ impl TryFrom<BTreeMap<VersionName, u8>> for Traffic {
     }
 }
 
-impl From<Traffic> for BTreeMap<VersionName, u8> {
-    fn from(traffic: Traffic) -> Self {
-        traffic.0.into_iter().collect()
+impl Serialize for Traffic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn asks_writer(held: &Held, edit: &Edit, now: Timestamp) -> bool {
 
 /// Whether the next write that leads to the goal moves traffic.
 pub(super) fn moves_traffic(
-    held: &Held,
+    held: &mut Held,
     goal: &Goal,
     settings: &Settings,
     proxies: Option<&Proxies>,
@@ -63,7 +63,7 @@ pub(super) fn moves_traffic(
 
 /// The next write that leads to the goal, if any.
 pub(super) fn next_edit(
-    held: &Held,
+    held: &mut Held,
     goal: &Goal,
     settings: &Settings,
     proxies: Option<&Proxies>,
@@ -125,8 +125,8 @@ fn rule_taken(
 
 /// What of the DestinationRule is to be tidegate's is on record before it is there: where a crash or another commit comes
 /// between, it would else be nobody's, and stay.
-fn record(held: &Held, apply: &Apply) -> Result<Option<Edit>, JournalError> {
-    let (Some(Ok(standing)), Some(live)) = (&held.journal, held.virtual_service()) else { return Ok(None) };
+fn record(held: &mut Held, apply: &Apply) -> Result<Option<Edit>, JournalError> {
+    let (Some(Ok(standing)), Some(_)) = (&held.journal, held.virtual_service()) else { return Ok(None) };
     let defined: BTreeSet<&str> =
         held.destination_rule().map(|rule| istio::lens::subsets(rule).collect()).unwrap_or_default();
     let names = apply.subsets.iter().map(|version| &version.name);
@@ -137,8 +137,10 @@ fn record(held: &Held, apply: &Apply) -> Result<Option<Edit>, JournalError> {
     if journal == **standing {
         return Ok(None);
     }
-    let annotations = BTreeMap::from([(JOURNAL.to_owned(), Some(journal.encode()?))]);
-    Ok(istio::marks_edit(ObjectKind::VirtualService, live, &Marks { labels: BTreeMap::new(), annotations }))
+    let text = held.write_down(&Arc::new(journal))?;
+    let annotations = BTreeMap::from([(JOURNAL.to_owned(), Some(text.as_ref().to_owned()))]);
+    let marks = Marks { labels: BTreeMap::new(), annotations };
+    Ok(held.virtual_service().and_then(|live| istio::marks_edit(ObjectKind::VirtualService, live, &marks)))
 }
 
 /// The next write of marks that are missing, where the spec is left as it stands.

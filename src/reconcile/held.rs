@@ -9,9 +9,7 @@ use crate::{
     cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer, lens},
     plan::{ObjectKey, VersionName},
-    rollout::{
-        Altered, ClusterView, JOURNAL, Journal, JournalError, Noted, Phase, Proxies, Taken, Transition, What, is_ours,
-    },
+    rollout::{Altered, ClusterView, Journal, JournalError, Noted, Phase, Proxies, Taken, Transition, What, is_ours},
 };
 
 use super::{
@@ -21,6 +19,7 @@ use super::{
     noting::Asked,
     rest::Rest,
     worker::{Live, News},
+    written::{LedBack, read},
 };
 
 /// The first pause before something is tried again, in milliseconds; doubles up to the longest.
@@ -43,6 +42,10 @@ pub(super) struct Held {
     pub(super) destination_rule: Option<Live>,
     pub(super) journal: Option<Result<Arc<Journal>, JournalError>>,
     pub(super) copy: Option<Arc<Journal>>,
+    /// The journal that was last written down, with its text: an object that shows the text carries this journal.
+    pub(super) written_down: Option<Box<(Arc<Journal>, Arc<str>)>>,
+    /// The way back that was last rendered.
+    pub(super) led_back: Option<Box<LedBack>>,
     /// What the repository's notes say; none: they were not asked. Let go once a journal stands.
     pub(super) noted: Option<Box<Asked>>,
     /// The journal that was last looked at for what is to be noted of it.
@@ -107,6 +110,27 @@ impl Held {
     /// Whether the answer to a write of records alone is awaited.
     pub(super) fn is_recording(&self) -> bool {
         self.in_flight.as_ref().is_some_and(|sent| !sent.edit.moves_traffic())
+    }
+
+    /// Whether the answer to a write that moves traffic is awaited.
+    pub(super) fn is_moving(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|sent| sent.edit.moves_traffic())
+    }
+
+    /// Whether the answer to any write is awaited.
+    pub(super) fn is_writing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Whether an object is what the write in hand makes of it, without anything that a person said meanwhile.
+    pub(super) fn was_sent(&self, kind: ObjectKind, live: &Live) -> bool {
+        let sent = self.in_flight.as_ref().filter(|sent| sent.edit.kind == kind);
+        match (sent.map(|sent| &sent.edit.change), live) {
+            (Some(Change::Create(meant) | Change::Patch { meant, .. }), Some(live)) => {
+                lens::annotations(live) == lens::annotations(meant) && live.get("spec") == meant.get("spec")
+            }
+            _ => false,
+        }
     }
 
     /// Whether the server refused the last write.
@@ -229,7 +253,7 @@ impl Held {
             ObjectKind::VirtualService => self.journal.as_ref().and_then(|journal| journal.as_ref().ok()),
             ObjectKind::DestinationRule => self.copy.as_ref(),
         };
-        let found = found.and_then(|live| read(known, before.as_deref(), live));
+        let found = found.and_then(|live| read(known, self.written_down.as_deref(), before.as_deref(), live));
         // A saved copy that somebody applied again says where the walk was, not where it is.
         let outdated = |journal: &Journal| self.memory.as_deref().is_some_and(|memory| journal.is_older_than(memory));
         let found = match found {
@@ -242,11 +266,10 @@ impl Held {
         *held = Some(live);
         let seen = match kind {
             ObjectKind::VirtualService => {
-                if let Some(Ok(journal)) = &found {
-                    let known = self.memory.as_deref().is_some_and(|memory| *memory == **journal);
-                    if !known {
-                        self.memory = Some(journal.clone());
-                    }
+                if let Some(Ok(journal)) = &found
+                    && self.memory.as_ref() != Some(journal)
+                {
+                    self.memory = Some(journal.clone());
                 }
                 self.journal = match found {
                     Some(Ok(_)) => {
@@ -455,22 +478,8 @@ impl Held {
     }
 }
 
-/// The journal of an object that was held as `before`, with the journal `known`: most changes leave it as it was.
-fn read(
-    known: Option<&Arc<Journal>>,
-    before: Option<&Value>,
-    live: &Value,
-) -> Option<Result<Arc<Journal>, JournalError>> {
-    let text = |object| lens::annotation(object, JOURNAL);
-    match known.filter(|_| before.and_then(text) == text(live)) {
-        Some(known) => text(live).map(|_| Ok(known.clone())),
-        None => Some(Journal::on(live)?.map(Arc::new)),
-    }
-}
-
 fn same_object(one: &Value, two: &Value) -> bool {
-    let uid = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get("uid")).cloned();
-    uid(one) == uid(two)
+    lens::uid(one) == lens::uid(two)
 }
 
 /// The resourceVersion as a number: API servers promise since Kubernetes 1.35 that it can be compared so.

@@ -28,8 +28,7 @@ pub(super) struct Late {
 impl Late {
     /// An object was seen after it had been seen as `before`: another resourceVersion ends what was sent for the former.
     pub(super) fn saw(&mut self, kind: ObjectKind, before: Option<&Value>, live: &Live) {
-        let version = |object: Option<&Value>| object.and_then(lens::resource_version).map(str::to_owned);
-        if version(before) != version(live.as_deref()) {
+        if before.and_then(lens::resource_version) != live.as_deref().and_then(lens::resource_version) {
             match kind {
                 ObjectKind::VirtualService => self.route = false,
                 ObjectKind::DestinationRule => {

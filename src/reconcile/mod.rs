@@ -50,6 +50,7 @@ mod view;
 mod watched;
 mod worker;
 mod writes;
+mod written;
 
 pub use clock::Clock;
 pub use outlook::Still;

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use crate::{
-    istio::ObjectKind,
-    plan::{ObjectKey, Plan},
-    rollout::{Journal, Phase, Reason, Wanted},
+    istio::{ObjectKind, lens},
+    plan::{ObjectKey, Plan, Version},
+    rollout::{JOURNAL, Journal, Phase, Reason, Wanted},
 };
 
-use super::{Worker, held::Held, marks, packed::Packed, report::Reached};
+use super::{Event, Live, Sight, Worker, fights::Fights, held::Held, marks, packed::Packed, report::Reached};
 
 /// What a route at rest keeps of one cluster.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub(super) struct Rest {
     virtual_service: Packed,
     destination_rule: Packed,
     stands: bool,
+    /// Whether every version in question is one of the plan's.
+    planned: bool,
     pub(super) reached: Reached,
 }
 
@@ -32,7 +34,7 @@ impl Held {
     }
 
     /// Puts both objects away, if they are these two.
-    fn lie_down(&mut self, plan: &Arc<Plan>, virtual_service: Packed, destination_rule: Packed) {
+    fn lie_down(&mut self, plan: &Arc<Plan>, planned: bool, virtual_service: Packed, destination_rule: Packed) {
         let same = |live: Option<&serde_json::Value>, packed: &Packed| live.is_some_and(|live| packed.holds(live));
         if !same(self.virtual_service(), &virtual_service) || !same(self.destination_rule(), &destination_rule) {
             return;
@@ -43,18 +45,20 @@ impl Held {
         if let Some(position) = reached.position.as_mut().and_then(Arc::get_mut).filter(|one| one.plan == *plan) {
             position.plan = plan.clone();
         }
-        self.resting = Some(Box::new(Rest { virtual_service, destination_rule, stands, reached }));
+        self.resting = Some(Box::new(Rest { virtual_service, destination_rule, stands, planned, reached }));
         (self.virtual_service, self.destination_rule) = (None, None);
         (self.journal, self.memory, self.copy, self.standing, self.told) = (None, None, None, None, None);
+        (self.written_down, self.led_back) = (None, None);
     }
 
     /// Takes both objects out again.
     fn get_up(&mut self) {
         let Some(rest) = self.resting.take() else { return };
         let (route, rule) = (rest.virtual_service.unpacked(), rest.destination_rule.unpacked());
-        let on = |live: &super::Live| live.as_deref().and_then(Journal::on).and_then(Result::ok).map(Arc::new);
+        let on = |live: &Live| live.as_deref().and_then(Journal::on).and_then(Result::ok).map(Arc::new);
         let journal = on(&route);
-        self.copy = on(&rule).filter(|_| rule.as_deref().is_some_and(marks::is_marked));
+        let copy = if text(&route) == text(&rule) { journal.clone() } else { on(&rule) };
+        self.copy = copy.filter(|_| rule.as_deref().is_some_and(marks::is_marked));
         self.journal = journal.clone().map(Ok);
         self.memory.clone_from(&journal);
         // Whatever rests was looked at.
@@ -64,22 +68,56 @@ impl Held {
     }
 }
 
+fn text(live: &Live) -> Option<&str> {
+    lens::annotation(live.as_deref()?, JOURNAL)
+}
+
 impl Worker {
     /// Puts away what is settled and waits for nothing; `packed` are the objects as they were last seen.
     pub fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
         let rests = matches!(self.reason, Some(Reason::Settled | Reason::Away { .. }));
         let Wanted::Plan { plan, .. } = &self.wanted else { return };
-        if !rests || self.wake_at.is_some() || self.is_busy() {
+        if !rests || self.wake_at.is_some() || self.is_busy() || self.is_at_rest() {
             return;
         }
         let plan = plan.clone();
+        let is_planned = |version: &&Version| {
+            plan.routing.version(&version.name).is_some_and(|planned| planned.labels == version.labels)
+        };
+        let planned = self.versions().iter().all(is_planned);
         let rule = self.destination_rule();
         for (cluster, held) in self.clusters.iter_mut().filter(|(_, held)| held.may_lie_down()) {
             let route = packed(cluster, ObjectKind::VirtualService, &self.key);
             if let Some((route, rule)) = route.zip(packed(cluster, ObjectKind::DestinationRule, &rule)) {
-                held.lie_down(&plan, route, rule);
+                held.lie_down(&plan, planned, route, rule);
             }
         }
+    }
+
+    /// Whether all goes on resting in spite of an event: what is settled asks Git for the plan alone, and the rest of the
+    /// world for endpoints that are gone.
+    pub(super) fn rests_on(&mut self, event: &Event, sight: &impl Sight) -> bool {
+        let tells_nothing = match event {
+            Event::Wanted(wanted) => *wanted == self.wanted,
+            Event::Look => true,
+            _ => false,
+        };
+        let Wanted::Plan { plan, .. } = &self.wanted else { return false };
+        let rests = |held: &Held| held.resting.as_ref().is_some_and(|rest| rest.planned);
+        if !tells_nothing
+            || !matches!(self.reason, Some(Reason::Settled))
+            || !self.clusters.values().all(|held| rests(held))
+        {
+            return false;
+        }
+        let Some((service, namespace)) = plan.routing.service.service() else { return false };
+        let gone =
+            |cluster: &str, version: &Version| sight.ready(cluster, namespace, service, &version.labels) == Some(0);
+        let goes_on = !self.clusters.keys().any(|name| plan.routing.versions.iter().any(|version| gone(name, version)));
+        if goes_on && matches!(event, Event::Wanted(_)) {
+            self.clusters.values_mut().for_each(|held| held.fights = Fights::default());
+        }
+        goes_on
     }
 
     /// Takes out what was put away.

@@ -1,12 +1,12 @@
 //! What a decision about a route is made of: its objects as they were seen, and what the shell knows beside them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::{
     istio::ObjectKind,
-    plan::{ObjectKey, VersionName},
+    plan::{ObjectKey, Version, VersionName},
     rollout::{ClusterView, Endpoints, GitSight, Taken, Wanted, World},
 };
 
@@ -44,20 +44,17 @@ impl Worker {
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
         self.get_up();
-        let versions = self.versions();
-        let service = self.service();
+        let ready = self.ready(sight);
         let destination_rule = self.destination_rule();
-        let own = service.as_ref().and_then(|host| host.service());
         let living_owners =
             self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
         let living_owners = living_owners.collect();
         let mut clusters = BTreeMap::new();
-        for (name, held) in &mut self.clusters {
+        for ((name, held), ready) in self.clusters.iter_mut().zip(ready) {
             let mut endpoints = BTreeMap::new();
-            for (version, labels) in &versions {
-                let ready = own.and_then(|(service, namespace)| sight.ready(name, namespace, service, labels));
-                let none_since = held.none_since(version, ready, now);
-                endpoints.insert(version.clone(), Endpoints { ready, none_since });
+            for (version, ready) in ready {
+                let none_since = held.none_since(&version, ready, now);
+                endpoints.insert(version, Endpoints { ready, none_since });
             }
             let (claims, shadow, dependency) = match &self.wanted {
                 Wanted::Plan { plan, .. } => {
@@ -79,27 +76,35 @@ impl Worker {
         World { wanted, former, living_owners, git: sight.git(), clusters, settings: self.settings }
     }
 
-    /// The labels of every version in question: what is applied decides, then the plan, then older states.
-    fn versions(&self) -> BTreeMap<VersionName, BTreeMap<String, String>> {
-        let mut versions = BTreeMap::new();
-        let mut add = |routing: &crate::plan::Routing, only: Option<&BTreeSet<&VersionName>>| {
-            for version in &routing.versions {
-                if only.is_none_or(|only| only.contains(&version.name)) {
-                    versions.entry(version.name.clone()).or_insert_with(|| version.labels.clone());
-                }
-            }
+    /// Ready endpoints of every version in question, for each cluster in order.
+    fn ready(&self, sight: &impl Sight) -> Vec<Vec<(VersionName, Option<u32>)>> {
+        let versions = self.versions();
+        let service = self.service();
+        let own = service.as_ref().and_then(|host| host.service());
+        let of = |cluster: &str| {
+            let ready =
+                |labels: &_| own.and_then(|(service, namespace)| sight.ready(cluster, namespace, service, labels));
+            versions.iter().map(|version| (version.name.clone(), ready(&version.labels))).collect()
         };
+        self.clusters.keys().map(|cluster| of(cluster)).collect()
+    }
+
+    /// The labels of every version in question: what is applied decides, then the plan, then older states.
+    pub(super) fn versions(&self) -> Vec<&Version> {
         let journal = self.journal().or_else(|| self.clusters.values().find_map(|held| held.noted_position()));
-        if let Some(journal) = journal {
-            add(&journal.state.routing, Some(&journal.state.reached()));
-        }
-        if let Wanted::Plan { plan, .. } = &self.wanted {
-            add(&plan.routing, None);
-        }
-        if let Some(journal) = journal {
-            let settled = journal.settled.iter().rev().chain(&journal.way_back);
-            settled.for_each(|settled| add(&settled.state.routing, None));
-            add(&journal.plan.routing, None);
+        let planned = match &self.wanted {
+            Wanted::Plan { plan, .. } => &plan.routing.versions[..],
+            Wanted::Unknown | Wanted::Removed { .. } => &[],
+        };
+        let applied = journal.into_iter().flat_map(|journal| journal.state.reached_versions());
+        let older = journal.into_iter().flat_map(|journal| journal.settled.iter().rev().chain(&journal.way_back));
+        let older = older.flat_map(|settled| &settled.state.routing.versions);
+        let former = journal.into_iter().flat_map(|journal| &journal.plan.routing.versions);
+        let mut versions: Vec<&Version> = Vec::new();
+        for version in applied.chain(planned).chain(older).chain(former) {
+            if versions.iter().all(|there| there.name != version.name) {
+                versions.push(version);
+            }
         }
         versions
     }

@@ -262,11 +262,12 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
-        if self.is_told(&event) {
+        if self.is_told(&event) || self.rests_on(&event, sight) {
             return Vec::new();
         }
         self.get_up();
         let mut effects = Vec::new();
+        let waits = self.waits_for_answers(&event);
         match event {
             Event::Wanted(wanted) => {
                 self.want(wanted);
@@ -309,7 +310,9 @@ impl Worker {
             Event::Look => {}
         }
         self.note(&mut effects);
-        self.decide(now, sight, &mut effects);
+        if !waits {
+            self.decide(now, sight, &mut effects);
+        }
         effects
     }
 
@@ -317,6 +320,15 @@ impl Worker {
     fn is_told(&self, event: &Event) -> bool {
         let Event::Object { cluster, kind, live } = event else { return false };
         self.clusters.get(cluster).is_some_and(|held| held.resting.is_none() && held.is_outdated(*kind, live))
+    }
+
+    /// Whether nothing that a watch shows could be acted on before the answers that every cluster is to give, which are
+    /// decided on: writes of traffic are on their way, or it shows what was written before the answer does.
+    fn waits_for_answers(&self, event: &Event) -> bool {
+        let Event::Object { cluster, kind, live } = event else { return false };
+        let all = |waits: fn(&Held) -> bool| self.clusters.values().all(|held| waits(held));
+        let shows = || self.clusters.get(cluster).is_some_and(|held| held.was_sent(*kind, live));
+        all(Held::is_moving) || (all(Held::is_writing) && shows())
     }
 
     /// Takes in what Git asks for, without deciding anything.

@@ -53,7 +53,9 @@ pub(super) fn routing(journal: &Journal, pins: Vec<crate::plan::Pin>, carried: &
             routing.versions.push(version.clone());
         }
     }
-    State { traffic: carried.traffic.clone(), routing: Arc::new(routing) }.following(carried).routing
+    let routing = State { traffic: carried.traffic.clone(), routing: Arc::new(routing) }.following(carried).routing;
+    // The same one stays the same: it is compared and packed again and again.
+    if routing == carried.routing { carried.routing.clone() } else { routing }
 }
 
 /// The versions that the plan wants above both what they have and what they have proven.
@@ -188,7 +190,8 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
     } else {
         enter(journal, now, Phase::Target, journal.plan.settle);
     }
-    if pinned && (known || (proven && weights_alone)) {
+    // The last settled state is kept even above its proof: being there is not proving it.
+    if pinned && proven && (known || weights_alone) {
         journal.settle(now);
         if !unmoved {
             note(journal, now, What::Applied, String::new());

@@ -1,6 +1,7 @@
 //! The journal's written form: JSON in an annotation, with the plan and all routings in one compressed part.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -34,8 +35,12 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tidegate"
 /// The largest journal that is written, in bytes: the API server's limit for all annotations is 256 KiB.
 pub const JOURNAL_MAX_BYTES: usize = 96 * 1024;
 /// The largest unpacked part that is read, in bytes.
-const UNPACKED_MAX_BYTES: u64 = 8 * 1024 * 1024;
+const UNPACKED_MAX_BYTES: usize = 8 * 1024 * 1024;
 const FORMAT: u64 = 1;
+/// What one entry takes beside its texts at most, in bytes: field names, digests and instants.
+const ENTRY_BYTES: usize = 320;
+/// What a journal takes beside its packed part, most times, in bytes.
+const TEXT_BYTES: usize = 4 * 1024;
 
 /// Why an annotation is no journal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,60 +65,69 @@ struct Format {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct Wire<'a> {
     v: u64,
-    repository: String,
-    plan: PlanKey,
-    revision: Revision,
-    digest: Digest,
-    target: Traffic,
-    traffic: Traffic,
+    repository: Cow<'a, str>,
+    plan: Cow<'a, PlanKey>,
+    revision: Cow<'a, Revision>,
+    digest: Cow<'a, Digest>,
+    target: Cow<'a, Traffic>,
+    traffic: Cow<'a, Traffic>,
     routing: usize,
-    phase: Phase,
-    origin: Traffic,
+    phase: Cow<'a, Phase>,
+    origin: Cow<'a, Traffic>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    rising: BTreeSet<VersionName>,
+    rising: Cow<'a, BTreeSet<VersionName>>,
     entered: Timestamp,
     hold: Span,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     converged: Option<Timestamp>,
     #[serde(default)]
     elapsed_ms: u64,
-    proof: BTreeMap<VersionName, Proof>,
-    settled: Vec<WireSettled>,
+    proof: Cow<'a, BTreeMap<VersionName, Proof>>,
+    settled: Vec<WireSettled<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    way_back: Option<WireSettled>,
+    way_back: Option<WireSettled<'a>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    way_back_ready: BTreeMap<VersionName, u32>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    failed: Vec<FailedKey>,
+    way_back_ready: Cow<'a, BTreeMap<VersionName, u32>>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    failed: Cow<'a, [FailedKey]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    stop: Option<Answered>,
+    stop: Option<Cow<'a, Answered>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    failure: Option<Cause>,
+    failure: Option<Cow<'a, Cause>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    restore: Option<Restore>,
-    transitions: Vec<Transition>,
-    subsets: BTreeSet<VersionName>,
+    restore: Option<Cow<'a, Restore>>,
+    transitions: Cow<'a, [Transition]>,
+    subsets: Cow<'a, BTreeSet<VersionName>>,
     #[serde(default)]
     owns_traffic_policy: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     convergence_wait_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     asks_proxies: bool,
-    packed: String,
+    #[serde(borrow)]
+    packed: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireSettled {
-    traffic: Traffic,
+struct WireSettled<'a> {
+    traffic: Cow<'a, Traffic>,
     routing: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<Revision>,
+    revision: Option<Cow<'a, Revision>>,
     at: Timestamp,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The packed part, as it is written.
+#[derive(Serialize)]
+struct Packing<'a> {
+    plan: &'a Plan,
+    routings: Vec<&'a Routing>,
+}
+
+/// The packed part, as it is read.
+#[derive(Deserialize)]
 struct Packed {
     plan: Plan,
     routings: Vec<Routing>,
@@ -131,11 +145,16 @@ impl<'a> Table<'a> {
         })
     }
 
-    fn settled(&mut self, settled: &'a Settled) -> WireSettled {
+    /// The packed part of a journal with these.
+    fn packed(&self, plan: &Arc<Plan>) -> Result<Arc<str>, JournalError> {
+        packs::text(plan, &self.0, || pack(&Packing { plan, routings: self.0.iter().map(|one| &***one).collect() }))
+    }
+
+    fn settled(&mut self, settled: &'a Settled) -> WireSettled<'a> {
         WireSettled {
-            traffic: settled.state.traffic.clone(),
+            traffic: Cow::Borrowed(&settled.state.traffic),
             routing: self.place(&settled.state.routing),
-            revision: settled.revision.clone(),
+            revision: settled.revision.as_ref().map(Cow::Borrowed),
             at: settled.at,
         }
     }
@@ -147,64 +166,119 @@ impl Journal {
     /// # Errors
     /// [`JournalError::TooLarge`] where even the least journal is above [`JOURNAL_MAX_BYTES`].
     pub fn encode(&self) -> Result<String, JournalError> {
-        let text = self.encode_whole()?;
-        if text.len() <= JOURNAL_MAX_BYTES {
+        if let Some(text) = self.encode_in_full()? {
             return Ok(text);
         }
         let mut shorter = self.clone();
         loop {
             if shorter.settled.len() > 1 {
-                shorter.settled.remove(0);
+                Arc::make_mut(&mut shorter.settled).remove(0);
             } else if shorter.transitions.is_empty() {
-                return Err(JournalError::TooLarge(text.len()));
+                return Err(JournalError::TooLarge(self.encode_whole()?.len()));
             } else {
-                shorter.transitions.clear();
+                shorter.transitions = Arc::default();
             }
-            let text = shorter.encode_whole()?;
-            if text.len() <= JOURNAL_MAX_BYTES {
+            if let Some(text) = shorter.encode_in_full()? {
                 return Ok(text);
             }
         }
     }
 
+    /// Whether it can be written down. Most times that is told without writing it.
+    ///
+    /// # Errors
+    /// As [`Journal::encode`].
+    pub(super) fn fits(&self) -> Result<(), JournalError> {
+        if self.bytes_at_most()? <= JOURNAL_MAX_BYTES { Ok(()) } else { self.encode().map(drop) }
+    }
+
+    /// No fewer bytes than the text has: each letter may be escaped, and each entry has its marks and instants.
+    fn bytes_at_most(&self) -> Result<usize, JournalError> {
+        let name = |name: &VersionName| ENTRY_BYTES + 6 * name.as_str().len();
+        let weights = |traffic: &Traffic| traffic.iter().map(|(version, _)| name(version)).sum::<usize>();
+        let revision = |revision: &Revision| ENTRY_BYTES + 6 * (revision.branch.len() + revision.commit.len());
+        let settled = |settled: &Settled| {
+            ENTRY_BYTES + weights(&settled.state.traffic) + settled.revision.as_ref().map_or(0, revision)
+        };
+        let failed =
+            |key: &FailedKey| ENTRY_BYTES + weights(&key.target) + key.versions.keys().map(name).sum::<usize>();
+        let transition =
+            |there: &Transition| ENTRY_BYTES + 6 * (there.commit.len() + there.traffic.len() + there.note.len());
+        let Owner { repository, plan } = &self.owner;
+        let names = self.proof.keys().chain(&self.rising).chain(&self.subsets).chain(self.way_back_ready.keys());
+        let causes = [self.failure.as_ref(), self.phase.cause()].into_iter().flatten();
+        let restore = self.restore.iter().map(|restore| {
+            let to = restore.to.as_ref().map_or(0, revision);
+            to + revision(&restore.undoes) + weights(&restore.traffic) + 6 * restore.reason.len()
+        });
+        let parts = [
+            8 * ENTRY_BYTES + 6 * (repository.len() + plan.namespace.len() + plan.name.len()),
+            self.packed()?.len() + revision(&self.revision),
+            [&self.plan.traffic, &self.state.traffic, &self.origin].map(weights).iter().sum(),
+            names.map(name).sum(),
+            self.settled.iter().chain(&self.way_back).map(settled).sum(),
+            self.failed.iter().map(failed).sum(),
+            self.transitions.iter().map(transition).sum(),
+            causes.map(|cause| 6 * cause.to_string().len()).sum(),
+            self.stop.iter().map(|stop| 6 * stop.text.len()).sum(),
+            restore.sum(),
+        ];
+        Ok(parts.iter().sum())
+    }
+
+    /// The annotation's text with nothing left out; none where it would be too large.
+    pub(crate) fn encode_in_full(&self) -> Result<Option<String>, JournalError> {
+        self.encode_whole().map(|text| Some(text).filter(|text| text.len() <= JOURNAL_MAX_BYTES))
+    }
+
     fn encode_whole(&self) -> Result<String, JournalError> {
         let mut table = Table::default();
-        let wire = Wire {
+        let mut wire = Wire {
             v: FORMAT,
-            repository: self.owner.repository.clone(),
-            plan: self.owner.plan.clone(),
-            revision: self.revision.clone(),
-            digest: self.plan.digest.clone(),
-            target: self.plan.traffic.clone(),
-            traffic: self.state.traffic.clone(),
+            repository: Cow::Borrowed(&self.owner.repository),
+            plan: Cow::Borrowed(&self.owner.plan),
+            revision: Cow::Borrowed(&self.revision),
+            digest: Cow::Borrowed(&self.plan.digest),
+            target: Cow::Borrowed(&self.plan.traffic),
+            traffic: Cow::Borrowed(&self.state.traffic),
             routing: table.place(&self.state.routing),
-            phase: self.phase.clone(),
-            origin: self.origin.clone(),
-            rising: self.rising.clone(),
+            phase: Cow::Borrowed(&self.phase),
+            origin: Cow::Borrowed(&self.origin),
+            rising: Cow::Borrowed(&self.rising),
             entered: self.entered,
             hold: self.hold,
             converged: self.converged,
             elapsed_ms: self.elapsed_ms,
-            proof: self.proof.clone(),
+            proof: Cow::Borrowed(&self.proof),
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
-            way_back_ready: self.way_back_ready.clone(),
-            failed: self.failed.clone(),
-            stop: self.stop.clone(),
-            failure: self.failure.clone(),
-            restore: self.restore.clone(),
-            transitions: self.transitions.clone(),
-            subsets: self.subsets.clone(),
+            way_back_ready: Cow::Borrowed(&self.way_back_ready),
+            failed: Cow::Borrowed(&self.failed),
+            stop: self.stop.as_ref().map(Cow::Borrowed),
+            failure: self.failure.as_ref().map(Cow::Borrowed),
+            restore: self.restore.as_ref().map(Cow::Borrowed),
+            transitions: Cow::Borrowed(&self.transitions),
+            subsets: Cow::Borrowed(&self.subsets),
             owns_traffic_policy: self.owns_traffic_policy,
             convergence_wait_ms: self.convergence_wait_ms,
             asks_proxies: self.asks_proxies,
-            packed: String::new(),
+            packed: Cow::Borrowed(""),
         };
-        let packed = packs::text(&self.plan, &table.0, || {
-            let routings = table.0.iter().map(|routing| Routing::clone(routing)).collect();
-            pack(&Packed { plan: Plan::clone(&self.plan), routings })
-        })?;
-        serde_json::to_string(&Wire { packed: packed.as_ref().to_owned(), ..wire }).map_err(broken)
+        let packed = table.packed(&self.plan)?;
+        wire.packed = Cow::Borrowed(&packed);
+        let mut text = Vec::with_capacity(packed.len() + TEXT_BYTES);
+        serde_json::to_writer(&mut text, &wire).map_err(broken)?;
+        String::from_utf8(text).map_err(broken)
+    }
+
+    /// Its packed part.
+    fn packed(&self) -> Result<Arc<str>, JournalError> {
+        let mut table = Table::default();
+        table.place(&self.state.routing);
+        for settled in self.settled.iter().chain(&self.way_back) {
+            table.place(&settled.state.routing);
+        }
+        table.packed(&self.plan)
     }
 
     /// Reads the annotation's text.
@@ -212,7 +286,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Newer`] for a later format, [`JournalError::Broken`] for anything else.
     pub fn decode(text: &str) -> Result<Self, JournalError> {
-        let wire = match serde_json::from_str::<Wire>(text) {
+        let wire = match serde_json::from_str::<Wire<'_>>(text) {
             Ok(wire) if wire.v == FORMAT => wire,
             Ok(_) => return Err(unreadable(text, "it has no version")),
             Err(error) => return Err(unreadable(text, error)),
@@ -221,32 +295,32 @@ impl Journal {
         let routing = |place: usize| {
             routings.get(place).cloned().ok_or_else(|| JournalError::Broken(format!("routing {place} is missing")))
         };
-        let settled = |wire: WireSettled| {
-            let state = State { traffic: wire.traffic, routing: routing(wire.routing)? };
-            Ok::<_, JournalError>(Settled { state, revision: wire.revision, at: wire.at })
+        let settled = |wire: WireSettled<'_>| {
+            let state = State { traffic: wire.traffic.into_owned(), routing: routing(wire.routing)? };
+            Ok::<_, JournalError>(Settled { state, revision: wire.revision.map(Cow::into_owned), at: wire.at })
         };
         Ok(Self {
-            owner: Owner { repository: wire.repository, plan: wire.plan },
+            owner: Owner { repository: wire.repository.into_owned(), plan: wire.plan.into_owned() },
             plan,
-            revision: wire.revision,
-            state: State { traffic: wire.traffic, routing: routing(wire.routing)? },
-            phase: wire.phase,
-            origin: wire.origin,
-            rising: wire.rising,
+            revision: wire.revision.into_owned(),
+            state: State { traffic: wire.traffic.into_owned(), routing: routing(wire.routing)? },
+            phase: wire.phase.into_owned(),
+            origin: wire.origin.into_owned(),
+            rising: wire.rising.into_owned(),
             entered: wire.entered,
             hold: wire.hold,
             converged: wire.converged,
             elapsed_ms: wire.elapsed_ms,
-            proof: wire.proof,
-            settled: wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?,
+            proof: wire.proof.into_owned(),
+            settled: Arc::new(wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?),
             way_back: wire.way_back.map(settled).transpose()?,
-            way_back_ready: wire.way_back_ready,
-            failed: wire.failed,
-            stop: wire.stop,
-            failure: wire.failure,
-            restore: wire.restore,
-            transitions: wire.transitions,
-            subsets: wire.subsets,
+            way_back_ready: wire.way_back_ready.into_owned(),
+            failed: wire.failed.into_owned(),
+            stop: wire.stop.map(Cow::into_owned),
+            failure: wire.failure.map(Cow::into_owned),
+            restore: wire.restore.map(Cow::into_owned),
+            transitions: Arc::new(wire.transitions.into_owned()),
+            subsets: wire.subsets.into_owned(),
             owns_traffic_policy: wire.owns_traffic_policy,
             convergence_wait_ms: wire.convergence_wait_ms,
             asks_proxies: wire.asks_proxies,
@@ -274,7 +348,7 @@ fn unreadable(text: &str, error: impl std::fmt::Display) -> JournalError {
     }
 }
 
-fn pack(packed: &Packed) -> Result<String, JournalError> {
+fn pack(packed: &Packing<'_>) -> Result<String, JournalError> {
     let json = serde_json::to_vec(packed).map_err(broken)?;
     Ok(STANDARD.encode(deflate(&json).map_err(broken)?))
 }
@@ -284,4 +358,52 @@ fn unpack(text: &str) -> Result<(Plan, Vec<Routing>), JournalError> {
     let json = inflate(&bytes, UNPACKED_MAX_BYTES).map_err(broken)?;
     let packed: Packed = serde_json::from_slice(&json).map_err(broken)?;
     Ok((packed.plan, packed.routings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_longer_than_it_is_thought_to_be_at_most() {
+        let corpus = [
+            include_str!("../../tests/fuzz/corpus/journal/settled.json"),
+            include_str!("../../tests/fuzz/corpus/journal/lowered.json"),
+        ];
+        for text in corpus {
+            let mut journal = Journal::decode(text.trim()).unwrap();
+            let holds = |journal: &Journal| journal.encode_whole().unwrap().len() <= journal.bytes_at_most().unwrap();
+            assert!(holds(&journal));
+            let escaped = "\u{1}".repeat(300);
+            let last = journal.transitions.last().cloned().unwrap();
+            let noted = Transition { note: escaped.clone(), traffic: escaped.clone(), ..last };
+            journal.transitions = Arc::new(vec![noted; 20]);
+            let settled = journal.settled.last().cloned().unwrap();
+            journal.way_back = Some(settled.clone());
+            journal.settled = Arc::new(vec![settled; 10]);
+            let names: BTreeSet<VersionName> = (0..100).map(|n| VersionName::new(format!("{escaped}{n}"))).collect();
+            let digest = journal.plan.digest.clone();
+            let versions: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), digest.clone())).collect();
+            let target = journal.plan.traffic.clone();
+            let key = FailedKey { target, versions, attempt: 1, routing: Some(digest.clone()) };
+            journal.failed = vec![key; 10];
+            let proof = |name: &VersionName| (name.clone(), Proof { weight: 100, digest: digest.clone() });
+            journal.proof = names.iter().map(proof).collect();
+            journal.way_back_ready = names.iter().map(|name| (name.clone(), u32::MAX)).collect();
+            (journal.rising, journal.subsets) = (names.clone(), names);
+            journal.owner.repository = escaped.clone();
+            journal.stop = Some(Answered { text: escaped.clone(), lift: true });
+            journal.failure = Some(Cause::Rejected(escaped.clone()));
+            journal.phase = Phase::WentBack { cause: Cause::LoweredByHand(escaped.clone()) };
+            journal.restore = Some(Restore {
+                failed: digest,
+                undoes: journal.revision.clone(),
+                to: Some(journal.revision.clone()),
+                traffic: journal.plan.traffic.clone(),
+                reason: escaped,
+                at: journal.entered,
+            });
+            assert!(holds(&journal));
+        }
+    }
 }

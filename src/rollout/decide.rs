@@ -203,7 +203,7 @@ impl<'a> Draft<'a> {
         let before = self.journal.clone();
         accept::accept(&mut self.journal, self.world, plan, revision, owner, self.now)?;
         // A position that can't be written down would hold up the way back from it.
-        if let Err(JournalError::TooLarge(bytes)) = self.journal.encode() {
+        if let Err(JournalError::TooLarge(bytes)) = self.journal.fits() {
             self.journal = before;
             return Err(Reason::JournalTooLarge { bytes });
         }
@@ -417,26 +417,27 @@ impl<'a> Draft<'a> {
         let surplus = subsets::surplus(&self.journal, self.world, &names);
         // What failed must not be forgotten with the VirtualService.
         let keeps = matches!(self.journal.phase, Phase::Settled | Phase::WentBack { .. });
-        let journal = if self.journal == *self.found { self.found.clone() } else { Arc::new(self.journal.clone()) };
-        let wait = SignedDuration::from_millis(self.world.settings.convergence_wait_ms);
+        let Self { world, now, found, journal, mut wake_at, .. } = self;
+        let journal = if journal == *found { found } else { Arc::new(journal) };
+        let wait = SignedDuration::from_millis(world.settings.convergence_wait_ms);
         let mut goals = BTreeMap::new();
         let mut reason = reason;
-        for (name, view) in &self.world.clusters {
+        for (name, view) in &world.clusters {
             let there = view.journal.as_ref().and_then(|journal| journal.as_ref().ok());
-            let journal_changed = there.is_none_or(|there| **there != *journal);
+            let journal_changed = there.is_none_or(|there| *there != journal);
             let standing = subsets::standing(&kept, &journal.state, view);
             // Once for the proxies to leave the subset, once for requests in flight.
             let leaves = surplus || standing.is_some();
             let subsets = standing.unwrap_or_else(|| kept.clone());
             let drained = |at: Timestamp| at.checked_add(wait).ok();
-            let converged = if leaves { converge::one(self.world, &self.journal, view, &subsets) } else { None };
+            let converged = if leaves { converge::one(world, &journal, view, &subsets) } else { None };
             let remove_at = converged.and_then(drained);
-            let copy = keeps && !journal_changed && view.copy.as_deref().is_none_or(|copy| *copy != *journal);
-            if let Some(at) = remove_at.filter(|at| *at > self.now) {
-                self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+            let copy = keeps && !journal_changed && view.copy.as_ref().is_none_or(|copy| *copy != journal);
+            if let Some(at) = remove_at.filter(|at| *at > now) {
+                wake_at = Some(wake_at.map_or(at, |before: Timestamp| before.min(at)));
             }
-            let subsets = if remove_at.is_some_and(|at| at <= self.now) { kept.clone() } else { subsets };
-            let left = if decided { None } else { drift::left(name, view, &journal, &subsets, self.now) };
+            let subsets = if remove_at.is_some_and(|at| at <= now) { kept.clone() } else { subsets };
+            let left = if decided { None } else { drift::left(name, view, &journal, &subsets, now) };
             let leave = left.is_some();
             if let Some(left) = left.filter(|_| matches!(reason, Reason::Settled)) {
                 reason = left;
@@ -452,13 +453,13 @@ impl<'a> Draft<'a> {
                 goals.insert(name.clone(), if keeps { Goal::Keep } else { Goal::Apply(goal) });
             }
         }
-        if let Some(message) = self.world.clusters.values().find_map(|view| view.rejected.clone())
+        if let Some(message) = world.clusters.values().find_map(|view| view.rejected.clone())
             && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. })
         {
             reason = Reason::Rejected { message };
         }
-        let reason = drift::disturbance(self.world, reason);
-        let wake_at = self.wake_at.into_iter().chain(reason.until()).min();
+        let reason = drift::disturbance(world, reason);
+        let wake_at = wake_at.into_iter().chain(reason.until()).min();
         Decision { goals, wake_at, reason, journal: Some(journal), decided }
     }
 }

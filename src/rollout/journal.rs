@@ -35,7 +35,7 @@ impl std::fmt::Display for Owner {
 }
 
 /// Everything that is rendered: routing with weights.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Percent per version.
     pub traffic: Traffic,
@@ -48,6 +48,15 @@ impl State {
     pub fn reached(&self) -> BTreeSet<&VersionName> {
         let pinned = self.routing.pins.iter().map(|pin| &pin.to);
         self.traffic.iter().map(|(version, _)| version).chain(pinned).collect()
+    }
+
+    /// Those of them that its routing defines, in its order.
+    pub(crate) fn reached_versions(&self) -> impl Iterator<Item = &Version> {
+        let pinned = |name: &VersionName| self.routing.pins.iter().any(|pin| pin.to == *name);
+        self.routing
+            .versions
+            .iter()
+            .filter(move |version| self.traffic.weight(&version.name) > 0 || pinned(&version.name))
     }
 
     /// The same state on objects that stood as `before`: a visibility that was declared there, and is not here, is taken
@@ -85,7 +94,7 @@ impl State {
 }
 
 /// A state that has passed its gates, with the commit that asked for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// What was settled.
     pub state: State,
@@ -147,6 +156,14 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Why traffic went back, where it did.
+    pub(super) const fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::WentBack { cause } => Some(cause),
+            _ => None,
+        }
+    }
+
     /// One word for people and machines.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -180,8 +197,9 @@ pub enum Cause {
     Deadline(String),
 }
 
-/// The journal: the one place where the position of a walk is kept.
-#[derive(Clone, Debug, PartialEq)]
+/// The journal: the one place where the position of a walk is kept. Each decision begins with a copy of it, so what is
+/// long and seldom changes is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     /// The plan that owns the object.
     pub owner: Owner,
@@ -208,7 +226,7 @@ pub struct Journal {
     /// What each version has proven.
     pub proof: BTreeMap<VersionName, Proof>,
     /// The last settled states, oldest first.
-    pub settled: Vec<Settled>,
+    pub settled: Arc<Vec<Settled>>,
     /// Where a failure of this walk, or of a target not settled yet, goes.
     pub way_back: Option<Settled>,
     /// Ready endpoints of its versions when this walk first raised anything, the least of all clusters.
@@ -222,7 +240,7 @@ pub struct Journal {
     /// What Git should say again; none where it says so, or where a person has said something else.
     pub restore: Option<Restore>,
     /// What happened, oldest first.
-    pub transitions: Vec<Transition>,
+    pub transitions: Arc<Vec<Transition>>,
     /// The subsets of the DestinationRule that are tidegate's own.
     pub subsets: BTreeSet<VersionName>,
     /// Whether the traffic policy of the DestinationRule is tidegate's own.
@@ -314,9 +332,9 @@ impl Journal {
         let within: Vec<bool> = self.settled.iter().map(|settled| self.within_proof(&settled.state)).collect();
         if within.contains(&true) {
             let mut within = within.into_iter();
-            self.settled.retain(|_| within.next().unwrap_or(true));
-        } else if let Some(last) = self.settled.pop() {
-            self.settled = vec![last];
+            Arc::make_mut(&mut self.settled).retain(|_| within.next().unwrap_or(true));
+        } else if let Some(last) = self.settled.last() {
+            self.settled = Arc::new(vec![last.clone()]);
         }
     }
 
@@ -328,11 +346,12 @@ impl Journal {
             let proven = if proof.digest == digest { proof.weight } else { 0 };
             *proof = Proof { weight: proven.max(weight), digest };
         }
-        self.settled.retain(|settled| settled.state != self.state);
+        let list = Arc::make_mut(&mut self.settled);
+        list.retain(|settled| settled.state != self.state);
         let revision = Some(self.revision.clone());
-        self.settled.push(Settled { state: self.state.clone(), revision, at: now });
-        let surplus = self.settled.len().saturating_sub(SETTLED_MAX);
-        self.settled.drain(..surplus);
+        list.push(Settled { state: self.state.clone(), revision, at: now });
+        let surplus = list.len().saturating_sub(SETTLED_MAX);
+        list.drain(..surplus);
         self.way_back = None;
         self.way_back_ready.clear();
         self.failure = None;
@@ -342,33 +361,29 @@ impl Journal {
 
     /// Appends a transition and forgets the oldest ones.
     pub fn note(&mut self, transition: Transition) {
-        self.transitions.push(transition);
-        let surplus = self.transitions.len().saturating_sub(TRANSITIONS_MAX);
-        self.transitions.drain(..surplus);
+        let list = Arc::make_mut(&mut self.transitions);
+        list.push(transition);
+        let surplus = list.len().saturating_sub(TRANSITIONS_MAX);
+        list.drain(..surplus);
     }
 
     /// The subsets that must exist: those of the plan in force, of what is applied, and of the way back, each with
     /// the definition that it has there; so the usual way back never has to write a DestinationRule first.
     pub fn kept_subsets(&self) -> Vec<Version> {
-        let way_back = self.way_back.as_ref().map(|settled| &settled.state);
-        let mut kept: Vec<Version> = Vec::new();
-        let reached = |state: &State| -> Vec<Version> {
-            let reached = state.reached();
-            state.routing.versions.iter().filter(|version| reached.contains(&version.name)).cloned().collect()
-        };
         let released = matches!(self.phase, Phase::Released { .. } | Phase::WentBack { .. });
-        let planned = if released { Vec::new() } else { self.plan.routing.versions.clone() };
-        let applied = reached(&self.state);
-        let back = way_back.map(reached).unwrap_or_default();
+        let planned = if released { &[][..] } else { &self.plan.routing.versions };
+        let back = self.way_back.iter().flat_map(|settled| settled.state.reached_versions());
+        let applied = self.state.reached_versions();
+        let mut kept: Vec<&Version> = Vec::new();
         // What is applied decides on the definition: another one would change it under running traffic.
-        for version in applied.into_iter().chain(back).chain(planned).chain(self.state.routing.versions.clone()) {
+        for version in applied.chain(back).chain(planned).chain(&self.state.routing.versions) {
             if kept.iter().all(|there| there.name != version.name) {
                 kept.push(version);
             }
         }
         let order = |name: &VersionName| self.plan.routing.versions.iter().position(|version| version.name == *name);
         kept.sort_by_key(|version| order(&version.name).unwrap_or(usize::MAX));
-        kept
+        kept.into_iter().cloned().collect()
     }
 }
 

@@ -34,7 +34,7 @@ mod world;
 pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK};
 pub use decide::decide;
 pub use decision::{Apply, Decision, Goal};
-pub use deflate::{deflate, inflate};
+pub use deflate::{deflate, deflate_quickly, inflate};
 pub use drift::exposes;
 pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};
 pub use journal::{

@@ -136,7 +136,7 @@ pub(super) fn join(world: &World) -> Sight {
             Sight::Journal(journal, origin) => {
                 joined = Some(match joined {
                     None => (journal, origin),
-                    Some((one, before)) if *one == *journal => (one, before.and(origin)),
+                    Some((one, before)) if one == journal => (one, before.and(origin)),
                     Some((one, before)) => (Arc::new(merge(&one, &journal)), before.and(origin)),
                 });
             }
@@ -232,14 +232,14 @@ pub(super) fn first(
         converged: None,
         elapsed_ms: 0,
         proof: BTreeMap::new(),
-        settled: Vec::new(),
+        settled: Arc::default(),
         way_back: None,
         way_back_ready: BTreeMap::new(),
         failed: Vec::new(),
         stop: None,
         failure: None,
         restore: None,
-        transitions: Vec::new(),
+        transitions: Arc::default(),
         subsets: BTreeSet::new(),
         owns_traffic_policy: false,
         convergence_wait_ms: None,
@@ -255,7 +255,7 @@ pub(super) fn first(
                 journal.proof.insert(version.name.clone(), Proof { weight: proven, digest: version.digest() });
             }
         }
-        journal.settled.push(Settled { state: journal.state.clone(), revision: None, at: now });
+        journal.settled = Arc::new(vec![Settled { state: journal.state.clone(), revision: None, at: now }]);
     }
     let commit = revision.short().to_owned();
     journal.note(Transition { at: now, what, commit, traffic: traffic.to_string(), note: String::new() });

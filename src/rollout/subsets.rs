@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::plan::{Version, VersionName};
+use crate::{
+    istio::lens,
+    plan::{Version, VersionName},
+};
 
 use super::{ClusterView, Journal, State, World};
 
 /// The names of the subsets that are live in any cluster.
 pub(super) fn live(world: &World) -> BTreeSet<VersionName> {
-    let subsets = |object: &Value| object.get("spec")?.get("subsets")?.as_array().cloned();
-    let name = |subset: &Value| subset.get("name")?.as_str().map(VersionName::new);
     let views = world.clusters.values().filter_map(|view| view.destination_rule.as_deref());
-    views.filter_map(subsets).flatten().filter_map(|subset| name(&subset)).collect()
+    views.flat_map(lens::subsets).map(VersionName::new).collect()
 }
 
 /// Files these subsets, and those that are still live, as tidegate's own.

@@ -19,7 +19,7 @@ const ALL: [&str; 5] = [
     "git.auth=ssh,git.secretName=git,push.auth=ssh,push.secretName=push,push.signingSecretName=signing,\
      push.author=Tide <tide@example.com>",
     "push.auth=token,push.secretName=push,push.username=bot,push.notes=true,clusterName=prod",
-    "push.enabled=false",
+    "push.enabled=false,istiod.urls={http://istiod-replicas.istio-system:15014}",
 ];
 
 fn pod(text: &str) -> Value {
@@ -43,7 +43,7 @@ fn every_argument_that_the_chart_gives_is_one_of_run() {
     for flag in &given {
         assert!(known.contains(flag.as_str()), "{flag} is none of `tidegate run`");
     }
-    assert!(given.len() > 23, "{given:?}");
+    assert!(given.len() > 25, "{given:?}");
 }
 
 /// What the pod's arguments point to is mounted there, and a secret is never an argument or a variable.

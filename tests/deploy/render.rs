@@ -154,6 +154,7 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
         "git.auth=ssh,git.secretName=git,webhook.secretName=hook,image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "git.auth=token,git.secretName=git,git.privateCA=true,networkPolicy.to[0].ipBlock.cidr=10.0.0.0/8",
         "push.auth=password,push.secretName=push,push.username=bot,push.signingSecretName=signing",
+        "istiod.urls={http://istiod-replicas.istio-system:15014},networkPolicy.ports={443,6443,15014}",
         "verify.mode=every,verify.configMapName=keys,verify.files={ann.pub,ben.asc},pod.labels.a=b,pod.priorityClassName=high",
     ] {
         assert!(apply(&rendered(values), true).contains("deployment.apps/tidegate"), "{values}");
@@ -173,6 +174,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("push.enabled=false,push.auth=ssh,push.secretName=push", "need push.enabled"),
         ("push.author=tide", "push.author"),
         ("push.notes=true", "clusterName is needed"),
+        ("istiod.urls={istiod:15014}", "istiod.urls"),
         ("verify.mode=tip", "verify.configMapName and verify.files are needed"),
         ("repository.interval=soon", "repository.interval"),
         ("repository.name=a/b", "repository.name"),

@@ -65,7 +65,7 @@ async fn each_transition_is_one_event_and_one_line_and_nothing_is_said_twice() {
 
     // Every transition but those that came with a weightier one in the same write.
     let mut wanted = Vec::new();
-    for transition in &transitions {
+    for transition in transitions.iter() {
         let same = transitions.iter().filter(|other| other.at == transition.at).count();
         if !(transition.what.name() == "Accepted" && same > 1) {
             wanted.push(transition.clone());

@@ -149,3 +149,66 @@ struct Metadata {
     name: String,
     generation: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Answers one request so, and returns what was asked.
+    async fn once(listener: TcpListener, answer: &'static str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(asked).unwrap()
+    }
+
+    async fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        (listener, url)
+    }
+
+    #[tokio::test]
+    async fn the_token_is_shown_and_a_refusal_says_what_to_do_without_it() {
+        let (listener, url) = listen().await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "s3cret").unwrap();
+        let istiod = Istiod::new(&url, Some(&file.path().to_owned())).unwrap();
+        let refusal = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 6\r\nconnection: close\r\n\r\ns3cret";
+        let (asked, answer) = tokio::join!(once(listener, refusal), istiod.proxies());
+        assert!(asked.starts_with("GET /debug/syncz HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.to_lowercase().contains("authorization: bearer s3cret\r\n"), "{asked}");
+        let error = answer.unwrap_err();
+        assert!(error.contains("401") && error.contains("--istiod-token") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn of_what_istiod_holds_the_generations_are_read() {
+        let (listener, url) = listen().await;
+        let istiod = Istiod::new(&url, None).unwrap();
+        let body = r#"[{"kind":"Gateway","metadata":{"name":"gw"}},{"kind":"VirtualService","metadata":{"name":"web","namespace":"shop","generation":7},"spec":{"hosts":[1]}}]"#;
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        let (_, held) = tokio::join!(once(listener, answer.leak()), istiod.generations());
+        let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
+        assert_eq!(held.unwrap(), [((ObjectKind::VirtualService, key), 7)].into());
+    }
+
+    #[tokio::test]
+    async fn a_name_stands_for_its_addresses_and_an_address_for_itself() {
+        let urls: Vec<http::Uri> =
+            ["http://localhost:15014", "http://127.0.0.1:15014"].map(|url| url.parse().unwrap()).into();
+        let found = replicas(&urls).await.unwrap();
+        assert!(found.contains("http://127.0.0.1:15014/"), "{found:?}");
+        assert!(found.iter().all(|url| !url.contains("localhost")), "{found:?}");
+        let nobody = replicas(&["http://istiod.invalid:15014".parse().unwrap()]).await.unwrap_err();
+        assert!(nobody.starts_with("istiod istiod.invalid: its name cannot be looked up"), "{nobody}");
+    }
+}

@@ -6,10 +6,16 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
-use super::{edit::ObjectKind, json::without_nulls, lens};
-use crate::plan::{Host, MESH, ObjectSpec, Routing, Traffic, Version};
+use super::{
+    edit::ObjectKind,
+    json::{same, without_nulls},
+    lens,
+};
+use crate::plan::{Host, MESH, ObjectSpec, Routing, Traffic, Version, VersionName};
 
 pub(super) use rule::{OWN_FIELDS, Rule, Share, rules, shares};
 
@@ -19,6 +25,17 @@ pub const API_VERSION: &str = "networking.istio.io/v1";
 /// The whole VirtualService of the routing with this traffic: pins first, then the routes.
 pub fn virtual_service(routing: &Routing, traffic: &Traffic) -> Value {
     object(ObjectKind::VirtualService, routing, &routing.virtual_service, virtual_service_spec(routing, traffic))
+}
+
+/// The subsets of the service that [`virtual_service`] refers to, without rendering it.
+pub(super) fn referenced<'a>(routing: &'a Routing, traffic: &'a Traffic) -> BTreeSet<&'a str> {
+    let pinned = routing.pins.iter().map(|pin| &pin.to);
+    let mut found: BTreeSet<&str> =
+        traffic.iter().map(|(name, _)| name).chain(pinned).map(VersionName::as_str).collect();
+    for route in &routing.routes {
+        lens::referenced_in(&route.http, &routing.namespace, &routing.service, &mut found);
+    }
+    found
 }
 
 /// The whole DestinationRule of the routing with these subsets.
@@ -56,6 +73,25 @@ pub(super) fn subset(version: &Version) -> Value {
         map.insert("trafficPolicy".to_owned(), without_nulls(policy));
     }
     subset
+}
+
+/// Whether a live subset is the version's: [`same`] as [`subset`], without rendering it.
+pub(super) fn is_subset(live: &Value, version: &Version) -> bool {
+    let Some(live) = live.as_object() else { return false };
+    let own = |field: &str| live.get(field).filter(|value| !value.is_null());
+    let labels = own("labels").and_then(Value::as_object).is_some_and(|labels| {
+        labels.values().filter(|value| !value.is_null()).count() == version.labels.len()
+            && version.labels.iter().all(|(key, value)| labels.get(key).and_then(Value::as_str) == Some(value))
+    });
+    let policy = match (&version.traffic_policy, own("trafficPolicy")) {
+        (Some(meant), Some(live)) => same(live, meant),
+        (meant, None) => meant.as_ref().is_none_or(Value::is_null),
+        (None, Some(_)) => false,
+    };
+    let others = |(field, value): (&String, &Value)| {
+        !value.is_null() && !matches!(field.as_str(), "name" | "labels" | "trafficPolicy")
+    };
+    labels && policy && own("name").and_then(Value::as_str) == Some(version.name.as_str()) && !live.iter().any(others)
 }
 
 /// The hosts of all routes as full names, in order.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::istio::fixtures::{any_goal, blocks, outline, pin, route, routing, traffic};
+use crate::istio::fixtures::{any_goal, any_live, blocks, outline, pin, route, routing, traffic};
 
 fn map(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
@@ -405,6 +405,19 @@ proptest! {
                     prop_assert_eq!(weights.iter().sum::<u64>(), 100);
                     prop_assert!(!weights.contains(&0));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_without_rendering_is_what_is_rendered((routing, traffic) in any_goal(), (_, rule) in any_live()) {
+        let object = virtual_service(&routing, &traffic);
+        prop_assert_eq!(referenced(&routing, &traffic), lens::referenced(&object, &routing.service, true));
+        let subsets = rule["spec"]["subsets"].as_array().cloned().unwrap_or_default();
+        for version in &routing.versions {
+            prop_assert!(is_subset(&subset(version), version));
+            for live in &subsets {
+                prop_assert_eq!(is_subset(live, version), same(live, &subset(version)));
             }
         }
     }

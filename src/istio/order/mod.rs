@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     desired,
     edit::{Edit, ObjectKind},
-    json::{items, same},
+    json::items,
     lens::{self, is_host, spec},
     patch::{Marks, Owned, destinations_edit, route_edit},
     seal::{broken_by, seal_edit},
@@ -81,8 +81,7 @@ pub fn next(view: &OrderView<'_>) -> Next {
     // Another policy needs no drain; a subset does.
     let nothing_removed = Owned { subsets: BTreeSet::new(), traffic_policy: view.owned.traffic_policy };
     let route = route_edit(view.virtual_service, view.routing, view.traffic, view.route_marks).map(|edit| {
-        let meant = desired::virtual_service(view.routing, view.traffic);
-        let needed = lens::referenced(&meant, &view.routing.service, true);
+        let needed = desired::referenced(view.routing, view.traffic);
         (edit, view.obstacle(&needed), view.defines(&needed))
     });
     let may_lead = matches!(route, Some((_, None, true)));
@@ -155,7 +154,7 @@ impl OrderView<'_> {
                 }
                 let meant = self.subsets.iter().find(|version| version.name.as_str() == *name);
                 let live = subsets.iter().find(|subset| subset.get("name").and_then(Value::as_str) == Some(name));
-                live.is_some_and(|live| meant.is_none_or(|meant| same(live, &desired::subset(meant))))
+                live.is_some_and(|live| meant.is_none_or(|meant| desired::is_subset(live, meant)))
             })
     }
 

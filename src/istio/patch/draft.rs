@@ -16,35 +16,75 @@ pub(super) struct Draft<'a> {
     pub(super) live: &'a Value,
     tests: Vec<PatchOperation>,
     edits: Vec<PatchOperation>,
+    /// The object with the edits so far; none before the first.
+    meant: Option<Value>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(live: &'a Value) -> Self {
-        let mut draft = Self { live, tests: Vec::new(), edits: Vec::new() };
-        draft.test(&["metadata", "uid"]);
-        draft.test(&["metadata", "resourceVersion"]);
-        draft
+        Self { live, tests: Vec::new(), edits: Vec::new(), meant: None }
     }
 
     /// Tests that the place still holds what it held; a place that held nothing fails at the server.
     pub(super) fn test(&mut self, path: &[&str]) {
-        let path = pointer(path);
-        let value = self.live.pointer(path.as_str()).cloned().unwrap_or_default();
-        self.tests.push(PatchOperation::Test(TestOperation { path, value }));
+        self.tests.push(self.test_of(path));
+    }
+
+    fn test_of(&self, path: &[&str]) -> PatchOperation {
+        let value = path.iter().try_fold(self.live, |value, token| member(value, token)).cloned().unwrap_or_default();
+        PatchOperation::Test(TestOperation { path: pointer(path), value })
     }
 
     /// Puts a value in a place, whether or not there is one.
     pub(super) fn set(&mut self, path: &[&str], value: Value) {
+        let there = path.iter().try_fold(self.live, |value, token| member(value, token)).is_some();
+        if let Some((parent, last)) = self.parent(path) {
+            match parent {
+                Value::Object(map) => drop(map.insert(last.to_owned(), value.clone())),
+                Value::Array(list) if there => {
+                    if let Some(place) = last.parse::<usize>().ok().and_then(|at| list.get_mut(at)) {
+                        *place = value.clone();
+                    }
+                }
+                Value::Array(list) if last == "-" => list.push(value.clone()),
+                _ => {}
+            }
+        }
         let path = pointer(path);
-        self.edits.push(match self.live.pointer(path.as_str()) {
-            Some(_) => PatchOperation::Replace(ReplaceOperation { path, value }),
-            None => PatchOperation::Add(AddOperation { path, value }),
+        self.edits.push(if there {
+            PatchOperation::Replace(ReplaceOperation { path, value })
+        } else {
+            PatchOperation::Add(AddOperation { path, value })
         });
     }
 
     /// Removes what is in a place.
     pub(super) fn remove(&mut self, path: &[&str]) {
+        match self.parent(path) {
+            Some((Value::Object(map), last)) => drop(map.remove(last)),
+            Some((Value::Array(list), last)) => {
+                if let Some(at) = last.parse().ok().filter(|at| *at < list.len()) {
+                    list.remove(at);
+                }
+            }
+            _ => {}
+        }
         self.edits.push(PatchOperation::Remove(RemoveOperation { path: pointer(path) }));
+    }
+
+    /// What holds a place of the object that is meant, and the place's name in it. It is missing only in an object
+    /// without metadata, which the test of its uid refuses at the server.
+    fn parent<'p>(&mut self, path: &[&'p str]) -> Option<(&mut Value, &'p str)> {
+        let (last, way) = path.split_last()?;
+        let mut value = self.meant.get_or_insert_with(|| self.live.clone());
+        for token in way {
+            value = match value {
+                Value::Object(map) => map.get_mut(*token)?,
+                Value::Array(list) => list.get_mut(token.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some((value, last))
     }
 
     /// Sets and removes labels and annotations.
@@ -74,15 +114,20 @@ impl<'a> Draft<'a> {
     }
 
     /// The edit, unless there is nothing to do.
-    pub(super) fn finish(self, kind: ObjectKind, key: ObjectKey) -> Option<Edit> {
-        if self.edits.is_empty() {
-            return None;
-        }
-        let mut meant = self.live.clone();
-        // It fails only on an object without metadata, which the test of its uid refuses at the server.
-        let _ = json_patch::patch(&mut meant, &self.edits);
-        let patch = Patch(self.tests.into_iter().chain(self.edits).collect());
-        Some(Edit { kind, key, change: Change::Patch { patch, meant } })
+    pub(super) fn finish(mut self, kind: ObjectKind, key: impl FnOnce() -> ObjectKey) -> Option<Edit> {
+        let meant = self.meant.take()?;
+        let identity = [self.test_of(&["metadata", "uid"]), self.test_of(&["metadata", "resourceVersion"])];
+        let patch = Patch(identity.into_iter().chain(self.tests).chain(self.edits).collect());
+        Some(Edit { kind, key: key(), change: Change::Patch { patch, meant } })
+    }
+}
+
+/// What a value holds in a place.
+fn member<'v>(value: &'v Value, token: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(map) => map.get(token),
+        Value::Array(list) => list.get(token.parse::<usize>().ok()?),
+        _ => None,
     }
 }
 

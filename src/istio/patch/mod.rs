@@ -4,7 +4,10 @@ mod draft;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::{Value, json};
 
@@ -39,10 +42,10 @@ pub struct Owned {
 /// The edit that makes a live VirtualService (or none) that of the routing with this traffic and these marks; `None`
 /// when nothing is to do.
 pub fn route_edit(live: Option<&Value>, routing: &Routing, traffic: &Traffic, marks: &Marks) -> Option<Edit> {
-    let key = key(routing, &routing.virtual_service);
+    let key = || key(routing, &routing.virtual_service);
     let kind = ObjectKind::VirtualService;
     let Some(live) = live else {
-        return Some(created(kind, key, desired::virtual_service(routing, traffic), marks));
+        return Some(created(kind, key(), desired::virtual_service(routing, traffic), marks));
     };
     let mut draft = Draft::new(live);
     if live.get("spec").is_some_and(Value::is_object) {
@@ -56,10 +59,11 @@ pub fn route_edit(live: Option<&Value>, routing: &Routing, traffic: &Traffic, ma
 }
 
 /// The VirtualService as [`route_edit`] leaves it, without marks.
-pub fn route_meant(live: Option<&Value>, routing: &Routing, traffic: &Traffic) -> Value {
+pub fn route_meant<'a>(live: Option<&'a Value>, routing: &Routing, traffic: &Traffic) -> Cow<'a, Value> {
     match (route_edit(live, routing, traffic, &Marks::default()).map(|edit| edit.change), live) {
-        (Some(Change::Create(meant) | Change::Patch { meant, .. }), _) => meant,
-        (_, live) => live.cloned().unwrap_or_default(),
+        (Some(Change::Create(meant) | Change::Patch { meant, .. }), _) => Cow::Owned(meant),
+        (_, Some(live)) => Cow::Borrowed(live),
+        (_, None) => Cow::Owned(Value::Null),
     }
 }
 
@@ -72,10 +76,10 @@ pub fn destinations_edit(
     owned: &Owned,
     marks: &Marks,
 ) -> Option<Edit> {
-    let key = key(routing, &routing.destination_rule);
+    let key = || key(routing, &routing.destination_rule);
     let kind = ObjectKind::DestinationRule;
     let Some(live) = live else {
-        return Some(created(kind, key, desired::destination_rule(routing, subsets), marks));
+        return Some(created(kind, key(), desired::destination_rule(routing, subsets), marks));
     };
     let mut draft = Draft::new(live);
     if live.get("spec").is_some_and(Value::is_object) {
@@ -101,10 +105,10 @@ pub fn destinations_edit(
 
 /// The edit that puts the marks on a live object and leaves its spec as it is; `None` when nothing is to do.
 pub fn marks_edit(kind: ObjectKind, live: &Value, marks: &Marks) -> Option<Edit> {
-    let key = ObjectKey { namespace: lens::namespace(live).to_owned(), name: lens::name(live)?.to_owned() };
+    let name = lens::name(live)?;
     let mut draft = Draft::new(live);
     draft.mark(marks);
-    draft.finish(kind, key)
+    draft.finish(kind, || ObjectKey { namespace: lens::namespace(live).to_owned(), name: name.to_owned() })
 }
 
 /// The edit that deletes exactly this object; `None` for one that no API server has given an identity.
@@ -204,15 +208,12 @@ fn draft_subsets(draft: &mut Draft<'_>, subsets: &[Version], owned: &BTreeSet<Ve
         match subsets.iter().find(|version| version.name.as_str() == name) {
             // Istio takes the first of two of a name.
             Some(version) if !placed.insert(&version.name) => surplus.push(at),
-            Some(version) => {
-                let meant = desired::subset(version);
-                if !same(subset, &meant) {
-                    draft.test(&["spec", "subsets", &at, "name"]);
-                    draft.set(&["spec", "subsets", &at], meant);
-                }
+            Some(version) if !desired::is_subset(subset, version) => {
+                draft.test(&["spec", "subsets", &at, "name"]);
+                draft.set(&["spec", "subsets", &at], desired::subset(version));
             }
             None if owned.contains(&VersionName::new(name)) => surplus.push(at),
-            None => {}
+            Some(_) | None => {}
         }
     }
     // From the end, so that no removal moves the place of the next.

@@ -125,7 +125,7 @@ pub fn chapters(asked: Vec<Asked>, journal: Option<&Journal>) -> Vec<Chapter> {
     let join = |(place, (asked, undone)): (usize, (Asked, Option<Undone>))| {
         let of_commit = |transition: &&Transition| asked.commit.id.starts_with(&transition.commit);
         let events: Vec<Transition> =
-            journal.iter().flat_map(|journal| &journal.transitions).filter(of_commit).cloned().collect();
+            journal.iter().flat_map(|journal| journal.transitions.iter()).filter(of_commit).cloned().collect();
         let raised = events.iter().rev().find(|event| brings(event.what));
         let outcome = outcome(&asked, journal, &events, place == last);
         Chapter { reached: raised.map(|event| event.traffic.clone()), asked, outcome, undone, events }

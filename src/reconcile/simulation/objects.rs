@@ -26,6 +26,12 @@ pub fn subsets(rule: Option<&Value>) -> BTreeMap<&str, &Value> {
     subsets.filter_map(|subset| Some((subset["name"].as_str()?, &subset["labels"]))).collect()
 }
 
+/// The fields in a place of an object, but for its `own`.
+fn fields<'a>(object: &'a Value, path: &[&str], own: &[&str]) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let place = path.iter().try_fold(object, |value, name| value.get(*name));
+    place.and_then(Value::as_object).into_iter().flatten().filter(|(name, _)| !own.contains(&name.as_str()))
+}
+
 /// The first part of an object that is not tidegate's and has changed.
 pub fn changed_for_others(kind: ObjectKind, before: &Value, after: &Value) -> Option<String> {
     let (own_labels, own_annotations) = ([MANAGED_BY.0], [JOURNAL, OWNER, STOP, WAY_BACK, SEAL]);
@@ -33,21 +39,17 @@ pub fn changed_for_others(kind: ObjectKind, before: &Value, after: &Value) -> Op
         ObjectKind::VirtualService => &["hosts", "gateways", "http"],
         ObjectKind::DestinationRule => &["host", "subsets", "trafficPolicy"],
     };
-    let parts: [(&str, &[&str]); 5] = [
-        ("", &["metadata", "spec"]),
-        ("/metadata", &["resourceVersion", "generation", "labels", "annotations"]),
-        ("/metadata/labels", &own_labels),
-        ("/metadata/annotations", &own_annotations),
-        ("/spec", own_spec),
+    let parts: [(&[&str], &[&str]); 5] = [
+        (&[], &["metadata", "spec"]),
+        (&["metadata"], &["resourceVersion", "generation", "labels", "annotations"]),
+        (&["metadata", "labels"], &own_labels),
+        (&["metadata", "annotations"], &own_annotations),
+        (&["spec"], own_spec),
     ];
     for (path, own) in parts {
-        fn fields<'a>(object: &'a Value, path: &str, own: &[&str]) -> Vec<(&'a String, &'a Value)> {
-            let fields = object.pointer(path).and_then(Value::as_object).into_iter().flatten();
-            fields.filter(|(name, _)| !own.contains(&name.as_str())).collect()
-        }
-        let (was, is) = (fields(before, path, own), fields(after, path, own));
-        if was != is {
-            return Some(format!("{path} from {was:?} to {is:?}"));
+        if !fields(before, path, own).eq(fields(after, path, own)) {
+            let [was, is] = [before, after].map(|object| fields(object, path, own).collect::<Vec<_>>());
+            return Some(format!("/{} from {was:?} to {is:?}", path.join("/")));
         }
     }
     let legacy = |object| subsets(Some(object)).get(FOREIGN_SUBSET).copied();
