@@ -1,8 +1,9 @@
 //! The one mesh of a run, the binary that follows a repository on it, and waits for what its proxies have.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use kube::Client;
@@ -105,6 +106,19 @@ pub struct Place<'a> {
     pub route: &'a str,
     pub rule: &'a str,
     pub versions: Vec<String>,
+}
+
+/// A port of 127.0.0.1 for a proxy to listen at, below those that the system gives to connections: the proxy takes it
+/// only seconds later.
+pub fn listener_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let place = std::process::id().wrapping_mul(97) + u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + u16::try_from(place % 12_000).unwrap();
+        if TcpListener::bind(local(port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// An address of loopback.

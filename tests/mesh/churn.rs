@@ -9,9 +9,8 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::bed::{Mesh, Place, SOON, namespace, subset_weight};
-use crate::support::controlplane::free_port;
-use crate::support::kubernetes::{self, Recorder};
+use crate::bed::{Mesh, Place, SOON, listener_port, namespace, subset_weight};
+use crate::support::kubernetes::{self, Recorded, Recorder};
 use crate::support::repository::Repository;
 use crate::support::workloads;
 
@@ -24,10 +23,10 @@ const EVERY: Duration = Duration::from_millis(25);
 const DELAYED: Duration = Duration::from_millis(1_500);
 
 /// Law 7: a step is held from when the proxies have it, however long that takes.
-pub async fn law_07(mesh: Arc<Mesh>) {
+pub async fn law_07_hold_time_starts_only_when_the_proxies_have_the_step(mesh: Arc<Mesh>) {
     let client = mesh.client().await;
     namespace(&client, NAMESPACE).await;
-    let port = free_port();
+    let port = listener_port();
     workloads::service(&client, NAMESPACE, NAME, port, &["v1", "v2"], None).await;
     workloads::service(&client, NAMESPACE, "noise", port, &["v1"], None).await;
     let repository = Repository::empty();
@@ -58,6 +57,8 @@ pub async fn law_07(mesh: Arc<Mesh>) {
                 break Instant::now();
             }
             not_yet = asked;
+            let early = recorder.events().iter().any(|event| gives(event, next));
+            assert!(!early, "step {next} was written while the proxy did not have step {step} yet");
             assert!(written.elapsed() < SOON, "the proxy does not get step {step}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
@@ -72,8 +73,11 @@ pub async fn law_07(mesh: Arc<Mesh>) {
 
 /// When the watch saw this weight of the new version.
 async fn wrote(recorder: &Recorder, weight: u64) -> Instant {
-    let wanted = ("v2".to_owned(), weight);
-    recorder.wait_for(SOON, |event| event.kind == "VirtualService" && event.weights.contains(&wanted)).await.at
+    recorder.wait_for(SOON, |event| gives(event, weight)).await.at
+}
+
+fn gives(event: &Recorded, weight: u64) -> bool {
+    event.kind == "VirtualService" && event.weights.contains(&("v2".to_owned(), weight))
 }
 
 /// Changes an endpoint all the time; dropped, it ends.

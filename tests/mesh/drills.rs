@@ -7,9 +7,8 @@ use std::sync::Arc;
 use kube::Client;
 use serde_json::json;
 
-use crate::bed::{GATEWAY, Mesh, Place, SOON, local, namespace};
+use crate::bed::{GATEWAY, Mesh, Place, SOON, listener_port, local, namespace};
 use crate::process::Process;
-use crate::support::controlplane::free_port;
 use crate::support::kubernetes::{self, eventually};
 use crate::support::load::{Load, Target};
 use crate::support::repository::Repository;
@@ -39,7 +38,7 @@ const ON_V2_BY_STEPS: Wish = (BOTH, "{v2: 100}\n  steps: [{weight: 10, hold: 1s}
 const ON_V2_SOME_DAY: Wish = (BOTH, "{v2: 100}\n  steps: [{weight: 10, hold: 1s}, {weight: 50, hold: 1h}]");
 
 /// A version comes, and gets half of the requests.
-pub async fn adding(mesh: Arc<Mesh>) {
+pub async fn adding_a_version_fails_no_request(mesh: Arc<Mesh>) {
     let drill = async |bed: &Bed<'_>| {
         let id = bed.commit("Half to a new version", HALF);
         bed.settle(&id, &["v1", "v2"]).await;
@@ -48,7 +47,7 @@ pub async fn adding(mesh: Arc<Mesh>) {
 }
 
 /// A version that has half of the requests goes.
-pub async fn removing(mesh: Arc<Mesh>) {
+pub async fn removing_a_version_fails_no_request(mesh: Arc<Mesh>) {
     let drill = async |bed: &Bed<'_>| {
         let id = bed.commit("Without the new version", ON_V1);
         bed.settle(&id, &["v1"]).await;
@@ -57,7 +56,7 @@ pub async fn removing(mesh: Arc<Mesh>) {
 }
 
 /// All requests go from one version to the other, by two steps.
-pub async fn walking(mesh: Arc<Mesh>) {
+pub async fn a_whole_walk_fails_no_request(mesh: Arc<Mesh>) {
     let drill = async |bed: &Bed<'_>| {
         let id = bed.commit("Walk", ON_V2_BY_STEPS);
         bed.settle(&id, &["v1", "v2"]).await;
@@ -66,7 +65,7 @@ pub async fn walking(mesh: Arc<Mesh>) {
 }
 
 /// The new version comes, walks, and is reverted while it has half of the requests.
-pub async fn reverting(mesh: Arc<Mesh>) {
+pub async fn a_revert_in_mid_walk_fails_no_request(mesh: Arc<Mesh>) {
     let drill = async |bed: &Bed<'_>| {
         let walk = bed.commit("Walk", ON_V2_SOME_DAY);
         for name in &bed.names {
@@ -98,7 +97,7 @@ impl<'a> Bed<'a> {
     async fn open(mesh: &'a Mesh, name: &str, start: Wish) -> Self {
         let client = mesh.client().await;
         namespace(&client, name).await;
-        let (gateway_port, service_port) = (free_port(), free_port());
+        let (gateway_port, service_port) = (listener_port(), listener_port());
         let names: Vec<String> = (0..BATCH).map(|number| format!("shop-{number}")).collect();
         for service in &names {
             workloads::service(&client, name, service, service_port, &["v1", "v2"], None).await;

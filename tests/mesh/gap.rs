@@ -6,8 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::bed::{Mesh, SOON, local, namespace, routes_as};
-use crate::support::controlplane::free_port;
+use crate::bed::{Mesh, SOON, listener_port, local, namespace, routes_as};
 use crate::support::kubernetes::{self, eventually};
 use crate::support::load::{Load, Target};
 use crate::support::workloads;
@@ -20,10 +19,10 @@ const GAP: Duration = Duration::from_millis(300);
 const TRIES_MAX: usize = 5;
 
 /// Without tidegate: the subset goes first, and 300 ms later the route leaves it.
-pub async fn removed_too_soon(mesh: Arc<Mesh>) {
+pub async fn a_subset_removed_too_soon_fails_requests(mesh: Arc<Mesh>) {
     let client = mesh.client().await;
     namespace(&client, NAMESPACE).await;
-    let port = free_port();
+    let port = listener_port();
     workloads::service(&client, NAMESPACE, NAME, port, &["v1", "v2"], None).await;
     let host = format!("{NAME}.{NAMESPACE}.svc.cluster.local");
     let api = |kind: &str| kubernetes::api(&client, NAMESPACE, "networking.istio.io/v1", kind);

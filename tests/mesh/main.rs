@@ -30,19 +30,25 @@ mod shares;
 
 use runner::Test;
 
-const TESTS: &[(&str, Test)] = &[
-    ("scenario_myservice_through_envoy", |mesh| Box::pin(scenarios::replay(mesh, &scenarios::MYSERVICE))),
-    ("scenario_helloworld_through_envoy", |mesh| Box::pin(scenarios::replay(mesh, &scenarios::HELLOWORLD))),
-    ("scenario_bookinfo_through_envoy", |mesh| Box::pin(scenarios::replay(mesh, &scenarios::BOOKINFO))),
-    ("scenario_kubeflow_through_envoy", |mesh| Box::pin(scenarios::replay(mesh, &scenarios::KUBEFLOW))),
-    ("scenario_website_through_envoy", |mesh| Box::pin(scenarios::replay(mesh, &scenarios::WEBSITE))),
-    ("adding_a_version_fails_no_request", |mesh| Box::pin(drills::adding(mesh))),
-    ("removing_a_version_fails_no_request", |mesh| Box::pin(drills::removing(mesh))),
-    ("a_whole_walk_fails_no_request", |mesh| Box::pin(drills::walking(mesh))),
-    ("a_revert_in_mid_walk_fails_no_request", |mesh| Box::pin(drills::reverting(mesh))),
-    ("law_07_hold_time_starts_only_when_the_proxies_have_the_step", |mesh| Box::pin(churn::law_07(mesh))),
-    ("a_route_that_envoy_refuses_fails_its_step", |mesh| Box::pin(rejected::refused(mesh))),
-    ("a_subset_removed_too_soon_fails_requests", |mesh| Box::pin(gap::removed_too_soon(mesh))),
+macro_rules! tests {
+    ($($file:ident::$test:ident,)+) => {
+        &[$((stringify!($test), |mesh| Box::pin($file::$test(mesh)))),+]
+    };
+}
+
+const TESTS: &[(&str, Test)] = tests![
+    scenarios::scenario_myservice_through_envoy,
+    scenarios::scenario_helloworld_through_envoy,
+    scenarios::scenario_bookinfo_through_envoy,
+    scenarios::scenario_kubeflow_through_envoy,
+    scenarios::scenario_website_through_envoy,
+    drills::adding_a_version_fails_no_request,
+    drills::removing_a_version_fails_no_request,
+    drills::a_whole_walk_fails_no_request,
+    drills::a_revert_in_mid_walk_fails_no_request,
+    gap::a_subset_removed_too_soon_fails_requests,
+    churn::law_07_hold_time_starts_only_when_the_proxies_have_the_step,
+    rejected::a_route_that_envoy_refuses_fails_its_step,
 ];
 
 fn main() -> std::process::ExitCode {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tidegate::rollout::{Journal, Phase};
 
-use crate::bed::{Mesh, Place, SOON, local, namespace};
+use crate::bed::{Mesh, Place, SOON, listener_port, local, namespace};
 use crate::process;
-use crate::support::controlplane::free_port;
 use crate::support::envoy::Role;
 use crate::support::kubernetes::{self, eventually};
 use crate::support::load::{Load, Target};
@@ -23,11 +22,11 @@ const HEADER: &str = "\n  http: {headers: {request: {set: {x-trace: \"%NOSUCH(1)
 const WORDS: &str = "NOSUCH";
 
 /// A gateway of its own sees the bad route, so that no other test's routes are frozen with it.
-pub async fn refused(mesh: Arc<Mesh>) {
+pub async fn a_route_that_envoy_refuses_fails_its_step(mesh: Arc<Mesh>) {
     let gateway = tokio::task::block_in_place(|| mesh.envoy(Role::Gateway("refusing")));
     let client = mesh.client().await;
     namespace(&client, NAMESPACE).await;
-    let (port, gateway_port) = (free_port(), free_port());
+    let (port, gateway_port) = (listener_port(), listener_port());
     for name in [NAME, "neighbour"] {
         workloads::service(&client, NAMESPACE, name, port, &["v1", "v2"], None).await;
     }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use tidegate::plan::Plan;
 
-use crate::bed::{GATEWAY, Mesh, Place, local, namespace};
+use crate::bed::{GATEWAY, Mesh, Place, listener_port, local, namespace};
 use crate::history::{self, Commit};
 use crate::shares;
-use crate::support::controlplane::free_port;
 use crate::support::envoy::Envoy;
 use crate::support::load::{Tally, Target, burst};
 use crate::support::repository::Repository;
@@ -21,7 +20,7 @@ const REQUESTS: usize = 2_000;
 const CONNECTIONS: usize = 64;
 
 /// A scenario: what is there, and what callers get after each commit.
-pub struct Scenario {
+struct Scenario {
     name: &'static str,
     namespaces: &'static [&'static str],
     /// Services by name, with the values of the label `version` of their pods.
@@ -79,7 +78,7 @@ const V2: &[(&str, u32)] = &[("v2", 100)];
 const ANY: &[(&str, u32)] = &[];
 
 /// Both gateways and the mesh, a walk, a revert, pins, faults and routes.
-pub const MYSERVICE: Scenario = Scenario {
+const MYSERVICE: Scenario = Scenario {
     name: "myservice",
     namespaces: &["myservice"],
     services: &[("myservice", &["v1", "v2"])],
@@ -106,7 +105,7 @@ pub const MYSERVICE: Scenario = Scenario {
 };
 
 /// A gateway alone, with mutual TLS behind it.
-pub const HELLOWORLD: Scenario = Scenario {
+const HELLOWORLD: Scenario = Scenario {
     name: "helloworld",
     namespaces: &["helloworld"],
     services: &[("helloworld", &["v1", "v2"])],
@@ -123,7 +122,7 @@ pub const HELLOWORLD: Scenario = Scenario {
 };
 
 /// The mesh alone, in three versions.
-pub const BOOKINFO: Scenario = Scenario {
+const BOOKINFO: Scenario = Scenario {
     name: "bookinfo",
     namespaces: &["bookinfo"],
     services: &[("productpage", &["v1"]), ("reviews", &["v1", "v2", "v3"]), ("ratings", &["v1"]), ("details", &["v1"])],
@@ -143,7 +142,7 @@ pub const BOOKINFO: Scenario = Scenario {
 };
 
 /// A Gateway of another namespace, and objects with names of their own.
-pub const KUBEFLOW: Scenario = Scenario {
+const KUBEFLOW: Scenario = Scenario {
     name: "kubeflow",
     namespaces: &["myapp", "kubeflow"],
     services: &[("myapp-svc", &["v2", "v3"])],
@@ -162,7 +161,7 @@ const NEW: &[(&str, u32)] = &[("website-version-2", 100)];
 const MOST: &[(&str, u32)] = &[("website-version-1", 20), ("website-version-2", 80)];
 
 /// Callers from outside and inside alike, and testers ahead of both.
-pub const WEBSITE: Scenario = Scenario {
+const WEBSITE: Scenario = Scenario {
     name: "website",
     namespaces: &["website"],
     services: &[("website", &["website-version-1", "website-version-2"])],
@@ -180,6 +179,26 @@ pub const WEBSITE: Scenario = Scenario {
     ],
 };
 
+pub async fn scenario_myservice_through_envoy(mesh: Arc<Mesh>) {
+    replay(mesh, &MYSERVICE).await;
+}
+
+pub async fn scenario_helloworld_through_envoy(mesh: Arc<Mesh>) {
+    replay(mesh, &HELLOWORLD).await;
+}
+
+pub async fn scenario_bookinfo_through_envoy(mesh: Arc<Mesh>) {
+    replay(mesh, &BOOKINFO).await;
+}
+
+pub async fn scenario_kubeflow_through_envoy(mesh: Arc<Mesh>) {
+    replay(mesh, &KUBEFLOW).await;
+}
+
+pub async fn scenario_website_through_envoy(mesh: Arc<Mesh>) {
+    replay(mesh, &WEBSITE).await;
+}
+
 /// A scenario on the mesh.
 struct Stage<'a> {
     mesh: &'a Mesh,
@@ -189,9 +208,9 @@ struct Stage<'a> {
 }
 
 /// Replays a scenario.
-pub async fn replay(mesh: Arc<Mesh>, scenario: &'static Scenario) {
+async fn replay(mesh: Arc<Mesh>, scenario: &Scenario) {
     shares::check();
-    let stage = Stage { mesh: &mesh, scenario, gateway_port: free_port(), service_port: free_port() };
+    let stage = Stage { mesh: &mesh, scenario, gateway_port: listener_port(), service_port: listener_port() };
     let client = mesh.client().await;
     for name in scenario.namespaces {
         namespace(&client, name).await;

@@ -48,8 +48,12 @@ pub const NAMESPACE: &str = "istio-system";
 pub fn binary() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        controlplane::go("istiod", &["list", "-deps", "-f", "", "."])?;
-        Ok(controlplane::build("istiod", "-s -w").unwrap_or_else(|error| panic!("{error}")))
+        let built = controlplane::build("istiod", "-s -w");
+        if let Err(error) = &built {
+            controlplane::go("istiod", &["list", "-deps", "-f", "", "."])?;
+            panic!("{error}");
+        }
+        built
     });
     built.clone()
 }
