@@ -216,12 +216,19 @@ fn unproven(journal: &Journal) -> BTreeSet<VersionName> {
 }
 
 fn distrust(journal: &mut Journal, before: &Journal, world: &World, now: Timestamp) {
-    if let Some(refuge) = gates::refuge(world, before).cloned() {
+    let refuge = gates::refuge(world, before).cloned();
+    let is_back = refuge.is_some();
+    if let Some(refuge) = refuge {
         go_back(journal, &refuge, now, Phase::Starting);
         note(journal, now, What::WentBack, "the new target gives less to what the open walk was raising".to_owned());
     }
     let base = journal.clone();
     let rising = rising(&base, &journal.plan);
+    // What the open walk gave to other builds of the same names has hidden what would rise.
+    if is_back && base.failed.contains(&FailedKey::of(&journal.plan, &rising)) {
+        journal.phase = Phase::WentBack { cause: Cause::FailedBefore };
+        return;
+    }
     start(journal, &base, rising, now);
 }
 

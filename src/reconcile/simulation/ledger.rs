@@ -249,7 +249,7 @@ impl Ledger {
                     if transition.what == What::WentBack {
                         self.failed(journal, wrote)?;
                     }
-                    self.went_back((&position, &before.state.traffic), &traffic, transition.what, wrote.alone)?;
+                    self.went_back(&position, &traffic, transition, wrote.alone)?;
                     // What was left again at once has held nothing.
                     if transition.what == What::Applied {
                         routing = Arc::new(plan.routing.clone());
@@ -429,15 +429,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Going back raises nothing above what has stood or is live, and lowers what is proven.
-    fn went_back(&mut self, from: (&Position, &Traffic), traffic: &Traffic, what: What, alone: bool) -> Verdict {
-        let (position, live) = from;
+    /// Going back raises nothing above what has stood, and lowers what is proven.
+    fn went_back(&mut self, position: &Position, traffic: &Traffic, transition: &Transition, alone: bool) -> Verdict {
         for (name, weight) in traffic.iter().filter(|_| alone) {
             // Of which build it was is known only where nothing came after.
             let stood = self.proven.iter().filter(|(there, ..)| there == name).map(|(.., weight)| *weight).max();
-            // What came in the same write and was left again was never live.
-            let most = position.traffic.weight(name).max(live.weight(name)).max(stood.unwrap_or(0));
-            ensure(weight <= most, "law 2", || format!("{what:?} gives {name} {weight}, and it has proven {most}"))?;
+            let most = position.traffic.weight(name).max(stood.unwrap_or(0));
+            ensure(weight <= most, "law 2", || {
+                format!("{:?} gives {name} {weight}, and it has proven {most}", transition.what)
+            })?;
         }
         for (name, weight) in position.traffic.iter() {
             let lower = traffic.weight(name);
