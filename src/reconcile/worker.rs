@@ -176,6 +176,8 @@ pub struct Worker {
     pub(super) reason: Option<Reason>,
     pub(super) wake_at: Option<Timestamp>,
     waits_for_proxies: bool,
+    /// Whether what istiod says next is acted on: such a route does not rest.
+    pub(super) awaits_proxies: bool,
     pub(super) restoring: Option<Box<Restoring>>,
 }
 
@@ -192,6 +194,7 @@ impl Worker {
             reason: None,
             wake_at: None,
             waits_for_proxies: false,
+            awaits_proxies: false,
             restoring: None,
         }
     }
@@ -365,6 +368,7 @@ impl Worker {
         let Decision { goals, mut reason, journal, decided, .. } = decision;
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());
         self.waits_for_proxies = false;
+        self.awaits_proxies = false;
         for (cluster, goal) in goals {
             let Some(held) = self.clusters.get_mut(&cluster) else { continue };
             let known = world.clusters.get(&cluster).and_then(|view| view.proxies.as_ref());
@@ -392,6 +396,7 @@ impl Worker {
             });
             if let Some(known) = known.filter(|_| proxies::matter(journal.as_deref(), &goal, &next)) {
                 effects.extend(proxies::ask(&cluster, held, known, &key, &destination_rule));
+                self.awaits_proxies |= known.since().is_none();
             }
             match next {
                 Next::Write(edit) => {
