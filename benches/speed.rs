@@ -72,7 +72,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Everything that can be named on the command line, with what it measures.
 const BENCHMARKS: [(&str, &str); 17] = [
     ("decision", "one decision for a plan that has not changed"),
-    ("command", "tidegate check of 10,000 plans, tidegate --version"),
+    ("command", "tidegate check of 10,000 plans and objects, tidegate --version"),
     ("simulation", "walks that the simulation runs and judges a second"),
     ("walk", "length of holds and requests per step, on a kube-apiserver"),
     ("live-100", "commit to live weight with 100 plans, on a kube-apiserver"),

@@ -153,47 +153,30 @@ fn served(view: &View<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether two Gateways claim a host on one port of the same pods.
+/// Whether two Gateways claim a host on one port of the same pods. A wildcard beside a name is told apart by Istio.
 fn alone(view: &View<'_>, findings: &mut Findings) {
     type Port<'v> = (Vec<(&'v str, &'v str)>, i64);
-    let mut servers: BTreeMap<Port<'_>, Vec<(&Gateway<'_>, At<'_>)>> = BTreeMap::new();
+    let mut ports: BTreeMap<Port<'_>, BTreeMap<&str, (&Gateway<'_>, At<'_>)>> = BTreeMap::new();
     for gateway in view.gateways.values() {
         let selector: Vec<_> = labels(&gateway.spec, "selector").into_iter().collect();
+        let mut told = BTreeSet::new();
         for server in gateway.spec.list("servers") {
             let port = server.reach(&["port", "number"]).and_then(|port| port.whole()).unwrap_or(0);
-            servers.entry((selector.clone(), port)).or_default().push((gateway, server));
-        }
-    }
-    for ((_, port), servers) in &servers {
-        for (position, (gateway, server)) in servers.iter().enumerate() {
-            for (other, its) in servers.iter().take(position) {
-                let same = std::ptr::eq(*gateway, *other);
-                let (about, rival, at) =
-                    if gateway.whose.is_own() { (gateway, other, server) } else { (other, gateway, its) };
-                if same || !about.whose.is_own() {
+            let firsts = ports.entry((selector.clone(), port)).or_default();
+            for written in server.list("hosts").iter().filter_map(At::text) {
+                let host = written.split_once('/').map_or(written, |(_, host)| host);
+                let (first, its) = firsts.entry(host).or_insert_with(|| (gateway, server.clone()));
+                let own = gateway.whose.is_own();
+                let (about, rival, at) = if own { (gateway, *first, &server) } else { (*first, gateway, &*its) };
+                let is_new = first.member != gateway.member && told.insert((first.member, port));
+                if !is_new || !about.whose.is_own() {
                     continue;
                 }
-                if let Some(host) = clash(server, its) {
-                    let message = format!(
-                        "the Gateway `{}/{}` has port {port} and the host `{host}` too",
-                        rival.namespace, rival.name
-                    );
-                    let hint = "keep one of the two: which of them counts depends on their age";
-                    findings.add(about.member, codes::IST0145, at, message, hint);
-                }
+                let (namespace, name) = (rival.namespace, rival.name);
+                let message = format!("the Gateway `{namespace}/{name}` has port {port} and the host `{host}` too");
+                let hint = "keep one of the two: which of them counts depends on their age";
+                findings.add(about.member, codes::IST0145, at, message, hint);
             }
         }
     }
-}
-
-fn clash<'v>(one: &At<'v>, other: &At<'_>) -> Option<&'v str> {
-    let host = |written: &'v str| written.split_once('/').map_or(written, |(_, host)| host);
-    let others = other.list("hosts");
-    let others: Vec<&str> = others
-        .iter()
-        .filter_map(At::text)
-        .map(|written| written.split_once('/').map_or(written, |(_, host)| host))
-        .collect();
-    // A wildcard beside a name is told apart by Istio; the same host is not.
-    one.list("hosts").iter().filter_map(At::text).map(host).find(|host| others.contains(host))
 }
