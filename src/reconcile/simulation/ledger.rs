@@ -249,7 +249,7 @@ impl Ledger {
                     if transition.what == What::WentBack {
                         self.failed(journal, wrote)?;
                     }
-                    self.went_back(&position, &traffic, transition, wrote.alone)?;
+                    self.went_back((&position, &before.state.traffic), &traffic, transition.what, wrote.alone)?;
                     // What was left again at once has held nothing.
                     if transition.what == What::Applied {
                         routing = Arc::new(plan.routing.clone());
@@ -302,6 +302,10 @@ impl Ledger {
         for (name, weight) in journal.state.traffic.iter() {
             let most = before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name));
             ensure(weight <= most, "law 2", || format!("{name} was restored at {weight}, above {most}"))?;
+        }
+        // The other cluster entered by a decision of its own what stands here too, and has settled it for both.
+        if !wrote.alone && matches!(journal.phase, Phase::Settled) && journal.state == before.state {
+            self.prove(&journal.state.routing, &journal.state.traffic);
         }
         Ok(())
     }
@@ -429,15 +433,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Going back raises nothing above what has stood, and lowers what is proven.
-    fn went_back(&mut self, position: &Position, traffic: &Traffic, transition: &Transition, alone: bool) -> Verdict {
+    /// Going back raises nothing above what has stood or is live, and lowers what is proven.
+    fn went_back(&mut self, from: (&Position, &Traffic), traffic: &Traffic, what: What, alone: bool) -> Verdict {
+        let (position, live) = from;
         for (name, weight) in traffic.iter().filter(|_| alone) {
             // Of which build it was is known only where nothing came after.
             let stood = self.proven.iter().filter(|(there, ..)| there == name).map(|(.., weight)| *weight).max();
-            let most = position.traffic.weight(name).max(stood.unwrap_or(0));
-            ensure(weight <= most, "law 2", || {
-                format!("{:?} gives {name} {weight}, and it has proven {most}", transition.what)
-            })?;
+            // What came in the same write and was left again was never live.
+            let most = position.traffic.weight(name).max(live.weight(name)).max(stood.unwrap_or(0));
+            ensure(weight <= most, "law 2", || format!("{what:?} gives {name} {weight}, and it has proven {most}"))?;
         }
         for (name, weight) in position.traffic.iter() {
             let lower = traffic.weight(name);

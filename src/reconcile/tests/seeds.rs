@@ -10,7 +10,8 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 32] = [
+const BROKE: [u64; 33] = [
+    34_269_595_619_707,
     35_670_262_960_014,
     36_130_049_971_642,
     36_143_105_131_070,
