@@ -25,7 +25,6 @@ mod converge;
 #[path = "speed/decision.rs"]
 mod decision;
 #[path = "../tests/support/envoy.rs"]
-#[allow(dead_code, reason = "the proxy of the tests can do more than is measured")]
 mod envoy;
 #[path = "speed/figures.rs"]
 mod figures;
@@ -33,7 +32,6 @@ mod figures;
 #[allow(dead_code, reason = "the server of the tests can do more than is measured")]
 mod git_http;
 #[path = "../tests/support/istiod.rs"]
-#[allow(dead_code, reason = "the istiod of the tests can do more than is measured")]
 mod istiod;
 #[path = "../tests/support/kubernetes.rs"]
 mod kubernetes;
