@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::support::certificates::Certificates;
 use crate::support::controlplane::{Component, ControlPlane, free_port};
 use crate::support::envoy::{Envoy, Role};
 use crate::support::istiod::{self, Istiod};
-use crate::support::kubernetes::{self, eventually};
+use crate::support::kubernetes;
 use crate::support::repository::Repository;
 
 /// How long anything may take on a machine that has other things to do.
@@ -83,20 +83,32 @@ impl Mesh {
     /// Waits until a plan's VirtualService says that it has settled at this commit, its rule has these subsets, and the
     /// proxies route as it says.
     pub async fn settled(&self, client: &Client, at: &Place<'_>, commit: &str, proxies: &[&Envoy]) {
-        let what = format!("{} settles at {commit}", at.route);
-        eventually(&what, SOON, || async {
-            let Some(route) = kubernetes::virtual_service(client, at.namespace, at.route).await else { return false };
-            let rules = kubernetes::api(client, at.namespace, "networking.istio.io/v1", "DestinationRule");
-            let Some(rule) = rules.get_opt(at.rule).await.unwrap() else { return false };
-            let subsets = rule.data["spec"]["subsets"].as_array().cloned().unwrap_or_default();
-            let subsets: Vec<&str> = subsets.iter().filter_map(|subset| subset["name"].as_str()).collect();
-            let Some(Ok(journal)) = Journal::on(&route) else { return false };
-            journal.revision.commit == commit
-                && journal.phase == Phase::Settled
-                && subsets == at.versions
-                && proxies.iter().all(|proxy| routes_as(proxy, &route))
-        })
-        .await;
+        let deadline = Instant::now() + SOON;
+        loop {
+            let missing = self.unsettled(client, at, commit, proxies).await;
+            let Some(missing) = missing else { return };
+            assert!(Instant::now() < deadline, "{}/{} at {commit}: {missing}", at.namespace, at.route);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What is missing until then.
+    async fn unsettled(&self, client: &Client, at: &Place<'_>, commit: &str, proxies: &[&Envoy]) -> Option<String> {
+        let Some(route) = kubernetes::virtual_service(client, at.namespace, at.route).await else {
+            return Some("there is no VirtualService".into());
+        };
+        let Some(Ok(journal)) = Journal::on(&route) else { return Some("there is no journal".into()) };
+        if journal.revision.commit != commit || journal.phase != Phase::Settled {
+            return Some(format!("it is {:?} at {}", journal.phase, journal.revision.commit));
+        }
+        let rules = kubernetes::api(client, at.namespace, "networking.istio.io/v1", "DestinationRule");
+        let rule = rules.get_opt(at.rule).await.unwrap().map(|rule| rule.data["spec"]["subsets"].clone());
+        let subsets = rule.as_ref().and_then(Value::as_array).into_iter().flatten();
+        if !subsets.filter_map(|subset| subset["name"].as_str()).eq(&at.versions) {
+            return Some(format!("the rule has {rule:?} instead of {:?}", at.versions));
+        }
+        let other = proxies.iter().find(|proxy| !routes_as(proxy, &route))?;
+        Some(format!("{} does not route as {}", other.id(), route["spec"]))
     }
 }
 
