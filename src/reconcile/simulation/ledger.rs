@@ -10,7 +10,10 @@ use tidegate::{
     rollout::{Cause, FailedKey, Journal, Phase, Restore, STOP, Transition, What},
 };
 
-use super::wrote::{Knowledge, Verdict, Wrote};
+use super::{
+    position::{Position, carried, hold_ms, moves_nothing, total, traffic_of},
+    wrote::{Knowledge, Verdict, Wrote},
+};
 
 /// The convergence wait of all stories, in milliseconds.
 pub const WAIT_MS: i64 = 2_000;
@@ -30,6 +33,8 @@ pub struct Ledger {
     skews_ms: (i64, i64),
     /// A hand has put an unproven version below what was written.
     lowered: bool,
+    /// The same hand has put a version above what was written and what it has proven.
+    exposed: bool,
     /// What was to be restored after traffic had gone back here.
     restores: Vec<Restore>,
 }
@@ -102,6 +107,7 @@ impl Ledger {
             return;
         }
         let shares = istio::live_shares(live, &journal.state.routing);
+        self.exposed = shares.per_version_max.iter().any(|(name, live)| *live > self.most(name));
         self.lowered = journal.state.traffic.iter().any(|(name, weight)| {
             let live = shares.per_version_min.get(name).copied().unwrap_or(0);
             live < weight && self.proven_by_name(&journal.state.routing, name) < weight
@@ -190,8 +196,15 @@ impl Ledger {
     /// What only puts back what was written never raises what was lowered (law 4).
     fn corrected(&self, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
         // Where nothing that is settled can serve, there is no way back, and nothing tells where else to go.
-        let serves = wrote.knowledge.is_some();
-        let lowered = self.lowered && serves && wrote.before.is_some();
+        let unready = wrote.knowledge.map(|knowledge| knowledge.unready);
+        let is_ready = |name: &VersionName| {
+            let unready = unready.iter().flatten().zip(["v1", "v2", "v3"]);
+            !unready.into_iter().any(|(unready, version)| *unready && version == name.as_str())
+        };
+        let mut settled = journal.settled.iter().chain(&journal.way_back);
+        let serves = unready.is_some() && settled.any(|one| one.state.traffic.iter().all(|(name, _)| is_ready(name)));
+        // What exposes callers is put back nevertheless.
+        let lowered = self.lowered && (serves || !self.exposed) && unready.is_some() && wrote.before.is_some();
         ensure(!lowered, "law 4", || format!("what a hand lowered was raised again to {}", journal.state.traffic))
     }
 
@@ -258,7 +271,7 @@ impl Ledger {
                     self.hold_ms = opens.then(|| hold_ms(plan.settle.seconds()));
                 }
                 What::Accepted => {
-                    self.accepted(&position, &plan, transition);
+                    self.accepted(&position, &plan, transition, wrote.alone);
                     if last {
                         routing = Arc::new(plan.routing.clone());
                     }
@@ -289,6 +302,10 @@ impl Ledger {
     /// is above what has stood.
     fn restored(&mut self, before: &Journal, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
         self.hold_ms = None;
+        // The other cluster entered by a decision of its own what stands here too, and has settled it for both.
+        if !wrote.alone && matches!(journal.phase, Phase::Settled) && journal.state == before.state {
+            self.prove(&journal.state.routing, &journal.state.traffic);
+        }
         let copied = || wrote.copy.and_then(|rule| Journal::on(rule)?.ok()).filter(|copy| copy.state == journal.state);
         if wrote.knowledge.is_none() {
             return Ok(());
@@ -303,10 +320,6 @@ impl Ledger {
             let most = before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name));
             ensure(weight <= most, "law 2", || format!("{name} was restored at {weight}, above {most}"))?;
         }
-        // The other cluster entered by a decision of its own what stands here too, and has settled it for both.
-        if !wrote.alone && matches!(journal.phase, Phase::Settled) && journal.state == before.state {
-            self.prove(&journal.state.routing, &journal.state.traffic);
-        }
         Ok(())
     }
 
@@ -317,10 +330,12 @@ impl Ledger {
         plan.routing.versions.iter().filter(above).map(|version| version.name.clone()).collect()
     }
 
-    fn accepted(&mut self, position: &Position, plan: &Plan, transition: &Transition) {
+    fn accepted(&mut self, position: &Position, plan: &Plan, transition: &Transition, alone: bool) {
         let rising = self.rising(position, plan);
         if rising.is_empty() {
-            self.hold_ms = Some(hold_ms(plan.settle.seconds()));
+            // Of several clusters another's proof may tell that it walks: for how long is not known here.
+            let walks = !alone && !transition.note.is_empty();
+            self.hold_ms = (!walks).then(|| hold_ms(plan.settle.seconds()));
         } else if transition.note.is_empty() {
             self.hold_ms = None;
         } else if self.hold_ms.is_some() {
@@ -459,41 +474,4 @@ impl Ledger {
         let Phase::WentBack { cause } = &journal.phase else { return Ok(()) };
         ensure((wrote.could_fail)(cause), "law 8", || format!("nothing happened that could be: {cause:?}"))
     }
-}
-
-/// The routing that a walk of the plan writes: its own, and of what it does not declare any more that of before.
-fn carried(plan: &Plan, position: &Position) -> Arc<Routing> {
-    let mut routing = plan.routing.clone();
-    let left = position.routing.versions.iter().filter(|version| plan.routing.version(&version.name).is_none());
-    routing.versions.extend(left.cloned());
-    Arc::new(routing)
-}
-
-struct Position {
-    routing: Arc<Routing>,
-    traffic: Traffic,
-}
-
-/// Whether a transition of the journal comes of another document and moved nothing.
-fn moves_nothing(journal: &Journal, there: &Transition) -> bool {
-    let moved = |pair: &[Transition]| pair[1] == *there && pair[0].traffic != pair[1].traffic;
-    let of_documents = [What::Accepted, What::Applied, What::RestoreLanded, What::RestoreDropped];
-    of_documents.contains(&there.what) && !journal.transitions.windows(2).any(moved)
-}
-
-fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {
-    of.iter().map(|name| traffic.weight(name)).sum()
-}
-
-fn hold_ms(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX / 1_000) * 1_000
-}
-
-/// Weights as a transition tells them.
-fn traffic_of(text: &str) -> Traffic {
-    let leg = |part: &str| {
-        let (name, weight) = part.split_once('=').unwrap();
-        (VersionName::new(name), weight.parse().unwrap())
-    };
-    Traffic::new(text.split_whitespace().map(leg)).unwrap()
 }

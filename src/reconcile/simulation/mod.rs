@@ -18,6 +18,7 @@ mod git;
 mod ledger;
 mod objects;
 mod place;
+mod position;
 mod restores;
 mod serving;
 mod story;

@@ -10,7 +10,12 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 33] = [
+const BROKE: [u64; 38] = [
+    35_223_113_567_219,
+    35_752_223_552_145,
+    36_069_987_694_060,
+    36_640_768_595_183,
+    37_220_487_372_404,
     34_269_595_619_707,
     35_670_262_960_014,
     36_130_049_971_642,

@@ -1,0 +1,46 @@
+//! What stands in a cluster, as plans and transitions tell it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tidegate::{
+    plan::{Plan, Routing, Traffic, VersionName},
+    rollout::{Journal, Transition, What},
+};
+
+/// The routing that a walk of the plan writes: its own, and of what it does not declare any more that of before.
+pub(super) fn carried(plan: &Plan, position: &Position) -> Arc<Routing> {
+    let mut routing = plan.routing.clone();
+    let left = position.routing.versions.iter().filter(|version| plan.routing.version(&version.name).is_none());
+    routing.versions.extend(left.cloned());
+    Arc::new(routing)
+}
+
+/// What stands in a cluster.
+pub(super) struct Position {
+    pub(super) routing: Arc<Routing>,
+    pub(super) traffic: Traffic,
+}
+
+/// Whether a transition of the journal comes of another document and moved nothing.
+pub(super) fn moves_nothing(journal: &Journal, there: &Transition) -> bool {
+    let moved = |pair: &[Transition]| pair[1] == *there && pair[0].traffic != pair[1].traffic;
+    let of_documents = [What::Accepted, What::Applied, What::RestoreLanded, What::RestoreDropped];
+    of_documents.contains(&there.what) && !journal.transitions.windows(2).any(moved)
+}
+
+pub(super) fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {
+    of.iter().map(|name| traffic.weight(name)).sum()
+}
+
+pub(super) fn hold_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX / 1_000) * 1_000
+}
+
+/// Weights as a transition tells them.
+pub(super) fn traffic_of(text: &str) -> Traffic {
+    let leg = |part: &str| {
+        let (name, weight) = part.split_once('=').unwrap();
+        (VersionName::new(name), weight.parse().unwrap())
+    };
+    Traffic::new(text.split_whitespace().map(leg)).unwrap()
+}
