@@ -11,7 +11,7 @@ use tidegate::{
 };
 
 use super::{
-    position::{Position, carried, hold_ms, moves_nothing, total, traffic_of},
+    position::{Position, carried, hold_ms, moves_nothing, sums, total, traffic_of},
     wrote::{Knowledge, Verdict, Wrote},
 };
 
@@ -382,15 +382,18 @@ impl Ledger {
     fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, (what, alone): (&Transition, bool)) {
         let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
         let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
+        let all_gaining = gaining.clone();
         // The journal may have let go of what has stood here under another build: then it rises nevertheless.
         let of = [self.rising(position, plan), gaining].into_iter().filter(|of| !of.is_empty());
         let totals: Vec<u8> = of.map(|of| total(traffic, &of)).collect();
         let step =
             plan.steps.iter().find(|step| totals.contains(&step.weight) || totals.is_empty() && step.weight == 0);
         // Of several clusters the least proof counts: another step may have been meant than this cluster's would tell.
+        let meant = plan.steps.iter().filter(|step| sums(traffic, &all_gaining).contains(&step.weight));
+        let least = meant.map(|step| step.hold).min();
         let hold = match (what.what, step) {
+            (What::StepEntered, _) if !alone => least,
             (What::StepEntered, Some(step)) => Some(step.hold),
-            (What::StepEntered, None) if !alone => None,
             _ => Some(plan.settle),
         };
         self.hold_ms = hold.map(|hold| hold_ms(hold.seconds()));

@@ -32,6 +32,16 @@ pub(super) fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {
     of.iter().map(|name| traffic.weight(name)).sum()
 }
 
+/// The totals that any of these versions may have together, none of them included.
+pub(super) fn sums(traffic: &Traffic, of: &BTreeSet<VersionName>) -> BTreeSet<u8> {
+    let mut sums = BTreeSet::from([0]);
+    for name in of {
+        let with: Vec<u8> = sums.iter().map(|sum| sum + traffic.weight(name)).collect();
+        sums.extend(with);
+    }
+    sums
+}
+
 pub(super) fn hold_ms(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX / 1_000) * 1_000
 }

@@ -10,7 +10,8 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 38] = [
+const BROKE: [u64; 39] = [
+    102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
     36_069_987_694_060,
