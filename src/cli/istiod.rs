@@ -9,8 +9,8 @@ use crate::cluster::IstiodAccess;
 /// Which istiods.
 #[derive(Clone, Debug, Args)]
 pub(super) struct IstiodArgs {
-    /// HTTP address of an istiod, `http://HOST:15014`: it is asked whether the proxies have what was written, and nothing
-    /// rises before; each replica has to be named, as each knows its own proxies alone
+    /// HTTP address of istiod, `http://HOST:15014`: it is asked whether the proxies have what was written, and nothing rises
+    /// before; name each replica, or a host that stands for all of them, as each knows its own proxies alone
     #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = url)]
     istiod: Vec<http::Uri>,
     /// File with the bearer token that istiod asks for
