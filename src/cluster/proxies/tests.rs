@@ -195,6 +195,19 @@ fn an_istiod_that_was_restarted_is_asked_anew() {
 }
 
 #[test]
+fn law_08_where_no_istiod_is_found_nothing_is_taken() {
+    let (mut tracker, now) = (Tracker::new(0), Instant::now());
+    tracker.ask(target(ObjectKind::VirtualService), Some(Arc::new(meant())), now);
+    let told = tracker.progress(&[], now).remove(0).1;
+    assert_eq!(words(&told), "no istiod is found");
+    tracker.lost("its name cannot be looked up");
+    let told = tracker.progress(&[], now).remove(0).1;
+    assert_eq!(words(&told), "its name cannot be looked up");
+    tracker.replace_istiods(1);
+    assert_eq!(words(&tracker.progress(&["istiod"], now).remove(0).1), "istiod is asked");
+}
+
+#[test]
 fn a_destination_rule_is_had_once_its_endpoints_are() {
     let mut bench = Bench::ask(ObjectKind::DestinationRule);
     bench.look(7, vec![proxy(GATEWAY, 30, 30)]);

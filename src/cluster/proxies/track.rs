@@ -105,12 +105,14 @@ struct Close {
 /// All specs that are asked about, over all istiods of a cluster.
 pub(super) struct Tracker {
     istiods: usize,
+    /// Why no istiod is known, where none is.
+    nobody: Option<Arc<str>>,
     pub(super) open: BTreeMap<Target, Open>,
 }
 
 impl Tracker {
     pub(super) fn new(istiods: usize) -> Self {
-        Self { istiods, open: BTreeMap::new() }
+        Self { istiods, nobody: None, open: BTreeMap::new() }
     }
 
     /// Asks about an object as it is meant; replaces what was asked about it before.
@@ -129,6 +131,7 @@ impl Tracker {
 
     /// Nobody can be asked.
     pub(super) fn lost(&mut self, error: &str) {
+        self.nobody = Some(error.into());
         (0..self.istiods).for_each(|place| self.failed(place, error));
     }
 
@@ -227,7 +230,9 @@ impl Tracker {
                 Verdict::Unknown => Some(format!("{name} is asked")),
                 Verdict::Level | Verdict::Refused(_) => None,
             });
-            let lag = lag.or(missed);
+            // All of none would have everything.
+            let nobody = || self.nobody.as_deref().unwrap_or("no istiod is found").to_owned();
+            let lag = open.istiods.is_empty().then(nobody).or(lag).or(missed);
             // The endpoints of a new subset are asked for after the subset was acknowledged: one look more.
             let sure = target.0 == ObjectKind::VirtualService || open.level;
             let progress = match (refused, lag) {
