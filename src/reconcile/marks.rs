@@ -1,12 +1,12 @@
 //! The label and annotations that tidegate puts on its objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
     istio::{self, Marks},
-    rollout::{Apply, JOURNAL, Journal, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK, stop_on},
+    rollout::{Apply, JOURNAL, Journal, JournalError, MANAGED_BY, OWNER, STOP, SUBSETS, WAY_BACK, stop_on},
 };
 
 use super::{held::Held, written::LedBack};
@@ -33,7 +33,29 @@ pub(super) fn of(apply: &Apply, held: &mut Held) -> Result<Both, JournalError> {
     if lifted.is_some() && held.virtual_service().and_then(stop_on).as_ref() == lifted {
         route.annotations.insert(STOP.to_owned(), None);
     }
-    Ok(Both { virtual_service: route, destination_rule: marks(journal, text.as_deref().filter(|_| apply.copy)) })
+    let mut rule = marks(journal, text.as_deref().filter(|_| apply.copy));
+    early_subsets(&mut rule, apply, held);
+    Ok(Both { virtual_service: route, destination_rule: rule })
+}
+
+/// The subsets that a DestinationRule gets before there is a VirtualService whose journal can name them as tidegate's
+/// own: where a crash comes between, they would else be nobody's, and stay. The copy of the journal names them, too.
+fn early_subsets(marks: &mut Marks, apply: &Apply, held: &Held) {
+    if held.virtual_service().is_some() {
+        if apply.copy {
+            marks.annotations.insert(SUBSETS.to_owned(), None);
+        }
+        return;
+    }
+    let rule = held.destination_rule();
+    let defined: BTreeSet<&str> = rule.map(|rule| istio::lens::subsets(rule).collect()).unwrap_or_default();
+    let named = rule.and_then(|rule| istio::lens::annotation(rule, SUBSETS)).unwrap_or_default();
+    let named = named.split(',').filter(|name| !name.is_empty());
+    let added = apply.subsets.iter().map(|version| version.name.as_str()).filter(|name| !defined.contains(name));
+    let names: Vec<&str> = named.chain(added).collect::<BTreeSet<_>>().into_iter().collect();
+    if !names.is_empty() {
+        marks.annotations.insert(SUBSETS.to_owned(), Some(names.join(",")));
+    }
 }
 
 /// The patch with which a person goes back without tidegate, while a walk is open; none where it would be too large.

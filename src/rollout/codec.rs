@@ -29,6 +29,8 @@ pub const OWNER: &str = "tidegate.dev/plan";
 pub const STOP: &str = "tidegate.dev/stop";
 /// The annotation with the JSON patch that goes back without tidegate, while there is a way back.
 pub const WAY_BACK: &str = "tidegate.dev/way-back";
+/// The annotation with the subsets that a DestinationRule was given before there was a journal to name them.
+pub const SUBSETS: &str = "tidegate.dev/subsets";
 /// The label of everything that tidegate made or took over, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tidegate");
 

@@ -31,7 +31,7 @@ mod transition;
 mod walk;
 mod world;
 
-pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP, WAY_BACK};
+pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP, SUBSETS, WAY_BACK};
 pub use decide::decide;
 pub use decision::{Apply, Decision, Goal};
 pub use deflate::{deflate, deflate_quickly, inflate};

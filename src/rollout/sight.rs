@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::{
     istio::{self, ObjectKind, lens},
-    plan::{ObjectKey, Plan, Revision, Routing, Span, Traffic},
+    plan::{ObjectKey, Plan, Revision, Routing, Span, Traffic, VersionName},
 };
 
 use super::{
-    ClusterName, ClusterView, Goal, Journal, JournalError, MANAGED_BY, OWNER, Owner, Phase, Proof, Reason, Settled,
-    State, Transition, Wanted, What, World,
+    ClusterName, ClusterView, Goal, Journal, JournalError, MANAGED_BY, OWNER, Owner, Phase, Proof, Reason, SUBSETS,
+    Settled, State, Transition, Wanted, What, World,
 };
 
 /// What is known of a plan's position.
@@ -145,12 +145,25 @@ pub(super) fn join(world: &World) -> Sight {
             unreadable => other = unreadable,
         }
     }
+    if let Some((journal, _)) = &mut joined {
+        let early = early_subsets(world);
+        if !early.is_subset(&journal.subsets) {
+            Arc::make_mut(journal).subsets.extend(early);
+        }
+    }
     match (joined, other) {
         (_, Sight::Unreadable(reason @ Reason::JournalNewer { .. })) => Sight::Unreadable(reason),
         (Some(_), Sight::Unlabelled(live)) => Sight::Unlabelled(live),
         (Some((journal, origin)), _) => Sight::Journal(journal, origin),
         (None, other) => other,
     }
+}
+
+/// The subsets that tidegate gave a DestinationRule before there was a VirtualService whose journal could name them.
+fn early_subsets(world: &World) -> BTreeSet<VersionName> {
+    let rules = world.clusters.values().filter_map(|view| view.destination_rule.as_deref());
+    let named = rules.filter_map(|rule| lens::annotation(rule, SUBSETS));
+    named.flat_map(|names| names.split(',')).filter(|name| !name.is_empty()).map(VersionName::new).collect()
 }
 
 /// When the position came to be: a way back in a cluster that an entered step never reached enters nothing there, and
@@ -178,13 +191,16 @@ fn merge(one: &Journal, two: &Journal) -> Journal {
     }
     // A name that one of them lets go of may still be on its way to the other.
     merged.subsets.extend(older.subsets.iter().cloned());
-    merged.proof.retain(|name, proof| match older.proof.get(name) {
-        Some(there) if there.digest == proof.digest => {
-            proof.weight = proof.weight.min(there.weight);
-            true
-        }
-        _ => false,
-    });
+    // What settled had converged in every cluster: one that has not had that write yet takes no proof away.
+    if !older.is_older_than(newer) {
+        merged.proof.retain(|name, proof| match older.proof.get(name) {
+            Some(there) if there.digest == proof.digest => {
+                proof.weight = proof.weight.min(there.weight);
+                true
+            }
+            _ => false,
+        });
+    }
     merged
 }
 
@@ -240,7 +256,7 @@ pub(super) fn first(
         failure: None,
         restore: None,
         transitions: Arc::default(),
-        subsets: BTreeSet::new(),
+        subsets: early_subsets(world),
         owns_traffic_policy: false,
         convergence_wait_ms: None,
         asks_proxies: false,

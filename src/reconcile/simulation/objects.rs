@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tidegate::{
     istio::{ObjectKind, SEAL},
-    rollout::{JOURNAL, MANAGED_BY, OWNER, STOP, WAY_BACK},
+    rollout::{JOURNAL, MANAGED_BY, OWNER, STOP, SUBSETS, WAY_BACK},
 };
 
 /// A field that no plan declares, a label and an annotation: others' values.
@@ -34,7 +34,7 @@ fn fields<'a>(object: &'a Value, path: &[&str], own: &[&str]) -> impl Iterator<I
 
 /// The first part of an object that is not tidegate's and has changed.
 pub fn changed_for_others(kind: ObjectKind, before: &Value, after: &Value) -> Option<String> {
-    let (own_labels, own_annotations) = ([MANAGED_BY.0], [JOURNAL, OWNER, STOP, WAY_BACK, SEAL]);
+    let (own_labels, own_annotations) = ([MANAGED_BY.0], [JOURNAL, OWNER, STOP, SUBSETS, WAY_BACK, SEAL]);
     let own_spec: &[&str] = match kind {
         ObjectKind::VirtualService => &["hosts", "gateways", "http"],
         ObjectKind::DestinationRule => &["host", "subsets", "trafficPolicy"],

@@ -2,6 +2,7 @@
 
 mod draft;
 mod drift;
+mod early;
 mod failures;
 mod faults;
 mod histories;

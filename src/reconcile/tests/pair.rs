@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cluster::Outcome,
     istio::ObjectKind,
-    plan::Revision,
+    plan::{Revision, VersionName},
     reconcile::{Effect, Event, News, Worker, packed::Packed, simulation::Api},
     rollout::{Cause, Journal, Owner, Phase, STOP, Wanted},
 };
@@ -206,6 +206,11 @@ fn two_clusters_walk_in_step() {
     }
     pair.pass(700);
     assert_eq!([pair.phase(EAST), pair.phase(WEST)], [Phase::Settled, Phase::Settled]);
+    for cluster in [EAST, WEST] {
+        let journal = Journal::on(&pair.object(cluster)).unwrap().unwrap();
+        let v2 = &journal.proof[&VersionName::new("v2")];
+        assert_eq!(v2.weight, 100, "what {cluster} had settled was proven before the other had said so too");
+    }
 }
 
 #[test]
