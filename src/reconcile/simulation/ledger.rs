@@ -24,6 +24,8 @@ pub struct Ledger {
     journal: Option<Arc<Journal>>,
     /// Version, what runs behind it, and the weight that it has proven.
     proven: Vec<(VersionName, Option<String>, u8)>,
+    /// The state that settled last: a way back may lead there even above what is still proven.
+    last_settled: Option<Traffic>,
     pub failed: Vec<FailedKey>,
     /// The hold of an open position, in milliseconds.
     hold_ms: Option<i64>,
@@ -91,6 +93,7 @@ impl Ledger {
     }
 
     fn prove(&mut self, routing: &Routing, traffic: &Traffic) {
+        self.last_settled = Some(traffic.clone());
         for (name, weight) in traffic.iter() {
             let Some(version) = routing.version(name) else { continue };
             let weight = weight.max(self.proven(version));
@@ -454,7 +457,8 @@ impl Ledger {
     /// Going back raises nothing above what has stood or is live, and lowers what is proven.
     fn went_back(&mut self, from: (&Position, &Traffic), traffic: &Traffic, what: What, alone: bool) -> Verdict {
         let (position, live) = from;
-        for (name, weight) in traffic.iter().filter(|_| alone) {
+        let to_last = what != What::Applied && self.last_settled.as_ref() == Some(traffic);
+        for (name, weight) in traffic.iter().filter(|_| alone && !to_last) {
             // Of which build it was is known only where nothing came after.
             let stood = self.proven.iter().filter(|(there, ..)| there == name).map(|(.., weight)| *weight).max();
             // What came in the same write and was left again was never live.
