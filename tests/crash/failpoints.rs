@@ -44,6 +44,9 @@ async fn story(shop: &Shop) {
     shop.until_settled("web", &[("v1", 100)]).await;
     shop.plan("web", &format!("{TWO}{FAST}  traffic: {{v2: 100}}"));
     shop.until_settled("web", &[("v2", 100)]).await;
+    let noted =
+        || async { shop.noted("web").map(|journal| journal.state) == shop.journal("web").map(|last| last.state) };
+    eventually("what settled is noted in Git", SOON, noted).await;
 }
 
 async fn stop(shop: &Shop) {
@@ -109,7 +112,7 @@ async fn law_11_a_death_at_any_point_ends_as_no_death_does() {
     let calm = Shop::open("calm", &["web"]).await;
     let points = recorded(&calm).await;
     assert_eq!(calm.recorder.walk("web"), declared());
-    for name in ["route.write", "rule.write", "git.look", "git.fetch"] {
+    for name in ["route.write", "rule.write", "git.look", "git.fetch", "git.push", "git.note"] {
         for when in ["before", "after"] {
             assert!(points.contains_key(&format!("{name}.{when}")), "{name}.{when} is missing: {points:?}");
         }

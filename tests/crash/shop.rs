@@ -54,6 +54,7 @@ impl Shop {
             CONTEXT,
             "--convergence-wait",
             "100ms",
+            "--git-notes",
         ];
         Process::start_with(self.repository.home(), &arguments, environment)
     }
@@ -78,6 +79,14 @@ impl Shop {
         let wanted: Vec<_> = weights.iter().map(|(version, weight)| ((*version).to_owned(), *weight)).collect();
         let there = || async { self.live(service).is_some_and(|live| kubernetes::weights(&live) == wanted) };
         eventually(&format!("{service} at {weights:?}"), SOON * 2, there).await;
+    }
+
+    /// The position that the repository's notes have of a plan.
+    pub fn noted(&self, service: &str) -> Option<Journal> {
+        let place = format!("refs/notes/tidegate:positions/{0}/{0}/{service}/{CONTEXT}", self.namespace);
+        let shown = self.repository.command(&["show", &place]).output().unwrap();
+        let text = shown.status.success().then(|| String::from_utf8(shown.stdout).unwrap())?;
+        Some(Journal::decode(&text).unwrap())
     }
 
     /// Waits until these weights are settled and the journal's copy is written.
