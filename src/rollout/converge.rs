@@ -10,7 +10,7 @@ use crate::{
     plan::Version,
 };
 
-use super::{ClusterView, Journal, World};
+use super::{ClusterView, Journal, World, newcomer};
 
 /// When the proxies had the live objects as they were last seen; none while they have not, while a write of the present
 /// state is still to come, or one is not answered: until its outcome is known, what was seen is what was there before.
@@ -41,8 +41,11 @@ pub(super) fn lag(world: &World) -> Option<Arc<str>> {
     world.clusters.iter().find_map(waited)
 }
 
-/// When every cluster has the present state.
+/// When every cluster has the present state; none while one that is new to the plan has nothing of it.
 pub(super) fn all(world: &World, journal: &Journal) -> Option<Timestamp> {
+    if newcomer::joins(world) {
+        return None;
+    }
     let kept = journal.kept_subsets();
     let views = world.clusters.values();
     views.map(|view| one(world, journal, view, &kept)).collect::<Option<Vec<_>>>()?.into_iter().max()

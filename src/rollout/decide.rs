@@ -11,7 +11,7 @@ use crate::plan::{DriftPolicy, Plan, Revision, VersionName};
 
 use super::{
     Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
-    accept, converge, drift, failure, gates, restore, sight, sight::Origin, stop, subsets, walk,
+    accept, converge, drift, failure, gates, newcomer, restore, sight, sight::Origin, stop, subsets, walk,
 };
 
 /// Decides (law 5: the same arguments give the same decision).
@@ -106,6 +106,10 @@ impl<'a> Draft<'a> {
         if origin == Origin::Noted {
             // What was held elsewhere was not held here, and the objects there are not these.
             (journal.entered, journal.elapsed_ms, journal.owns_traffic_policy) = (now, 0, false);
+        }
+        // What is to be held counts from when the last cluster has it.
+        if newcomer::joins(world) && !journal.is_settled() {
+            (journal.converged, journal.elapsed_ms) = (None, 0);
         }
         let restored = (journal != *found).then(|| journal.clone());
         Self { origin, taken_back: false, world, now, found, restored, journal, wake_at: None }
@@ -449,7 +453,9 @@ impl<'a> Draft<'a> {
                 reason = Reason::CannotServe { version };
                 goals.insert(name.clone(), Goal::Keep);
             } else {
-                let keeps = view.away_since.is_some() || drift::stands_lowered(name, view, &journal).is_some();
+                let keeps = view.away_since.is_some()
+                    || drift::stands_lowered(name, view, &journal).is_some()
+                    || newcomer::keeps_out(world, view, &journal);
                 goals.insert(name.clone(), if keeps { Goal::Keep } else { Goal::Apply(goal) });
             }
         }
@@ -457,6 +463,9 @@ impl<'a> Draft<'a> {
             && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. })
         {
             reason = Reason::Rejected { message };
+        }
+        if matches!(reason, Reason::Settled | Reason::Converging { until: None, .. }) {
+            reason = newcomer::held(world, &journal).unwrap_or(reason);
         }
         let reason = drift::disturbance(world, reason);
         let wake_at = wake_at.into_iter().chain(reason.until()).min();

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{Span, Traffic, VersionName};
 
-use super::{Cause, ClusterView, Endpoints, Journal, Phase, Proxies, Reason, Settled, State, Wanted, World};
+use super::{Cause, ClusterView, Endpoints, Journal, Phase, Proxies, Reason, Settled, State, Wanted, World, newcomer};
 
 /// The present instant plus seconds.
 pub(super) fn after(at: Timestamp, seconds: u64) -> Timestamp {
@@ -27,9 +27,12 @@ pub(super) fn endpoints(world: &World, version: &VersionName) -> Endpoints {
     if least.ready == Some(u32::MAX) { Endpoints::UNKNOWN } else { least }
 }
 
-/// The clusters that answer: of the others nothing is known.
+/// The clusters that answer: of the others nothing is known. One that is new to a plan which stands in others carries
+/// nothing of it: what serves there counts once it is to get something.
 fn answering(world: &World) -> impl Iterator<Item = &ClusterView> {
-    world.clusters.values().filter(|cluster| cluster.away_since.is_none())
+    let answer = |cluster: &&ClusterView| cluster.away_since.is_none();
+    let begins = world.clusters.values().filter(answer).all(newcomer::is_new);
+    world.clusters.values().filter(answer).filter(move |cluster| begins || !newcomer::is_new(cluster))
 }
 
 /// The first version that the traffic names and that is known to have no ready endpoint (law 3).
@@ -122,6 +125,9 @@ pub(super) fn note_way_back(world: &World, journal: &mut Journal) {
 /// answers, and both the versions that gain weight and those of the way back can serve.
 pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Timestamp) -> Result<(), Reason> {
     open(world, journal.plan.pause, now)?;
+    if let Some(reason) = newcomer::held(world, journal) {
+        return Err(reason);
+    }
     let raised = matches!(journal.phase, Phase::Walking { .. });
     let patience = raised.then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {

@@ -19,6 +19,7 @@ mod failure;
 mod fight;
 mod gates;
 mod journal;
+mod newcomer;
 mod noted;
 mod packs;
 mod proxies;

@@ -198,6 +198,13 @@ pub enum Reason {
         /// Since when.
         since: Timestamp,
     },
+    /// A cluster that is new to the plan does not get what stands in the others yet.
+    NewCluster {
+        /// Which.
+        cluster: ClusterName,
+        /// What is in the way, for people.
+        what: String,
+    },
     /// The API server refused a write, and there is nothing to go back to.
     Rejected {
         /// Its words.
@@ -277,6 +284,7 @@ impl Reason {
             Self::JournalTooLarge { .. } => "JournalTooLarge",
             Self::ClockSkew { .. } => "ClockSkew",
             Self::Away { .. } => "ClusterAway",
+            Self::NewCluster { .. } => "ClusterNew",
             Self::Rejected { .. } => "Rejected",
             Self::CannotServe { .. } => "CannotServe",
             Self::Drift { .. } => "Drift",
@@ -460,6 +468,7 @@ impl std::fmt::Display for Reason {
                 Millis(*offset_ms).seconds()
             ),
             Self::Away { cluster, since } => write!(f, "cluster {cluster} does not answer since {since}"),
+            Self::NewCluster { cluster, what } => write!(f, "cluster {cluster} is new to the plan: {what}"),
             Self::Rejected { message } => write!(f, "the API server refused the write: {message}"),
             Self::CannotServe { version } => {
                 write!(f, "version {version} has no ready endpoint and no settled state can serve, so nothing moves")

@@ -81,6 +81,13 @@ pub(super) fn unfinished(world: &World) -> BTreeMap<ClusterName, Goal> {
     world.clusters.iter().map(|(name, view)| (name.clone(), goal(view))).collect()
 }
 
+/// Whether a cluster's VirtualService is somebody else's: it carries no mark, or was made anew, so that what this process
+/// remembers is of another object.
+pub(super) fn is_foreign(cluster: &ClusterView) -> bool {
+    let Some(live) = cluster.virtual_service.as_deref().filter(|_| cluster.journal.is_none()) else { return false };
+    !(is_marked(live) || cluster.was_ours && cluster.memory.is_some())
+}
+
 /// What one cluster knows; `plan` is the one that the repository's notes are asked for, if they are.
 fn of_cluster(cluster: &ClusterView, plan: Option<&Plan>) -> Sight {
     let restored = cluster.memory.clone().or_else(|| cluster.copy.clone());
@@ -99,10 +106,7 @@ fn of_cluster(cluster: &ClusterView, plan: Option<&Plan>) -> Sight {
             return Sight::Unreadable(Reason::JournalNewer { version: *version });
         }
         Some(Err(error)) => error.to_string(),
-        // Somebody made it anew: what this process remembers is of another object.
-        None if !(is_marked(live) || cluster.was_ours && cluster.memory.is_some()) => {
-            return Sight::Unlabelled(live.clone());
-        }
+        None if is_foreign(cluster) => return Sight::Unlabelled(live.clone()),
         None => "the annotation tidegate.dev/journal is missing".to_owned(),
     };
     match (restored, plan) {
@@ -153,7 +157,6 @@ pub(super) fn join(world: &World) -> Sight {
     }
     match (joined, other) {
         (_, Sight::Unreadable(reason @ Reason::JournalNewer { .. })) => Sight::Unreadable(reason),
-        (Some(_), Sight::Unlabelled(live)) => Sight::Unlabelled(live),
         (Some((journal, origin)), _) => Sight::Journal(journal, origin),
         (None, other) => other,
     }
@@ -224,7 +227,7 @@ pub(super) fn first(
                 _ => Reason::Foreign { kind: ObjectKind::VirtualService, object: plan.object() },
             });
         }
-        Some(live) => (adopted(plan, live)?, What::Adopted),
+        Some(live) => (adopted_alike(world, plan, live)?, What::Adopted),
         None => (baseline(world, plan)?, What::Created),
     };
     let unproven = live.is_none() && plan.steps.is_empty();
@@ -320,7 +323,21 @@ fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
     Ok(())
 }
 
-fn adopted(plan: &Plan, live: &Value) -> Result<Traffic, Reason> {
+/// What is live in every cluster that has a route, where that is the same.
+fn adopted_alike(world: &World, plan: &Plan, live: &Value) -> Result<Traffic, Reason> {
+    let traffic = adopted(plan, live)?;
+    let routes = world.clusters.iter().filter_map(|(name, view)| Some((name, view.virtual_service.as_deref()?)));
+    let each = routes.map(|(name, route)| Ok((name, adopted(plan, route)?)));
+    let each = each.collect::<Result<Vec<(&ClusterName, Traffic)>, Reason>>()?;
+    if each.iter().all(|(_, there)| *there == traffic) {
+        return Ok(traffic);
+    }
+    let parts = each.iter().map(|(name, there)| format!("{there} in cluster {name}")).collect();
+    Err(Reason::CannotAdopt { parts })
+}
+
+/// What a live route gives the plan's versions.
+pub(super) fn adopted(plan: &Plan, live: &Value) -> Result<Traffic, Reason> {
     let shares = istio::live_shares(live, &plan.routing);
     match shares.traffic {
         Some(traffic) if shares.foreign.is_empty() => Ok(traffic),

@@ -18,6 +18,9 @@ use super::{
     wrote::{Knowledge, Wrote},
 };
 
+/// More writes than any story needs: whoever makes them spins.
+const WRITES_MAX: u64 = 3_000;
+
 /// The deadline of a request.
 pub(super) const DEADLINE_MS: i64 = 10_000;
 
@@ -83,6 +86,8 @@ impl World {
             return outcome;
         }
         self.tally.writes += 1;
+        let spins = self.tally.writes > WRITES_MAX;
+        self.judge(if spins { Err(("law 11", "it writes on and on".into())) } else { Ok(()) });
         self.places[place].changed(kind, before.as_deref(), self.now_ms);
         let verdict = self.places[place].judge(edit, before.as_deref(), self.now_ms);
         self.judge(verdict);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    draft::{Draft, plan},
+    draft::{Draft, plan, traffic},
     simulation::{Around, Sim, new_worker},
 };
 use crate::{
@@ -73,6 +73,20 @@ impl Pair {
         let revision = Revision { branch: "main".into(), commit: format!("{:02x}{}", self.commits, "0".repeat(38)) };
         self.queue.push(Event::Wanted(Wanted::Plan { plan, revision, owner, newer_invalid: false }));
         self.turn();
+    }
+
+    /// Another process, and a cluster where nothing of the plan was ever made.
+    fn meets(&mut self, cluster: &'static str) {
+        self.apis.insert(cluster, Api::default());
+        self.worker = new_worker([EAST, WEST]);
+        self.queue.clear();
+        self.show(EAST);
+        self.show(WEST);
+    }
+
+    fn ready(&mut self, place: &str, count: Option<u32>) {
+        self.around.ready.insert(place.into(), count);
+        self.queue.push(Event::Look);
     }
 
     fn leave(&mut self, cluster: &'static str) {
@@ -160,11 +174,12 @@ impl Pair {
     }
 
     fn weights(&self) -> [String; 2] {
-        [EAST, WEST].map(|cluster| {
-            let routing = plan("v1=100").0.routing;
-            let shares = crate::istio::live_shares(&self.object(cluster), &routing);
-            shares.traffic.expect("one traffic").to_string()
-        })
+        [EAST, WEST].map(|cluster| self.weights_in(cluster))
+    }
+
+    fn weights_in(&self, cluster: &str) -> String {
+        let shares = crate::istio::live_shares(&self.object(cluster), &plan("v1=100").0.routing);
+        shares.traffic.expect("one traffic").to_string()
     }
 
     fn phase(&self, cluster: &str) -> Phase {
@@ -342,4 +357,94 @@ fn a_plan_starts_only_where_every_cluster_is_known() {
     pair.come_back();
     pair.pass(5);
     assert_eq!(pair.weights(), both("v1=100"));
+}
+
+#[test]
+fn a_cluster_that_joins_in_mid_walk_is_waited_for_and_holds_as_long_as_the_others() {
+    for new in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(200);
+        pair.meets(new);
+        pair.ready(&format!("{new}/v2"), Some(0));
+        pair.push(to_v2());
+        pair.pass(3_600);
+        assert!(pair.apis[new].objects.is_empty(), "nothing there could serve v2");
+        assert_eq!(pair.reason(), "ClusterNew");
+        let other = if new == EAST { WEST } else { EAST };
+        assert_eq!(pair.weights_in(other), "v1=90 v2=10", "nothing rises meanwhile");
+        pair.ready(&format!("{new}/v2"), Some(1));
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"));
+        pair.pass(295);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"), "the hold counts from when the last has it");
+        pair.pass(10);
+        assert_eq!(pair.weights(), both("v1=75 v2=25"));
+    }
+}
+
+#[test]
+fn law_03_a_way_back_waits_for_no_cluster_that_is_new() {
+    for new in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(200);
+        pair.meets(new);
+        pair.ready(&format!("{new}/v2"), None);
+        pair.push(to_v2());
+        pair.pass(60);
+        let other = if new == EAST { WEST } else { EAST };
+        assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
+        pair.push(on_v1());
+        assert_eq!(pair.weights_in(other), "v1=100");
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=100"), "v1 can serve there");
+    }
+}
+
+#[test]
+fn law_10_a_route_of_somebody_else_in_a_new_cluster_stays_and_stops_no_way_back_in_the_others() {
+    for new in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(200);
+        pair.meets(new);
+        let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic("v1=50 v2=50"));
+        let theirs = pair.apis.get_mut(new).unwrap().put(ObjectKind::VirtualService, theirs);
+        pair.show(new);
+        for takes in [false, true] {
+            pair.push(to_v2().with(|plan| plan.take_ownership = takes));
+            pair.pass(600);
+            let other = if new == EAST { WEST } else { EAST };
+            assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
+        }
+        pair.push(on_v1());
+        pair.pass(60);
+        let other = if new == EAST { WEST } else { EAST };
+        assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=100", "ClusterNew"));
+        assert_eq!(pair.object(new), theirs);
+    }
+}
+
+#[test]
+fn routes_that_are_taken_over_in_several_clusters_carry_the_same_weights() {
+    let mut pair = Pair::new();
+    pair.turn();
+    for (cluster, weights) in [(EAST, "v1=100"), (WEST, "v1=50 v2=50")] {
+        let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic(weights));
+        pair.apis.get_mut(cluster).unwrap().put(ObjectKind::VirtualService, theirs);
+        pair.show(cluster);
+    }
+    let adopts = || on_v1().with(|plan| plan.take_ownership = true);
+    pair.push(adopts());
+    pair.pass(60);
+    assert_eq!(pair.weights(), ["v1=100", "v1=50 v2=50"].map(str::to_owned));
+    assert_eq!(pair.reason(), "CannotAdopt");
+    let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic("v1=100"));
+    pair.apis.get_mut(WEST).unwrap().put(ObjectKind::VirtualService, theirs);
+    pair.show(WEST);
+    pair.turn();
+    pair.pass(5);
+    assert_eq!(pair.weights(), both("v1=100"));
+    assert_eq!(pair.reason(), "Settled");
 }

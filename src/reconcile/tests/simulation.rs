@@ -25,7 +25,7 @@ pub(super) const CLUSTER: &str = "east";
 /// What the worker may ask beside its events.
 #[derive(Clone)]
 pub(super) struct Around {
-    /// Ready endpoints by the label `version`; a label that is missing has two.
+    /// Ready endpoints by the label `version`, or by cluster and label; a label that is missing has two.
     pub(super) ready: BTreeMap<String, Option<u32>>,
     pub(super) git: GitSight,
     pub(super) offset_ms: Option<i64>,
@@ -36,8 +36,10 @@ pub(super) struct Around {
 }
 
 impl Sight for Around {
-    fn ready(&self, _: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        self.ready.get(labels.get("version").unwrap()).copied().unwrap_or(Some(2))
+    fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
+        let label = labels.get("version").unwrap();
+        let there = self.ready.get(&format!("{cluster}/{label}")).or_else(|| self.ready.get(label));
+        there.copied().unwrap_or(Some(2))
     }
 
     fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
