@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tidegate::cluster::{IstiodAccess, Progress, watch_proxies};
+use tidegate::cluster::{Access, Cluster, Gateways, Istiods, Progress, ProxyAccess, watch_proxies};
 use tidegate::istio::ObjectKind;
 use tidegate::plan::ObjectKey;
 
@@ -40,8 +40,11 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
         let proxies = [Role::Gateway("converge"), Role::Caller("caller", "default")].map(start);
         (istiod, proxies)
     });
-    let access = IstiodAccess { urls: vec![istiod.url().parse().unwrap()], token_file: None };
-    let (watch, mut news) = watch_proxies(access);
+    let to = Access { kubeconfig: Some(mesh.plane.kubeconfig()), ..Access::default() };
+    let cluster = Cluster::connect("bench", &to).await.unwrap();
+    let gateways = Gateways::At(vec![format!("http://127.0.0.1:{}", proxies[0].admin_port()).parse().unwrap()]);
+    let istiods = Istiods::At(vec![istiod.url().parse().unwrap()]);
+    let (watch, mut news) = watch_proxies(&cluster, ProxyAccess { istiods, token_file: None, gateways });
     let key = ObjectKey { namespace: home.clone(), name: "web".to_owned() };
     let routes = api(&mesh.client, &home, ISTIO, "VirtualService");
     let (mut known, mut whole) = (Samples::new(Unit::Milliseconds), Samples::new(Unit::Milliseconds));
