@@ -120,25 +120,25 @@ pub async fn law_08_a_step_is_held_until_its_gateway_shows_it(mesh: Arc<Mesh>) {
     let cluster = shop.cluster(&address).await;
     assert_eq!(cluster["istiods"], json!(["istiod istiod-1.istio-system of revision default"]), "{cluster}");
     assert_eq!((&cluster["gatewaysAsked"], &cluster["istiodsMissing"]), (&json!(true), &Value::Null), "{cluster}");
-    let id = shop.commit("{v2: 100}\n  steps: [{weight: 10, hold: 1s}, {weight: 50, hold: 1s}]");
+    let id = shop.commit("{v1: 50, v2: 50}\n  steps: [{weight: 10, hold: 1s}]");
     mesh.settled(client, &shop.place(), &id, &[&edge, &mesh.caller]).await;
     drop(process);
 
     // Another process knows nothing of the gateway but that it is there.
     relay.cut();
     let (_process, address) = shop.follow(&[&AUTO[..], &NEVER].concat());
-    let id = shop.commit("{v1: 100}\n  steps: [{weight: 30, hold: 1s}]");
+    let id = shop.commit("{v2: 100}\n  steps: [{weight: 75, hold: 1s}]");
     eventually("the step is written and the caller's proxy has it", SOON, || async {
-        tokio::task::block_in_place(|| subset_weight(&mesh.caller, "shown", NAME, "v2")) == Some(70)
+        tokio::task::block_in_place(|| subset_weight(&mesh.caller, "shown", NAME, "v2")) == Some(75)
     })
     .await;
     eventually("the gateway is named with its weights", SOON, || async {
-        shop.why(&address).await.contains("gateway shown.istio-system has v2 100 in route")
+        shop.why(&address).await.contains("gateway shown.istio-system has v1 50, v2 50 in route")
     })
     .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(shop.weight().await, 70, "nothing goes on");
-    assert_eq!(subset_weight_of(&edge), Some(100), "it serves on as before");
+    assert_eq!(shop.weight().await, 75, "nothing goes on");
+    assert_eq!(subset_weight_of(&edge), Some(50), "it serves on as before");
     relay.mend();
     mesh.settled(client, &shop.place(), &id, &[&edge, &mesh.caller]).await;
 }
@@ -161,7 +161,7 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     let (process, address) = shop.follow(&none);
     let id = shop.commit("{v1: 100}");
     mesh.settled(client, &shop.place(), &id, &[&mesh.caller]).await;
-    let id = shop.commit("{v2: 100}\n  steps: [{weight: 10, hold: 1s}]");
+    let id = shop.commit("{v1: 50, v2: 50}\n  steps: [{weight: 10, hold: 1s}]");
     mesh.settled(client, &shop.place(), &id, &[&mesh.caller]).await;
     let cluster = shop.cluster(&address).await;
     assert_eq!(cluster["istiods"], json!([]), "{cluster}");
@@ -190,7 +190,7 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     std::fs::write(&kubeconfig, text).unwrap();
     let second = ["--istiod", "auto", "--istiod-labels", "istiod=second"];
     let (process, address) = shop.follow_as(&kubeconfig, &[&second[..], &NEVER].concat());
-    shop.commit("{v1: 100}\n  steps: [{weight: 30, hold: 1s}]");
+    shop.commit("{v2: 100}\n  steps: [{weight: 75, hold: 1s}]");
     eventually("the right is named", SOON, || async {
         let why = shop.why(&address).await;
         why.contains("istiod-2.istio-system")
@@ -198,7 +198,7 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     })
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(shop.weight().await, 70, "nothing goes on");
+    assert_eq!(shop.weight().await, 75, "nothing goes on");
     drop(process);
 
     // A pod that does not listen is no missing istiod either.
