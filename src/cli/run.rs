@@ -79,6 +79,7 @@ impl Run {
         log::start(&self.log_format);
         #[cfg(feature = "otlp")]
         let exporting = super::otlp::start()?;
+        let proxies = self.proxies.access()?;
         let mut source = self.repository.source(self.interval)?;
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
@@ -97,7 +98,6 @@ impl Run {
             let error = anyhow::anyhow!("--git-notes needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, another one for each cluster that plans go to"));
         }
-        let proxies = self.proxies.access()?;
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::bed::{Mesh, Place, SOON, listener_port, namespace, subset_weight};
+use crate::bed::{GATEWAY, Mesh, Place, SOON, listener_port, namespace, subset_weight};
 use crate::process::{self, Process};
 use crate::support::controlplane::free_port;
 use crate::support::envoy::Role;
@@ -172,25 +172,15 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     let but = json!({"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list", "watch"]});
     let istio = json!({"apiGroups": ["networking.istio.io"], "resources": ["*"], "verbs": ["*"]});
     let slices = json!({"apiGroups": ["discovery.k8s.io"], "resources": ["*"], "verbs": ["list", "watch"]});
-    kubernetes::create(
-        client,
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": "without-forwards"}, "rules": [but, istio, slices]}),
-    )
-    .await;
-    kubernetes::create(
-        client,
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": "without-forwards"}, "subjects": [{"kind": "User", "name": "limited", "apiGroup": "rbac.authorization.k8s.io"}],
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "without-forwards"}}),
-    )
-    .await;
+    let named = json!({"name": "without-forwards"});
+    kubernetes::create(client, role("ClusterRole", named.clone(), json!([but, istio, slices]))).await;
+    kubernetes::create(client, binding("ClusterRole", named)).await;
     let kubeconfig = shop.repository.home().join("limited");
     let text = mesh.plane.kubeconfig_text().replace("user: {token:", "user: {as: limited, token:");
     std::fs::write(&kubeconfig, text).unwrap();
     let second = ["--istiod", "auto", "--istiod-labels", "istiod=second"];
     let (process, address) = shop.follow_as(&kubeconfig, &[&second[..], &NEVER].concat());
-    shop.commit("{v2: 100}\n  steps: [{weight: 75, hold: 1s}]");
+    let id = shop.commit("{v2: 100}\n  steps: [{weight: 75, hold: 1s}]");
     eventually("the right is named", SOON, || async {
         let why = shop.why(&address).await;
         why.contains("istiod-2.istio-system")
@@ -199,6 +189,14 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(shop.weight().await, 75, "nothing goes on");
+    let rule = json!({"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]});
+    kubernetes::create(
+        client,
+        role("Role", json!({"name": "forwards", "namespace": istiod::NAMESPACE}), json!([rule])),
+    )
+    .await;
+    kubernetes::create(client, binding("Role", json!({"name": "forwards", "namespace": istiod::NAMESPACE}))).await;
+    mesh.settled(client, &shop.place(), &id, &[&mesh.caller]).await;
     drop(process);
 
     // A pod that does not listen is no missing istiod either.
@@ -211,24 +209,40 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     .await;
 }
 
-/// At rest istiod is asked nothing, and its connection ends.
+fn role(kind: &str, metadata: Value, rules: Value) -> Value {
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules})
+}
+
+/// Binds the role of the same name to the user of this test.
+fn binding(kind: &str, metadata: Value) -> Value {
+    let group = "rbac.authorization.k8s.io";
+    json!({"apiVersion": format!("{group}/v1"), "kind": format!("{kind}Binding"),
+        "roleRef": {"apiGroup": group, "kind": kind, "name": metadata["name"]}, "metadata": metadata,
+        "subjects": [{"kind": "User", "name": "limited", "apiGroup": group}]})
+}
+
+/// At rest neither istiod nor gateways are asked anything, and istiod's connection ends. Of the two proxies that are asked as
+/// gateways one has nothing to do with the plan.
 pub async fn nothing_is_asked_at_rest(mesh: Arc<Mesh>) {
-    let shop = Shop::open(&mesh, "resting", "[mesh]").await;
+    let shop = Shop::open(&mesh, "resting", "[edge]").await;
+    kubernetes::create(&shop.client, gateway("resting", GATEWAY)).await;
     let node = tokio::task::block_in_place(Node::start);
     node.join(&shop.client).await;
-    let relay = Relay::to(mesh.istiod.monitoring_port()).await;
+    let (relay, edge) = (Relay::to(mesh.istiod.monitoring_port()).await, Relay::to(mesh.gateway.admin_port()).await);
     let ports = [(15014, relay.port())];
     node.pod(&shop.client, istiod::NAMESPACE, "istiod-4", json!({"istiod": "resting"}), &ports).await;
-    let flags = ["--istiod", "auto", "--istiod-labels", "istiod=resting"];
+    let at = |port: u16| format!("http://127.0.0.1:{port}");
+    let admins = [at(edge.port()), at(mesh.caller.admin_port())].join(",");
+    let flags = ["--istiod", "auto", "--istiod-labels", "istiod=resting", "--gateway-admin", &admins];
     let (_process, _) = shop.follow(&[&flags[..], &NEVER].concat());
     let id = shop.commit("{v1: 100}");
-    mesh.settled(&shop.client, &shop.place(), &id, &[&mesh.caller]).await;
-    assert!(relay.bytes() > 0, "istiod was asked");
+    mesh.settled(&shop.client, &shop.place(), &id, &[&mesh.gateway]).await;
+    assert!(relay.bytes() > 0 && edge.bytes() > 0, "both were asked");
     eventually("the connection ends", SOON, || async { relay.connections() == 0 }).await;
-    let before = relay.bytes();
+    let before = (relay.bytes(), edge.bytes());
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!((relay.bytes(), relay.connections()), (before, 0));
+    assert_eq!((relay.bytes(), edge.bytes()), before);
     let id = shop.commit("{v1: 50, v2: 50}");
-    mesh.settled(&shop.client, &shop.place(), &id, &[&mesh.caller]).await;
-    assert!(relay.bytes() > before, "it is asked again");
+    mesh.settled(&shop.client, &shop.place(), &id, &[&mesh.gateway]).await;
+    assert!(relay.bytes() > before.0 && edge.bytes() > before.1, "they are asked again");
 }
