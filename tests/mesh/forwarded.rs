@@ -189,6 +189,20 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(shop.weight().await, 75, "nothing goes on");
+    drop(process);
+
+    // A pod that does not listen is no missing istiod either.
+    node.pod(client, istiod::NAMESPACE, "istiod-3", json!({"istiod": "third"}), &[]).await;
+    let third = ["--istiod", "auto", "--istiod-labels", "istiod=third"];
+    let (process, address) = shop.follow(&[&third[..], &NEVER].concat());
+    eventually("the node's words are told", SOON, || async {
+        shop.why(&address).await.contains("nothing listens on port 15014 of pod istio-system/istiod-3")
+    })
+    .await;
+    drop(process);
+
+    // Once it is granted, the walk goes on.
+    let (_process, _) = shop.follow_as(&kubeconfig, &[&second[..], &NEVER].concat());
     let rule = json!({"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]});
     kubernetes::create(
         client,
@@ -197,16 +211,6 @@ pub async fn a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_o
     .await;
     kubernetes::create(client, binding("Role", json!({"name": "forwards", "namespace": istiod::NAMESPACE}))).await;
     mesh.settled(client, &shop.place(), &id, &[&mesh.caller]).await;
-    drop(process);
-
-    // A pod that does not listen is no missing istiod either.
-    node.pod(client, istiod::NAMESPACE, "istiod-3", json!({"istiod": "third"}), &[]).await;
-    let third = ["--istiod", "auto", "--istiod-labels", "istiod=third"];
-    let (_process, address) = shop.follow(&[&third[..], &NEVER].concat());
-    eventually("the node's words are told", SOON, || async {
-        shop.why(&address).await.contains("nothing listens on port 15014 of pod istio-system/istiod-3")
-    })
-    .await;
 }
 
 fn role(kind: &str, metadata: Value, rules: Value) -> Value {

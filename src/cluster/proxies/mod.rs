@@ -16,6 +16,8 @@ mod syncz;
 #[cfg(test)]
 mod tests;
 mod track;
+mod tunnel;
+mod websocket;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

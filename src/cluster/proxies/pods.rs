@@ -10,7 +10,7 @@ use kube::{
 };
 use serde::Deserialize;
 
-use super::super::write::NO_RIGHT;
+use crate::cluster::NO_RIGHT;
 
 /// How long one answer of the API server may take.
 const DEADLINE: Duration = Duration::from_secs(5);
