@@ -45,6 +45,8 @@ mod plans;
 mod process;
 #[path = "speed/push.rs"]
 mod push;
+#[path = "../tests/support/relay.rs"]
+mod relay;
 #[path = "speed/route.rs"]
 mod route;
 #[path = "speed/scale.rs"]
@@ -80,7 +82,10 @@ const BENCHMARKS: [(&str, &str); 17] = [
     ("push-1000", "the same with 1,000 plans"),
     ("revert", "revert to proven weights live with 100 plans, on a kube-apiserver"),
     ("stop", "stop annotation to proven weights live with 100 plans"),
-    ("converge", "from the proxies having new weights to knowing it, on istiod and Envoys"),
+    (
+        "converge",
+        "from the proxies having new weights to knowing it, and 1,000 plans that ask nothing, on istiod and Envoys",
+    ),
     ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
     ("scale-100", "the same with 100 plans"),
     ("scale-1000", "the same with 1,000 plans"),

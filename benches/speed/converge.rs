@@ -5,22 +5,30 @@ use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tidegate::cluster::{IstiodAccess, Progress, watch_proxies};
+use tidegate::cluster::{Access, Cluster, Gateways, Istiods, Progress, ProxyAccess, watch_proxies};
 use tidegate::istio::ObjectKind;
 use tidegate::plan::ObjectKey;
 
 use crate::Wanted;
+use crate::bed::Bed;
 use crate::controlplane::free_port;
 use crate::envoy::{self, Envoy, Role};
 use crate::figures::{Board, Bound, Samples, Unit};
 use crate::istiod::{self, Istiod};
 use crate::kubernetes::{api, create, namespace};
 use crate::mesh::{Mesh, PATIENCE};
+use crate::plans::PlanRepository;
+use crate::process::Setup;
+use crate::relay::Relay;
+use crate::scale::{IDLE, IDLE_PERCENT, IDLE_QUICK};
 
 const KNOWN_MS: f64 = 150.0;
 const KNOWN_P99_MS: f64 = 500.0;
 /// How often the proxies' own pages are read.
 const GLANCE: Duration = Duration::from_millis(3);
+/// How many plans stand still, and after how long it is taken that nothing is asked any more.
+const PLANS: usize = 1_000;
+const QUIET: Duration = Duration::from_secs(3);
 const ISTIO: &str = "networking.istio.io/v1";
 
 pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
@@ -40,8 +48,11 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
         let proxies = [Role::Gateway("converge"), Role::Caller("caller", "default")].map(start);
         (istiod, proxies)
     });
-    let access = IstiodAccess { urls: vec![istiod.url().parse().unwrap()], token_file: None };
-    let (watch, mut news) = watch_proxies(access);
+    let to = Access { kubeconfig: Some(mesh.plane.kubeconfig()), ..Access::default() };
+    let cluster = Cluster::connect("bench", &to).await.unwrap();
+    let gateways = Gateways::At(vec![format!("http://127.0.0.1:{}", proxies[0].admin_port()).parse().unwrap()]);
+    let istiods = Istiods::At(vec![istiod.url().parse().unwrap()]);
+    let (watch, mut news) = watch_proxies(&cluster, ProxyAccess { istiods, token_file: None, gateways });
     let key = ObjectKey { namespace: home.clone(), name: "web".to_owned() };
     let routes = api(&mesh.client, &home, ISTIO, "VirtualService");
     let (mut known, mut whole) = (Samples::new(Unit::Milliseconds), Samples::new(Unit::Milliseconds));
@@ -70,6 +81,36 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
     }
     board.show("proxies have weights → known", &known, &[Bound::Median(KNOWN_MS), Bound::P99(KNOWN_P99_MS)]);
     board.show("the same from the answer to the write", &whole, &[]);
+    // So that it asks nothing more.
+    drop((watch, news));
+    at_rest(wanted, mesh, board, &istiod).await;
+}
+
+/// What plans that stand still cost where an istiod could be asked: nothing may be asked of it.
+async fn at_rest(wanted: &Wanted, mesh: &Mesh, board: &mut Board, istiod: &Istiod) {
+    let relay = Relay::to(istiod.monitoring_port()).await;
+    let asking = |plans: &PlanRepository| {
+        let more = vec!["--istiod".to_owned(), format!("http://127.0.0.1:{}", relay.port())];
+        Setup { more, ..Setup::local(plans) }
+    };
+    let bed = Bed::reached_by(mesh, "rest", PLANS, asking).await;
+    let mut before = 0;
+    let begin = Instant::now();
+    // Nothing is written any more; that all proxies have it is known a little later.
+    while before == 0 || relay.bytes() != before {
+        assert!(begin.elapsed() < PATIENCE, "istiod is still asked after {PATIENCE:?}");
+        before = relay.bytes();
+        tokio::time::sleep(QUIET).await;
+    }
+    let span = if wanted.quick { IDLE_QUICK } else { IDLE };
+    let used = bed.tidegate().cpu_s();
+    tokio::time::sleep(span).await;
+    let used = (bed.tidegate().cpu_s() - used) / span.as_secs_f64() * 100.0;
+    let asked = (relay.bytes() - before) as f64;
+    let label = |what: &str| format!("{what} at rest for {} s, {PLANS} plans", span.as_secs());
+    board.show(&label("bytes from and to istiod"), &Samples::of(Unit::Count, asked), &[Bound::Most(0.0)]);
+    board.show(&label("processor with an istiod"), &Samples::of(Unit::Percent, used), &[Bound::Most(IDLE_PERCENT)]);
+    bed.end(mesh).await;
 }
 
 /// When a proxy was first seen with this weight. Blocks.

@@ -23,9 +23,9 @@ const REPAIR_MEDIAN_MS: f64 = 30.0;
 const REPAIR_P99_MS: f64 = 200.0;
 /// How often one route is edited by hand: the fifth time is a fight.
 const EDITS_MAX: usize = 4;
-const IDLE: Duration = Duration::from_secs(180);
-const IDLE_QUICK: Duration = Duration::from_secs(20);
-const IDLE_PERCENT: f64 = 1.0;
+pub const IDLE: Duration = Duration::from_secs(180);
+pub const IDLE_QUICK: Duration = Duration::from_secs(20);
+pub const IDLE_PERCENT: f64 = 1.0;
 /// Writes that are under way at once, as many as tidegate has.
 const WRITES: usize = 32;
 

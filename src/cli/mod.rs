@@ -12,13 +12,13 @@ mod demo;
 mod diff;
 mod git_access;
 mod history;
-mod istiod;
 mod journal;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod pause;
 mod picture;
+mod proxies;
 mod push_args;
 mod rollback;
 mod run;

@@ -15,8 +15,8 @@ use crate::{
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClusterArgs, RepositoryArgs, duration},
-    istiod::IstiodArgs,
     log,
+    proxies::ProxyArgs,
     push_args::PushArgs,
     serving::ServeArgs,
     terminal,
@@ -45,7 +45,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "DIR")]
     mirror: Option<PathBuf>,
     #[command(flatten)]
-    istiod: IstiodArgs,
+    proxies: ProxyArgs,
     /// How long the proxies are given to take a change where no istiod is asked whether they have it, and requests under
     /// way to end before a subset goes
     #[arg(long, default_value = "2s", value_parser = duration)]
@@ -79,6 +79,7 @@ impl Run {
         log::start(&self.log_format);
         #[cfg(feature = "otlp")]
         let exporting = super::otlp::start()?;
+        let proxies = self.proxies.access()?;
         let mut source = self.repository.source(self.interval)?;
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
@@ -97,13 +98,12 @@ impl Run {
             let error = anyhow::anyhow!("--git-notes needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, another one for each cluster that plans go to"));
         }
-        let istiod = self.istiod.access();
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
         let settings = Settings {
             convergence_wait_ms: i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX),
-            asks_proxies: istiod.is_some(),
+            asks_proxies: proxies.is_some(),
             notes: self.git_notes,
             ..Settings::default()
         };
@@ -111,7 +111,7 @@ impl Run {
             source,
             mirror,
             asked,
-            istiods: istiod.map(|access| (cluster.name().to_owned(), access)).into_iter().collect(),
+            proxies: proxies.map(|access| (cluster.name().to_owned(), access)).into_iter().collect(),
             clusters: vec![cluster],
             settings,
             max_git_age_s: self.max_git_age.as_secs(),

@@ -44,7 +44,9 @@ pub use endpoints::Endpoints;
 pub use meter::{Answer, Verb};
 pub use namespace::lacks_namespace;
 pub use observe::{Seen, watch};
-pub use proxies::{IstiodAccess, Progress, ProxyNews, ProxyWatch, watch_proxies};
+pub use proxies::{
+    Asking, Gateways, Istiods, PodSelector, Progress, ProxyAccess, ProxyNews, ProxyWatch, watch_proxies,
+};
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
 pub use turns::{TRAFFIC_MAX, Turn, Turns};
 pub use write::{LookError, NO_RIGHT, Outcome, look, write};

@@ -44,6 +44,8 @@ pub(super) fn ask<'a>(
 pub(super) struct Asked {
     /// Whom to ask; none: nobody.
     pub(super) watch: Option<ProxyWatch>,
+    /// Whether there was nobody to ask when that was looked for last.
+    nobody: bool,
     /// What was learnt of the spec that was asked about last.
     taken: HashMap<(ObjectKind, ObjectKey), (Option<i64>, Taken)>,
 }
@@ -51,7 +53,7 @@ pub(super) struct Asked {
 impl Asked {
     /// How far the proxies are with a spec; none: nobody can be asked.
     pub(super) fn taken(&self, kind: ObjectKind, key: &ObjectKey, generation: Option<i64>) -> Option<Taken> {
-        self.watch.as_ref()?;
+        self.watch.as_ref().filter(|_| !self.nobody)?;
         let known = self.taken.get(&(kind, key.clone())).filter(|known| known.0 == generation);
         Some(known.map_or(Taken::Unasked, |known| known.1.clone()))
     }
@@ -68,6 +70,7 @@ impl Engine {
     }
 
     /// Asks about each move of traffic, also where nothing waits for it: how long it took is counted.
+    /// Where nobody could be asked before, it is so looked for again.
     pub(super) fn wrote(&mut self, cluster: &str, edit: &Edit, answer: &Live) {
         if edit.moves_traffic() {
             self.ask_proxies(cluster, edit.kind, edit.key.clone(), answer.clone());
@@ -79,12 +82,20 @@ impl Engine {
         let ProxyNews { target, generation, progress, asked, at } = news;
         let instant = self.clock.at(at);
         let Some(place) = self.view.places.get_mut(cluster) else { return };
+        if let Progress::Nobody(why) = &progress
+            && !place.proxies.nobody
+        {
+            tracing::warn!(cluster, "nobody can be asked about the proxies, the convergence wait stands in: {why}");
+        }
+        place.proxies.nobody = matches!(progress, Progress::Nobody(_));
         // Another spec was asked about meanwhile.
         let Some(known) = place.proxies.taken.get_mut(&target).filter(|known| known.0 == generation) else { return };
         known.1 = match progress {
             Progress::Awaited(why) => Taken::Awaited { why },
             Progress::Taken => Taken::Since(instant),
             Progress::Refused(why) => Taken::Refused { why },
+            // To be asked anew as soon as there is somebody.
+            Progress::Nobody(_) => Taken::Unasked,
         };
         let (kind, key) = target;
         match &known.1 {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
-    cluster::{Announcer, Answer, Verb},
+    cluster::{Announcer, Answer, Asking, ProxyWatch, Verb},
     git::Operation,
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
@@ -73,8 +73,8 @@ pub struct ClusterReport {
     pub synced: bool,
     /// Why it is away; none while it answers.
     pub away: Option<String>,
-    /// The istiods that are asked whether the proxies have what was written; empty: a stated wait stands in.
-    pub istiods: Vec<String>,
+    /// Who is asked whether the proxies have what was written.
+    pub asking: Asking,
     /// Requests so far.
     pub requests: BTreeMap<(Verb, Answer), u64>,
     /// Events that were never published.
@@ -211,7 +211,7 @@ impl Engine {
             name: name.clone(),
             synced: self.synced.contains(name),
             away: self.away.get(name).cloned(),
-            istiods: place.proxies.watch.as_ref().map(|watch| watch.istiods().to_vec()).unwrap_or_default(),
+            asking: place.proxies.watch.as_ref().map(ProxyWatch::asking).unwrap_or_default(),
             requests: place.cluster.requests(),
             events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
         };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    cluster::{self, Cluster, IstiodAccess},
+    cluster::{self, Cluster, ProxyAccess},
     git::{self, Content},
     plan::Finding,
     rollout::{Reason, Settings},
@@ -49,7 +49,7 @@ pub struct Options {
     /// The clusters that every plan goes to.
     pub clusters: Vec<Cluster>,
     /// Who is asked about the proxies of a cluster; where nobody is, a stated wait stands in.
-    pub istiods: BTreeMap<String, IstiodAccess>,
+    pub proxies: BTreeMap<String, ProxyAccess>,
     /// Waits and limits.
     pub settings: Settings,
     /// How old the last good look at Git may be for a raise, in seconds.
@@ -110,9 +110,9 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         sender.clone(),
     );
     let (proxies, mut proxy_news) = mpsc::channel(SIGHTS_MAX);
-    for (name, access) in &options.istiods {
+    for (name, access) in &options.proxies {
         let Some(place) = engine.view.places.get_mut(name) else { continue };
-        let (watch, mut news) = cluster::watch_proxies(access.clone());
+        let (watch, mut news) = cluster::watch_proxies(&place.cluster, access.clone());
         place.proxies.watch = Some(watch);
         let (proxies, name) = (proxies.clone(), name.clone());
         tokio::spawn(async move {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    cluster::Asking,
     plan::{Finding, ObjectKey, Plan, Revision, Severity, Traffic, VersionName},
     rollout::{Owner, Reason},
 };
@@ -151,7 +152,15 @@ pub const fn severity(severity: Severity) -> &'static str {
 impl ClusterReport {
     /// As an item of `clusters`.
     pub fn json(&self) -> Value {
-        json!({"name": self.name, "synced": self.synced, "away": self.away, "istiods": self.istiods})
+        let Asking { istiods, nobody, gateways } = &self.asking;
+        json!({
+            "name": self.name,
+            "synced": self.synced,
+            "away": self.away,
+            "istiods": istiods,
+            "istiodsMissing": nobody,
+            "gatewaysAsked": gateways,
+        })
     }
 }
 
@@ -308,5 +317,10 @@ fn cluster_schema() -> Value {
             "items": {"type": "string"},
             "description": "who is asked whether the proxies have what was written; empty: a stated wait stands in",
         },
+        "istiodsMissing": {
+            "type": ["string", "null"],
+            "description": "why the stated wait stands in where istiods are looked for; null elsewhere",
+        },
+        "gatewaysAsked": {"type": "boolean", "description": "whether gateways are asked for the routes that they have"},
     }))
 }

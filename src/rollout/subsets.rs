@@ -27,7 +27,8 @@ pub(super) fn own(journal: &mut Journal, world: &World, names: &BTreeSet<Version
     journal.subsets.extend(names.iter().cloned());
     journal.owns_traffic_policy |= journal.state.routing.traffic_policy.is_some();
     journal.convergence_wait_ms = Some(world.settings.convergence_wait_ms);
-    journal.asks_proxies = world.settings.asks_proxies;
+    let asked = world.clusters.values().any(|view| view.proxies.is_some());
+    journal.asks_proxies = world.settings.asks_proxies && asked;
 }
 
 /// Whether a subset of tidegate's own is live beside these. The journal may name some that are gone already: that alone

@@ -77,7 +77,7 @@ async fn the_version_is_printed_at_once() {
 #[tokio::test]
 async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
     let home = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage: tidegate"),
         (&["statsu"], "similar subcommand exists: 'status'"),
         (&["run"], "--repo <PATH|URL>"),
@@ -88,6 +88,9 @@ async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
         (&["run", "--repo", "x", "--verify", "tip"], "--verify-keys <FILE>"),
         (&["run", "--repo", "x", "--verify", "tip", "--verify-keys", "/none"], "cannot read the keys in /none"),
         (&["run", "--repo", "x", "--history-policy", "keep"], "[possible values: accept, hold, reject]"),
+        (&["run", "--repo", "x", "--istiod", "auto,http://a:1"], "--istiod has both addresses and `auto`"),
+        (&["run", "--repo", "x", "--istiod", "istiod:15014"], "write it as http://HOST:PORT, or `auto`"),
+        (&["run", "--repo", "x", "--gateway-admin", "auto"], "--istiod <URL|auto>"),
         (&["check", "nowhere"], "cannot read nowhere"),
     ];
     for (arguments, says) in cases {

@@ -1,5 +1,6 @@
 // Command controlplane is a real etcd, kube-apiserver and kube-controller-manager in one binary,
 // chosen by the first argument, so that tests need no container engine and no download by hand.
+// A node is there for port-forwards alone.
 //
 // Each component ends itself when its standard input ends: the test process holds the other end of that pipe, so a
 // test process that is killed leaves nothing running behind.
@@ -20,7 +21,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: controlplane etcd|kube-apiserver|kube-controller-manager [flags]")
+		fail("usage: controlplane etcd|kube-apiserver|kube-controller-manager|node [flags]")
 	}
 	component := os.Args[1]
 	os.Args = append(os.Args[:1], os.Args[2:]...)
@@ -32,6 +33,8 @@ func main() {
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
 	case "kube-controller-manager":
 		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
+	case "node":
+		node()
 	default:
 		fail("no component is called " + component)
 	}

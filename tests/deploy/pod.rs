@@ -12,7 +12,7 @@ use crate::render::{documents, kustomized, only, overlay, rendered};
 use crate::tools::printed;
 
 /// Values that make the chart give every flag that it knows.
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
     "git.auth=token,git.secretName=git,git.username=bot,git.privateCA=true,verify.mode=tip,verify.configMapName=keys,\
      verify.files={a},webhook.secretName=hook",
     "git.auth=password,git.secretName=git,git.username=bot",
@@ -20,6 +20,7 @@ const ALL: [&str; 5] = [
      push.author=Tide <tide@example.com>",
     "push.auth=token,push.secretName=push,push.username=bot,push.notes=true,clusterName=prod",
     "push.enabled=false,istiod.urls={http://istiod-replicas.istio-system:15014}",
+    "istiod.find=true,istiod.gateways.find=true",
 ];
 
 fn pod(text: &str) -> Value {

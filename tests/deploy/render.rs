@@ -137,7 +137,9 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
     for plural in ["podmonitors", "prometheusrules"] {
         apply(&operator_definition(plural), false);
     }
-    apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tidegate"}}).to_string(), false);
+    for name in ["tidegate", "istio-system"] {
+        apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string(), false);
+    }
     let rules = api(&client, "tidegate", "monitoring.coreos.com/v1", "PrometheusRule");
     eventually("the definitions are served", SOON, || async { rules.list(&Default::default()).await.is_ok() }).await;
 
@@ -155,6 +157,7 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
         "git.auth=token,git.secretName=git,git.privateCA=true,networkPolicy.to[0].ipBlock.cidr=10.0.0.0/8",
         "push.auth=password,push.secretName=push,push.username=bot,push.signingSecretName=signing",
         "istiod.urls={http://istiod-replicas.istio-system:15014},networkPolicy.ports={443,6443,15014}",
+        "istiod.find=true,istiod.gateways.find=true,istiod.gateways.namespaces={default,istio-system}",
         "verify.mode=every,verify.configMapName=keys,verify.files={ann.pub,ben.asc},pod.labels.a=b,pod.priorityClassName=high",
     ] {
         assert!(apply(&rendered(values), true).contains("deployment.apps/tidegate"), "{values}");
@@ -175,6 +178,8 @@ fn values_that_cannot_be_meant_are_refused() {
         ("push.author=tide", "push.author"),
         ("push.notes=true", "clusterName is needed"),
         ("istiod.urls={istiod:15014}", "istiod.urls"),
+        ("istiod.find=true,istiod.urls={http://istiod:15014}", "exclude each other"),
+        ("istiod.gateways.find=true", "istiod.find or istiod.urls is needed"),
         ("verify.mode=tip", "verify.configMapName and verify.files are needed"),
         ("repository.interval=soon", "repository.interval"),
         ("repository.name=a/b", "repository.name"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -67,6 +68,11 @@ impl Mesh {
         Envoy::start(role, self.istiod.grpc_port(), self.secrets)
     }
 
+    /// The same, which asks istiod at another port.
+    pub fn envoy_at(&self, role: Role<'_>, port: u16) -> Envoy {
+        Envoy::start(role, port, self.secrets)
+    }
+
     /// A client of the API server.
     pub async fn client(&self) -> Client {
         self.plane.client().await
@@ -74,7 +80,12 @@ impl Mesh {
 
     /// Starts the binary on a repository.
     pub fn follow(&self, repository: &Repository, name: &str, flags: &[&str]) -> Process {
-        let (location, kubeconfig) = (repository.location(), self.plane.kubeconfig().display().to_string());
+        self.follow_as(&self.plane.kubeconfig(), repository, name, flags)
+    }
+
+    /// The same with another kubeconfig.
+    pub fn follow_as(&self, kubeconfig: &Path, repository: &Repository, name: &str, flags: &[&str]) -> Process {
+        let (location, kubeconfig) = (repository.location(), kubeconfig.display().to_string());
         let run = ["run", "--repo", &location, "--repo-name", name];
         let on = ["--kubeconfig", &kubeconfig, "--context", "testbed"];
         Process::start(repository.home(), &[&run[..], &on, flags].concat())

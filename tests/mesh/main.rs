@@ -22,6 +22,7 @@ mod history;
 mod bed;
 mod churn;
 mod drills;
+mod forwarded;
 mod gap;
 mod rejected;
 mod runner;
@@ -48,6 +49,9 @@ const TESTS: &[(&str, Test)] = tests![
     drills::a_revert_in_mid_walk_fails_no_request,
     gap::a_subset_removed_too_soon_fails_requests,
     churn::law_07_hold_time_starts_only_when_the_proxies_have_the_step,
+    forwarded::law_08_a_step_is_held_until_its_gateway_shows_it,
+    forwarded::a_missing_right_holds_and_is_named_and_no_istiod_at_all_is_waited_out,
+    forwarded::nothing_is_asked_at_rest,
     rejected::a_route_that_envoy_refuses_fails_its_step,
 ];
 

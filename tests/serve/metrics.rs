@@ -159,7 +159,9 @@ async fn the_status_is_the_one_of_the_command_and_more() {
     let tip = format!("main@sha1:{}", shop.repository.tip());
     let repository = &status["repositories"][0];
     assert_eq!((&repository["revision"], &repository["error"]), (&json!(tip), &json!(null)), "{repository:#}");
-    assert_eq!(status["clusters"], json!([{"name": "proxy", "synced": true, "away": null, "istiods": []}]));
+    let cluster = json!({"name": "proxy", "synced": true, "away": null, "istiods": [], "istiodsMissing": null,
+        "gatewaysAsked": false});
+    assert_eq!(status["clusters"], json!([cluster]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -365,7 +365,7 @@ fn istio_crds() -> Result<PathBuf, String> {
 }
 
 /// The command of a component, without its flags.
-fn program(name: &str) -> Result<Command, String> {
+pub fn program(name: &str) -> Result<Command, String> {
     let Some(binary) = asset(name) else {
         let mut command = Command::new(built_binary()?);
         command.arg(name);
@@ -400,8 +400,8 @@ fn built_binary() -> Result<PathBuf, String> {
 /// Builds the module `tests/<module>` once for each state of it.
 pub fn build(module: &str, flags: &str) -> Result<PathBuf, String> {
     let mut hash = Sha256::new();
-    for file in ["go.mod", "go.sum", "main.go"] {
-        hash.update(std::fs::read(module_dir(module).join(file)).map_err(|e| format!("{file}: {e}"))?);
+    for file in sources(module)? {
+        hash.update(std::fs::read(module_dir(module).join(&file)).map_err(|e| format!("{file}: {e}"))?);
     }
     let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let binary = testbed_dir().join(format!("{module}-{key}"));
@@ -414,6 +414,14 @@ pub fn build(module: &str, flags: &str) -> Result<PathBuf, String> {
         std::fs::rename(&partial, &binary).map_err(|e| e.to_string())?;
     }
     Ok(binary)
+}
+
+/// The files that a module is built of, in order.
+fn sources(module: &str) -> Result<Vec<String>, String> {
+    let files = std::fs::read_dir(module_dir(module)).map_err(|e| e.to_string())?;
+    let mut names: Vec<String> = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Runs Go in the module `tests/<module>` and returns what it prints.

@@ -111,6 +111,11 @@ impl Envoy {
         configs.into_iter().map(|mut config| config["route_config"].take()).collect()
     }
 
+    /// The port of loopback of its admin interface, which is 15000 in its pod.
+    pub fn admin_port(&self) -> u16 {
+        self.admin
+    }
+
     /// What its admin interface answers. Blocks.
     pub fn admin(&self, path: &str) -> String {
         let (status, body) = istiod::get(self.admin, path).unwrap();

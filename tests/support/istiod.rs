@@ -64,6 +64,7 @@ pub struct Istiod {
     dir: PathBuf,
     http: u16,
     grpc: u16,
+    monitoring: u16,
 }
 
 impl Istiod {
@@ -98,6 +99,11 @@ impl Istiod {
         self.grpc
     }
 
+    /// The port of loopback that is 15014 in its pod.
+    pub fn monitoring_port(&self) -> u16 {
+        self.monitoring
+    }
+
     fn try_start(binary: &Path, plane: &ControlPlane, environment: &[(&str, &str)]) -> Result<Self, String> {
         let dir = controlplane::run_dir();
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -122,7 +128,7 @@ impl Istiod {
             .env("HOME", &dir)
             .current_dir(&dir);
         let component = Component::start("istiod", &dir, &mut command)?;
-        let mut istiod = Self { component, dir, http, grpc };
+        let mut istiod = Self { component, dir, http, grpc, monitoring };
         istiod.wait_ready()?;
         Ok(istiod)
     }

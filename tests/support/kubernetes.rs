@@ -60,7 +60,7 @@ pub async fn service(client: &Client, namespace: &str, name: &str, port: u16) {
 }
 
 /// The node that all pods of a test are bound to.
-const NODE: &str = "testbed";
+pub const NODE: &str = "testbed";
 
 /// Creates the node of all pods where it is absent: the EndpointSlice controller passes over pods without one.
 pub async fn node(client: &Client) {

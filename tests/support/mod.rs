@@ -9,6 +9,8 @@ pub mod git_http;
 pub mod istiod;
 pub mod kubernetes;
 pub mod load;
+pub mod node;
+pub mod relay;
 pub mod repository;
 pub mod signing;
 pub mod sshd;

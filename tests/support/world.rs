@@ -136,7 +136,7 @@ impl World {
             source: source.named(&self.name),
             mirror,
             asked: tokio::sync::watch::channel(0).1,
-            istiods: Default::default(),
+            proxies: Default::default(),
             clusters: vec![connect(&self.kubeconfig, self.context).await],
             settings,
             max_git_age_s: 300,

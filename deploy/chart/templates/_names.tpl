@@ -17,3 +17,15 @@ labels:
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- end }}
+
+{{- /* The namespaces in which ports of pods are forwarded, as JSON. */ -}}
+{{- define "tidegate.forwards" -}}
+{{- $namespaces := list }}
+{{- if .Values.istiod.find }}
+{{- $namespaces = append $namespaces .Values.istiod.namespace }}
+{{- end }}
+{{- if .Values.istiod.gateways.find }}
+{{- $namespaces = concat $namespaces .Values.istiod.gateways.namespaces }}
+{{- end }}
+{{- $namespaces | uniq | toJson }}
+{{- end }}

@@ -77,7 +77,7 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         source,
         mirror: shop.folder().join("mirror"),
         asked: tokio::sync::watch::channel(0).1,
-        istiods: Default::default(),
+        proxies: Default::default(),
         clusters: vec![cluster],
         settings: Settings { convergence_wait_ms: 500, ..Settings::default() },
         max_git_age_s: 300,

@@ -32,6 +32,29 @@ pub(super) fn compare(kind: ObjectKind, key: &ObjectKey, meant: Option<&Value>, 
 }
 
 fn routes(key: &ObjectKey, meant: Option<&Value>, dump: &Value) -> Found {
+    let found = of(key, dump);
+    let Some(meant) = meant.filter(|_| !found.is_empty()) else {
+        return if found.is_empty() { Found::Absent } else { Found::Other };
+    };
+    let expected = expected(meant);
+    if found.iter().all(|route| carries(route, &expected)) { Found::Same } else { Found::Other }
+}
+
+/// The first route in a dump that is not as it is meant, with its shares, for people.
+pub(super) fn differing(key: &ObjectKey, meant: &Value, dump: &Value) -> Option<String> {
+    let expected = expected(meant);
+    let route = of(key, dump).into_iter().find(|route| !carries(route, &expected))?;
+    let shares = live(route).into_iter().map(|((subset, host), weight)| match subset.as_str() {
+        "" => format!("{host} {weight}"),
+        _ => format!("{subset} {weight}"),
+    });
+    let shares = shares.collect::<Vec<_>>().join(", ");
+    let name = route.get("name").and_then(Value::as_str).unwrap_or_default();
+    Some(format!("{shares} in route {name}"))
+}
+
+/// What a dump has of a VirtualService.
+fn of<'d>(key: &ObjectKey, dump: &'d Value) -> Vec<&'d Value> {
     let origin = format!("/apis/networking.istio.io/v1/namespaces/{}/virtual-service/{}", key.namespace, key.name);
     let mut found = Vec::new();
     visit(dump, &mut |value| {
@@ -42,18 +65,16 @@ fn routes(key: &ObjectKey, meant: Option<&Value>, dump: &Value) -> Found {
             found.push(value);
         }
     });
-    let Some(meant) = meant.filter(|_| !found.is_empty()) else {
-        return if found.is_empty() { Found::Absent } else { Found::Other };
+    found
+}
+
+/// Whether a route of Envoy's has the shares of a route of that name.
+fn carries(route: &Value, expected: &[(String, Shares)]) -> bool {
+    let name = route.get("name").and_then(Value::as_str).unwrap_or_default();
+    let of_name = |(own, _): &&(String, Shares)| {
+        name == own || name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with('.'))
     };
-    let expected = expected(meant);
-    let carries = |route: &&Value| {
-        let name = route.get("name").and_then(Value::as_str).unwrap_or_default();
-        let of_name = |(own, _): &&(String, Shares)| {
-            name == own || name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        };
-        expected.iter().filter(of_name).any(|(_, shares)| *shares == live(route))
-    };
-    if found.iter().all(carries) { Found::Same } else { Found::Other }
+    expected.iter().filter(of_name).any(|(_, shares)| *shares == live(route))
 }
 
 /// The shares of each route of a VirtualService that has destinations.

@@ -4,42 +4,56 @@ use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
     path::PathBuf,
-    time::Duration,
 };
 
-use http::Request;
-use http_body_util::{BodyExt as _, Limited};
-use kube::{
-    Client, Config,
-    client::{Body, ClientBuilder},
-};
+use kube::Client;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    page::Pages,
+    pods::{self, PodName, PodSelector},
     syncz::{self, ProxySync},
     track::Target,
 };
 use crate::{istio::ObjectKind, plan::ObjectKey};
 
-/// How long one answer may take.
-const DEADLINE: Duration = Duration::from_secs(5);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
-/// How large one answer may be: the specs of some ten thousand plans.
-const BYTES_MAX: usize = 256 << 20;
+/// Where istiod has its debug pages.
+const PORT: u16 = 15014;
 
-/// How the istiods of a cluster are reached.
+/// The istiods of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IstiodAccess {
-    /// The HTTP address of each replica, `http://host:15014`: each knows its own proxies alone. A host name stands for all
-    /// its addresses, as that of a headless Service does.
-    pub urls: Vec<http::Uri>,
-    /// A file with the bearer token of an account that may ask; read again when it changes.
-    pub token_file: Option<PathBuf>,
+pub enum Istiods {
+    /// At the HTTP address of each replica, `http://host:15014`: each knows its own proxies alone. A host name stands for
+    /// all its addresses, as that of a headless Service does.
+    At(Vec<http::Uri>),
+    /// In pods, each through the API server's port-forward.
+    In(PodSelector),
+}
+
+/// Where an istiod is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    At(String),
+    In(PodName),
+}
+
+/// The place of each istiod that can be asked, in order; without any, why it is that there is none at all.
+pub(super) async fn find(istiods: &Istiods, client: &Client) -> Result<Result<BTreeSet<Place>, String>, String> {
+    let selector = match istiods {
+        Istiods::At(urls) => return Ok(Ok(replicas(urls).await?.into_iter().map(Place::At).collect())),
+        Istiods::In(selector) => selector,
+    };
+    let found = pods::labelled(client, Some(&selector.namespace), &selector.labels).await?;
+    match (found.ready.is_empty(), found.others) {
+        (true, 0) => Ok(Err(format!("there are no {selector}"))),
+        (true, others) => Err(format!("none of {others} {selector} is ready")),
+        (false, _) => Ok(Ok(found.ready.into_iter().map(Place::In).collect())),
+    }
 }
 
 /// The address of each replica, in order. A name under https stays one: its certificate is for the name.
-pub(super) async fn replicas(urls: &[http::Uri]) -> Result<BTreeSet<String>, String> {
+async fn replicas(urls: &[http::Uri]) -> Result<BTreeSet<String>, String> {
     let mut found = BTreeSet::new();
     for url in urls {
         let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -55,29 +69,45 @@ pub(super) async fn replicas(urls: &[http::Uri]) -> Result<BTreeSet<String>, Str
 }
 
 /// One istiod.
-#[derive(Clone)]
 pub(super) struct Istiod {
     pub(super) name: String,
-    client: Client,
+    /// The revision of Istio that its pod says it is of.
+    pub(super) revision: Option<String>,
+    pages: Pages,
 }
 
 impl Istiod {
-    /// Builds the client; nothing is asked yet.
-    pub(super) fn new(url: &str, token_file: Option<&PathBuf>) -> Result<Self, String> {
-        let url: http::Uri = url.parse().map_err(|error| format!("istiod {url}: {error}"))?;
-        let mut config = Config::new(url.clone());
-        config.connect_timeout = Some(CONNECT_DEADLINE);
-        config.read_timeout = Some(DEADLINE);
-        config.default_retry = false;
-        config.auth_info.token_file = token_file.map(|path| path.display().to_string());
-        let name = format!("istiod {}", url.authority().map_or_else(|| url.to_string(), ToString::to_string));
-        let builder = ClientBuilder::try_from(config).map_err(|error| format!("{name}: {error}"))?;
-        Ok(Self { name, client: builder.build() })
+    /// Asks nothing yet.
+    pub(super) fn new(place: &Place, token_file: Option<&PathBuf>, client: &Client) -> Result<Self, String> {
+        match place {
+            Place::At(url) => {
+                let url: http::Uri = url.parse().map_err(|error| format!("istiod {url}: {error}"))?;
+                let authority = url.authority().map_or_else(|| url.to_string(), ToString::to_string);
+                Ok(Self { name: format!("istiod {authority}"), revision: None, pages: Pages::at(&url, token_file)? })
+            }
+            Place::In(pod) => {
+                let (name, revision) = (format!("istiod {}", pod.proxy()), pod.revision.clone());
+                Ok(Self { name, revision, pages: Pages::of(client, pod, PORT) })
+            }
+        }
+    }
+
+    /// Its name and revision, for people.
+    pub(super) fn told(&self) -> String {
+        match &self.revision {
+            Some(revision) => format!("{} of revision {revision}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Keeps no connection to a pod while nothing is asked.
+    pub(super) async fn rest(&self) {
+        self.pages.rest().await;
     }
 
     /// The generations of all VirtualServices and DestinationRules that it holds.
     pub(super) async fn generations(&self) -> Result<HashMap<Target, i64>, String> {
-        let held: Option<Vec<Held>> = self.get("/debug/configz").await.and_then(|body| read(&body))?;
+        let held: Option<Vec<Held>> = self.pages.get("/debug/configz").await.and_then(|body| read(&body))?;
         let held = held.unwrap_or_default().into_iter().filter_map(|held| {
             let kind = match held.kind.as_str() {
                 "VirtualService" => ObjectKind::VirtualService,
@@ -92,7 +122,7 @@ impl Istiod {
 
     /// How its proxies are.
     pub(super) async fn proxies(&self) -> Result<Vec<ProxySync>, String> {
-        let body = self.get("/debug/syncz").await?;
+        let body = self.pages.get("/debug/syncz").await?;
         syncz::parse(&body).map_err(|error| format!("its answer cannot be read: {error}"))
     }
 
@@ -103,29 +133,8 @@ impl Istiod {
             ObjectKind::DestinationRule => "cds",
         };
         // Names of pods and namespaces need no escape.
-        let body = self.get(&format!("/debug/config_dump?proxyID={proxy}&types={types}")).await?;
+        let body = self.pages.get(&format!("/debug/config_dump?proxyID={proxy}&types={types}")).await?;
         read(&body)
-    }
-
-    async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        let request = Request::get(path).body(Body::empty()).map_err(|error| error.to_string())?;
-        let answer = async {
-            let answer = self.client.send(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status();
-            if !status.is_success() {
-                let hint = match status.as_u16() {
-                    401 | 403 => "; give it the token of an account that may ask: --istiod-token",
-                    _ => "",
-                };
-                return Err(format!("it answers {status} to {path}{hint}"));
-            }
-            let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await;
-            body.map(|body| body.to_bytes().to_vec()).map_err(|error| error.to_string())
-        };
-        match tokio::time::timeout(DEADLINE, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer in {DEADLINE:?}")),
-        }
     }
 }
 
@@ -176,12 +185,17 @@ mod tests {
         (listener, url)
     }
 
+    fn istiod(url: &str, token_file: Option<&PathBuf>) -> Istiod {
+        let pages = Pages::at(&url.parse().unwrap(), token_file).unwrap();
+        Istiod { name: "istiod".into(), revision: None, pages }
+    }
+
     #[tokio::test]
     async fn the_token_is_shown_and_a_refusal_says_what_to_do_without_it() {
         let (listener, url) = listen().await;
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "s3cret").unwrap();
-        let istiod = Istiod::new(&url, Some(&file.path().to_owned())).unwrap();
+        let istiod = istiod(&url, Some(&file.path().to_owned()));
         let refusal = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 6\r\nconnection: close\r\n\r\ns3cret";
         let (asked, answer) = tokio::join!(once(listener, refusal), istiod.proxies());
         assert!(asked.starts_with("GET /debug/syncz HTTP/1.1\r\n"), "{asked}");
@@ -193,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn of_what_istiod_holds_the_generations_are_read() {
         let (listener, url) = listen().await;
-        let istiod = Istiod::new(&url, None).unwrap();
+        let istiod = istiod(&url, None);
         let body = r#"[{"kind":"Gateway","metadata":{"name":"gw"}},{"kind":"VirtualService","metadata":{"name":"web","namespace":"shop","generation":7},"spec":{"hosts":[1]}}]"#;
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         let (_, held) = tokio::join!(once(listener, answer.leak()), istiod.generations());

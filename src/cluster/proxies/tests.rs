@@ -48,13 +48,20 @@ struct Bench {
     tracker: Tracker,
     target: Target,
     now: Instant,
+    /// The proxies that the last look missed, and nothing else.
+    away: Vec<String>,
 }
 
 impl Bench {
     fn ask(kind: ObjectKind) -> Self {
-        let (mut tracker, now) = (Tracker::new(1), Instant::now());
+        Self::ask_gateways(kind, false)
+    }
+
+    fn ask_gateways(kind: ObjectKind, gateways: bool) -> Self {
+        let (mut tracker, now) = (Tracker::new(gateways), Instant::now());
+        tracker.replace_istiods(1);
         tracker.ask(target(kind), Some(Arc::new(meant())), now);
-        Self { tracker, target: target(kind), now }
+        Self { tracker, target: target(kind), now, away: Vec::new() }
     }
 
     fn pass(&mut self, ms: u64) -> &mut Self {
@@ -76,13 +83,14 @@ impl Bench {
             let proxy = look.proxies.iter().find(|proxy| proxy.id == id).unwrap();
             self.tracker.looked_closely(0, &target, proxy, found, self.now);
         }
-        self.tracker.progress(&["istiod"], self.now).remove(0).1
+        self.away = self.tracker.away(self.now, self.now);
+        self.tracker.progress(&["istiod".into()], self.now).remove(0).1
     }
 }
 
 fn words(progress: &Progress) -> &str {
     match progress {
-        Progress::Awaited(words) | Progress::Refused(words) => words,
+        Progress::Awaited(words) | Progress::Refused(words) | Progress::Nobody(words) => words,
         Progress::Taken => "taken",
     }
 }
@@ -176,7 +184,10 @@ fn a_proxy_that_is_connected_no_more_is_waited_for_and_then_forgotten() {
     bench.look(7, vec![proxy(GATEWAY, 30, 30), proxy(CLIENT, 30, 30)]);
     let lag = bench.pass(100).look(7, vec![proxy(GATEWAY, 31, 31)]);
     assert_eq!(words(&lag), "client-1.shop is not connected to istiod any more");
-    assert_eq!(bench.pass(31_000).look(7, vec![proxy(GATEWAY, 31, 31)]), Progress::Taken);
+    let lag = bench.pass(31_000).look(7, vec![proxy(GATEWAY, 31, 31)]);
+    assert_eq!(words(&lag), "client-1.shop has not come back to any istiod yet", "unless its pod has gone");
+    bench.tracker.forget(CLIENT);
+    assert_eq!(bench.look(7, vec![proxy(GATEWAY, 31, 31)]), Progress::Taken);
 }
 
 #[test]
@@ -190,13 +201,13 @@ fn an_istiod_that_was_restarted_is_asked_anew() {
     let mut bench = Bench::ask(ObjectKind::VirtualService);
     assert_eq!(words(&bench.look(7, vec![])), "istiod: no proxy is connected");
     bench.tracker.failed(0, "no answer in 5s");
-    let told = bench.tracker.progress(&["istiod"], bench.now).remove(0).1;
+    let told = bench.tracker.progress(&["istiod".into()], bench.now).remove(0).1;
     assert_eq!(words(&told), "istiod: no answer in 5s");
 }
 
 #[test]
 fn law_08_where_no_istiod_is_found_nothing_is_taken() {
-    let (mut tracker, now) = (Tracker::new(0), Instant::now());
+    let (mut tracker, now) = (Tracker::new(false), Instant::now());
     tracker.ask(target(ObjectKind::VirtualService), Some(Arc::new(meant())), now);
     let told = tracker.progress(&[], now).remove(0).1;
     assert_eq!(words(&told), "no istiod is found");
@@ -204,7 +215,56 @@ fn law_08_where_no_istiod_is_found_nothing_is_taken() {
     let told = tracker.progress(&[], now).remove(0).1;
     assert_eq!(words(&told), "its name cannot be looked up");
     tracker.replace_istiods(1);
-    assert_eq!(words(&tracker.progress(&["istiod"], now).remove(0).1), "istiod is asked");
+    assert_eq!(words(&tracker.progress(&["istiod".into()], now).remove(0).1), "istiod is asked");
+}
+
+#[test]
+fn proxies_that_a_new_istiod_has_not_seen_yet_are_waited_for_unless_their_pods_have_gone() {
+    let mut bench = Bench::ask(ObjectKind::VirtualService);
+    bench.look(7, vec![proxy(GATEWAY, 30, 30), proxy(CLIENT, 30, 30)]);
+    assert_eq!(bench.pass(50).look(7, vec![proxy(GATEWAY, 31, 31), proxy(CLIENT, 31, 31)]), Progress::Taken);
+    // A step later, at an istiod that has just started.
+    let again = |bench: &mut Bench| {
+        bench.pass(600_000);
+        bench.tracker.ask(bench.target.clone(), Some(Arc::new(meant())), bench.now);
+        assert_eq!(words(&bench.look(7, vec![])), "istiod: no proxy is connected");
+        let lag = bench.pass(2_500).look(7, vec![]);
+        assert_eq!(words(&lag), "client-1.shop has not come back to any istiod yet");
+        assert_eq!(bench.away, [CLIENT, GATEWAY]);
+    };
+    again(&mut bench);
+    bench.tracker.forget(CLIENT);
+    assert_eq!(words(&bench.look(7, vec![])), "gw-1.istio-system has not come back to any istiod yet");
+    assert!(matches!(bench.pass(50).look(7, vec![proxy(GATEWAY, 1, 0)]), Progress::Awaited(_)), "it is on its way");
+    assert_eq!(bench.pass(50).look(7, vec![proxy(GATEWAY, 1, 1)]), Progress::Taken);
+    // For a time that is stated.
+    let mut bench = Bench::ask(ObjectKind::VirtualService);
+    bench.look(7, vec![proxy(GATEWAY, 30, 30), proxy(CLIENT, 30, 30)]);
+    bench.pass(50).look(7, vec![proxy(GATEWAY, 31, 31), proxy(CLIENT, 31, 31)]);
+    again(&mut bench);
+    assert_eq!(bench.pass(61_000).look(7, vec![]), Progress::Taken);
+}
+
+#[test]
+fn law_08_a_route_is_had_only_once_its_gateways_show_it() {
+    let mut bench = Bench::ask_gateways(ObjectKind::VirtualService, true);
+    let mut outside = meant();
+    outside["spec"]["gateways"] = json!(["mesh", "edge"]);
+    bench.tracker.ask(bench.target.clone(), Some(Arc::new(outside)), bench.now);
+    bench.look(7, vec![proxy(GATEWAY, 30, 30)]);
+    assert!(bench.tracker.unshown(bench.now).is_empty(), "istiod first");
+    let level = || vec![proxy(GATEWAY, 31, 31)];
+    assert_eq!(words(&bench.pass(50).look(7, level())), "the gateways are asked");
+    assert_eq!(bench.tracker.unshown(bench.now).len(), 1);
+    bench.tracker.showed(&bench.target.clone(), Some("gateway gw-1.istio-system has v1 100 in route web".into()));
+    let told = bench.pass(600_000).look(7, level());
+    assert_eq!(words(&told), "gateway gw-1.istio-system has v1 100 in route web");
+    bench.tracker.showed(&bench.target.clone(), None);
+    assert_eq!(bench.look(7, level()), Progress::Taken);
+
+    let mut inside = Bench::ask_gateways(ObjectKind::VirtualService, true);
+    inside.look(7, vec![proxy(GATEWAY, 30, 30)]);
+    assert_eq!(inside.pass(50).look(7, level()), Progress::Taken, "it is on no gateway");
 }
 
 #[test]
@@ -242,6 +302,8 @@ fn routes_are_compared_by_their_weights() {
         assert_eq!(compare(Some(&meant()), dumped(25, camel)), Found::Other);
         assert_eq!(compare(None, dumped(10, camel)), Found::Other, "meant to be gone");
     }
+    let other = dump::differing(&target.1, &meant(), &dumped(25, false)).unwrap();
+    assert_eq!(other, "v1 75, v2 25 in route web");
     assert_eq!(compare(Some(&meant()), json!({"configs": []})), Found::Absent);
     assert_eq!(compare(None, json!({"configs": []})), Found::Absent);
 }

@@ -7,6 +7,8 @@
 //! A push that began after istiod had the spec carries it; equal nonces alone prove nothing. A proxy that stays behind the
 //! barrier was pushed to before istiod was asked, or is not concerned, so istiod pushes nothing to it: what it would be sent
 //! is looked at, and counts once it has said the same for a while and nothing is on its way.
+//!
+//! Where gateways are asked, too, a route for one is had only once each of its gateways shows it.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{
     istio::{ObjectKind, lens},
-    plan::ObjectKey,
+    plan::{MESH, ObjectKey},
 };
 
 /// For how long a proxy behind the barrier has to be steady.
@@ -35,6 +37,9 @@ const DEBOUNCE_MAX: Duration = Duration::from_secs(11);
 const MISSED: Duration = Duration::from_secs(30);
 /// For so long proxies are given to connect where an istiod has none.
 const CONNECTS: Duration = Duration::from_secs(2);
+/// For so long a proxy is waited for that was connected when it was asked last, is not now, and whose pod still runs: an
+/// istiod that has just started has no proxies yet.
+const RETURNS: Duration = Duration::from_secs(60);
 /// How many proxies are looked at closely in one round.
 const CLOSELY_MAX: usize = 16;
 /// How many proxies are named where more lag.
@@ -52,6 +57,8 @@ pub enum Progress {
     Taken,
     /// One refuses it.
     Refused(Arc<str>),
+    /// There is no istiod that could be asked.
+    Nobody(Arc<str>),
 }
 
 /// One look at one istiod.
@@ -72,6 +79,17 @@ pub(super) struct Open {
     connected: HashMap<String, Instant>,
     /// Whether the look before showed that all have it.
     level: bool,
+    shown: Shown,
+}
+
+/// What the gateways show of a route.
+#[derive(Clone, Debug, Default)]
+enum Shown {
+    #[default]
+    Unasked,
+    /// One shows something else.
+    Other(String),
+    All,
 }
 
 #[derive(Default)]
@@ -107,18 +125,30 @@ pub(super) struct Tracker {
     istiods: usize,
     /// Why no istiod is known, where none is.
     nobody: Option<Arc<str>>,
+    /// Whether gateways are asked.
+    gateways: bool,
+    /// The proxies that were connected to any istiod when one was asked last, and when that was.
+    known: BTreeMap<String, Known>,
     pub(super) open: BTreeMap<Target, Open>,
 }
 
+struct Known {
+    connected: Instant,
+    /// Since when it is known not to be.
+    away: Option<Instant>,
+}
+
 impl Tracker {
-    pub(super) fn new(istiods: usize) -> Self {
-        Self { istiods, nobody: None, open: BTreeMap::new() }
+    pub(super) fn new(gateways: bool) -> Self {
+        Self { istiods: 0, nobody: None, gateways, known: BTreeMap::new(), open: BTreeMap::new() }
     }
 
     /// Asks about an object as it is meant; replaces what was asked about it before.
     pub(super) fn ask(&mut self, target: Target, meant: Option<Arc<Value>>, now: Instant) {
         let istiods = (0..self.istiods).map(|_| AtIstiod::default()).collect();
-        self.open.insert(target, Open { meant, asked: now, istiods, connected: HashMap::new(), level: false });
+        let open =
+            Open { meant, asked: now, istiods, connected: HashMap::new(), level: false, shown: Shown::default() };
+        self.open.insert(target, open);
     }
 
     /// Other istiods are asked from now on: what the former ones said counts no more.
@@ -135,6 +165,12 @@ impl Tracker {
         (0..self.istiods).for_each(|place| self.failed(place, error));
     }
 
+    /// There is no istiod at all: about nothing anybody is asked any more.
+    pub(super) fn give_up(&mut self) -> Vec<Target> {
+        self.replace_istiods(0);
+        std::mem::take(&mut self.open).into_keys().collect()
+    }
+
     /// Whether an istiod has to be asked what it holds.
     pub(super) fn needs_generations(&self, istiod: usize) -> bool {
         self.open.values().filter_map(|open| open.istiods.get(istiod)).any(|at| at.barrier.is_none())
@@ -142,6 +178,9 @@ impl Tracker {
 
     /// Takes in a look at one istiod.
     pub(super) fn take(&mut self, istiod: usize, look: &Look, now: Instant) {
+        for proxy in &look.proxies {
+            self.known.insert(proxy.id.clone(), Known { connected: now, away: None });
+        }
         let newest = newest(&look.proxies);
         for (target, open) in &mut self.open {
             let Some(at) = open.istiods.get_mut(istiod) else { continue };
@@ -213,13 +252,50 @@ impl Tracker {
         at.close.insert(proxy.id.clone(), Close { nonce, found, since, looked: now });
     }
 
+    /// The proxies that were connected before and are not after a round of looks that began then, where nothing else is
+    /// waited for.
+    pub(super) fn away(&mut self, round: Instant, now: Instant) -> Vec<String> {
+        if !self.open.values().any(|open| open.is_level(round)) {
+            return Vec::new();
+        }
+        let away = self.known.iter_mut().filter(|(_, known)| known.connected < round);
+        let away: Vec<String> = away
+            .map(|(id, known)| {
+                known.away.get_or_insert(now);
+                id.clone()
+            })
+            .collect();
+        self.known.retain(|_, known| known.away.is_none_or(|since| now.duration_since(since) < RETURNS));
+        away
+    }
+
+    /// A proxy does not come back.
+    pub(super) fn forget(&mut self, proxy: &str) {
+        self.known.remove(proxy);
+    }
+
+    /// The routes that all proxies have after a round of looks that began then, and that gateways have to show.
+    pub(super) fn unshown(&self, round: Instant) -> Vec<(Target, Arc<Value>)> {
+        let returned = self.known.values().all(|known| known.away.is_none());
+        let open = self.open.iter().filter(|(_, open)| returned && open.is_level(round));
+        let unshown = open.filter(|(target, open)| self.gateways && open.is_unshown(target.0));
+        unshown.filter_map(|(target, open)| Some((target.clone(), open.meant.clone()?))).collect()
+    }
+
+    /// Takes in what gateways show of a route: all of them what is meant, or in words what one of them shows.
+    pub(super) fn showed(&mut self, target: &Target, other: Option<String>) {
+        if let Some(open) = self.open.get_mut(target) {
+            open.shown = other.map_or(Shown::All, Shown::Other);
+        }
+    }
+
     /// How far the proxies are with each object after a round of looks that began then; what all have taken is asked no
     /// more.
-    pub(super) fn progress(&mut self, names: &[&str], round: Instant) -> Vec<(Target, Progress)> {
+    pub(super) fn progress(&mut self, names: &[String], round: Instant) -> Vec<(Target, Progress)> {
         let mut told = Vec::new();
+        let away = self.known.iter().find(|(_, known)| known.away.is_some()).map(|(id, _)| id);
+        let away = away.map(|id| format!("{id} has not come back to any istiod yet"));
         for (target, open) in &mut self.open {
-            let missed = open.connected.iter().filter(|(_, last)| **last < round).map(|(id, _)| id).min();
-            let missed = missed.map(|id| format!("{id} is not connected to istiod any more"));
             let level = open.istiods.iter().all(|at| matches!(at.verdict, Verdict::Level));
             let refused = open.istiods.iter().find_map(|at| match &at.verdict {
                 Verdict::Refused(words) => Some(words),
@@ -232,14 +308,19 @@ impl Tracker {
             });
             // All of none would have everything.
             let nobody = || self.nobody.as_deref().unwrap_or("no istiod is found").to_owned();
-            let lag = open.istiods.is_empty().then(nobody).or(lag).or(missed);
+            let lag =
+                open.istiods.is_empty().then(nobody).or(lag).or_else(|| open.missed(round)).or_else(|| away.clone());
             // The endpoints of a new subset are asked for after the subset was acknowledged: one look more.
             let sure = target.0 == ObjectKind::VirtualService || open.level;
             let progress = match (refused, lag) {
                 (Some(words), _) => Progress::Refused(words.as_str().into()),
                 (None, Some(lag)) => Progress::Awaited(lag.into()),
-                (None, None) if sure => Progress::Taken,
-                (None, None) => Progress::Awaited("the endpoints of new subsets are waited for".into()),
+                (None, None) if !sure => Progress::Awaited("the endpoints of new subsets are waited for".into()),
+                (None, None) if self.gateways && open.is_unshown(target.0) => Progress::Awaited(match &open.shown {
+                    Shown::Other(words) => words.as_str().into(),
+                    Shown::Unasked | Shown::All => "the gateways are asked".into(),
+                }),
+                (None, None) => Progress::Taken,
             };
             open.level = level;
             told.push((target.clone(), progress));
@@ -250,6 +331,27 @@ impl Tracker {
             }
         }
         told
+    }
+}
+
+impl Open {
+    /// Whether every proxy of every istiod has it, and none is missed after a round of looks that began then.
+    fn is_level(&self, round: Instant) -> bool {
+        let level = |at: &AtIstiod| matches!(at.verdict, Verdict::Level);
+        !self.istiods.is_empty() && self.istiods.iter().all(level) && self.missed(round).is_none()
+    }
+
+    /// The words about a proxy that has not been connected since a round of looks began, and was before.
+    fn missed(&self, round: Instant) -> Option<String> {
+        let missed = self.connected.iter().filter(|(_, last)| **last < round).map(|(id, _)| id).min();
+        missed.map(|id| format!("{id} is not connected to istiod any more"))
+    }
+
+    /// Whether gateways have to show it and have not.
+    fn is_unshown(&self, kind: ObjectKind) -> bool {
+        let meant = self.meant.as_deref().filter(|_| kind == ObjectKind::VirtualService);
+        let outside = meant.is_some_and(|meant| lens::gateways(meant).iter().any(|gateway| gateway != MESH));
+        outside && !matches!(self.shown, Shown::All)
     }
 }
 
