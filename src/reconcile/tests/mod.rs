@@ -14,6 +14,7 @@ mod notes;
 mod pair;
 mod proxies;
 mod readiness;
+mod refused;
 mod resource;
 mod restores;
 mod seeds;
