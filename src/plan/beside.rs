@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
+
 use super::{
     ObjectKey, Place, PlainObject,
     node::{Content, Node},
@@ -31,6 +33,12 @@ fn object(path: &str, node: &Node) -> Option<(PlainObject, Place)> {
     let key = ObjectKey { namespace: namespace.to_owned(), name: name.text()?.to_owned() };
     let place = Place { file: path.to_owned(), start: name.span.start, end: name.span.end };
     Some((PlainObject { kind: kind.to_owned(), key, value: node.value() }, place))
+}
+
+/// What a YAML text says that is no plan file: the first of its documents.
+pub fn value_of(text: &str) -> Option<Value> {
+    let (base, document) = yaml::documents(text).into_iter().next()?;
+    Some(yaml::parse(base, document).ok()??.value())
 }
 
 /// One document of a file.

@@ -31,7 +31,7 @@ fn rule(namespace: &str, subsets: &str) -> String {
 }
 
 /// `tidegate check -o json` of a folder with these files, and more arguments.
-async fn check(home: &Path, files: &[String], more: &[String]) -> (Answer, Vec<Value>) {
+pub async fn check(home: &Path, files: &[String], more: &[String]) -> (Answer, Vec<Value>) {
     let folder = home.join("check");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).unwrap();
@@ -54,7 +54,7 @@ async fn told(files: &[String], code: &str, place: (usize, usize, usize)) {
     is_told(&findings, code, place);
 }
 
-fn is_told(findings: &[Value], code: &str, (file, line, column): (usize, usize, usize)) {
+pub fn is_told(findings: &[Value], code: &str, (file, line, column): (usize, usize, usize)) {
     let at = |finding: &&Value| {
         let place = &finding["place"];
         let name = place["file"].as_str().unwrap_or_default();
@@ -199,7 +199,7 @@ async fn nothing_is_missed_that_nobody_showed() {
 }
 
 /// The same beside the sandbox, whose Services are named well.
-async fn beside(bed: &Bed, files: &[String]) -> (Answer, Vec<Value>) {
+pub async fn beside(bed: &Bed, files: &[String]) -> (Answer, Vec<Value>) {
     check(bed.repository.home(), files, &bed.on_cluster(&[])).await
 }
 
