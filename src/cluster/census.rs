@@ -116,11 +116,18 @@ async fn settings(cluster: &Cluster, census: &mut Census) -> Result<(), CensusEr
             return Err(CensusError::Away { plural: "configmaps", cluster: cluster.name().to_owned(), why });
         }
     };
-    let text = found.as_ref().and_then(|found| found.value.pointer("/data/mesh")?.as_str());
-    if let Some(mesh) = text.and_then(plan::value_of) {
-        let metadata = json!({"namespace": ISTIO_SYSTEM, "name": MESH_CONFIG});
-        census.objects.push(json!({"kind": "MeshConfig", "metadata": metadata, "spec": mesh}));
-    }
+    let Some(text) = found.as_ref().and_then(|found| found.value.pointer("/data/mesh")?.as_str()) else {
+        return Ok(());
+    };
+    let Some(mesh) = plan::value_of(text) else {
+        let name = cluster.name();
+        census
+            .gaps
+            .push(format!("ConfigMap {ISTIO_SYSTEM}/{MESH_CONFIG} of cluster {name} has no mesh config in YAML"));
+        return Ok(());
+    };
+    let metadata = json!({"namespace": ISTIO_SYSTEM, "name": MESH_CONFIG});
+    census.objects.push(json!({"kind": "MeshConfig", "metadata": metadata, "spec": mesh}));
     Ok(())
 }
 

@@ -126,7 +126,14 @@ async fn revisions_that_run_and_hosts_that_stay_in_their_cluster() {
     );
     let split = plan("web", "traffic: {v1: 60, v2: 40}")
         .replace("v2: {labels: {version: v2}}", "v2: {labels: {version: v2, topology.istio.io/cluster: west}}");
-    only(&bed, &[split], "TG19", (0, 7, 3), false).await;
+    only(&bed, std::slice::from_ref(&split), "TG19", (0, 7, 3), false).await;
+    put(
+        &bed,
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": "a: ["}}),
+    );
+    let (answer, findings) = beside(&bed, &[split]).await;
+    assert_eq!((answer.code, findings.as_slice()), (0, &[][..]));
+    assert!(answer.stderr.contains("has no mesh config in YAML"), "{}", answer.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
