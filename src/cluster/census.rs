@@ -9,13 +9,17 @@ use super::untyped::Untyped;
 use super::write::{DEADLINE, words};
 use super::{CapabilityError, Cluster, istio_version};
 use crate::istio::rules::Known;
+use crate::plan;
 
 /// A page is held in memory as a whole.
 const PAGE_MAX: u32 = 500;
+/// Where Istio keeps the settings of the mesh.
+const ISTIO_SYSTEM: &str = "istio-system";
+const MESH_CONFIG: &str = "istio";
 
 /// Everything of a cluster that could be listed.
 pub struct Census {
-    /// The objects, each with its kind; of Pods the labels alone.
+    /// The objects, each with its kind; of Pods metadata and the names of their containers alone.
     pub objects: Vec<Value>,
     /// What is complete.
     pub known: Known,
@@ -46,17 +50,20 @@ struct Kind {
     kind: &'static str,
     plural: &'static str,
     is_istio: bool,
-    part: fn(&mut Known) -> &mut bool,
+    /// None: of this kind nothing is missed.
+    part: Option<fn(&mut Known) -> &mut bool>,
 }
 
-const KINDS: [Kind; 7] = [
-    Kind { kind: "VirtualService", plural: "virtualservices", is_istio: true, part: |known| &mut known.routes },
-    Kind { kind: "DestinationRule", plural: "destinationrules", is_istio: true, part: |known| &mut known.rules },
-    Kind { kind: "Gateway", plural: "gateways", is_istio: true, part: |known| &mut known.gateways },
-    Kind { kind: "ServiceEntry", plural: "serviceentries", is_istio: true, part: |known| &mut known.hosts },
-    Kind { kind: "Service", plural: "services", is_istio: false, part: |known| &mut known.hosts },
-    Kind { kind: "WorkloadEntry", plural: "workloadentries", is_istio: true, part: |known| &mut known.workloads },
-    Kind { kind: "Pod", plural: "pods", is_istio: false, part: |known| &mut known.workloads },
+const KINDS: [Kind; 9] = [
+    Kind { kind: "VirtualService", plural: "virtualservices", is_istio: true, part: Some(|known| &mut known.routes) },
+    Kind { kind: "DestinationRule", plural: "destinationrules", is_istio: true, part: Some(|known| &mut known.rules) },
+    Kind { kind: "Gateway", plural: "gateways", is_istio: true, part: Some(|known| &mut known.gateways) },
+    Kind { kind: "ServiceEntry", plural: "serviceentries", is_istio: true, part: Some(|known| &mut known.hosts) },
+    Kind { kind: "Service", plural: "services", is_istio: false, part: Some(|known| &mut known.hosts) },
+    Kind { kind: "WorkloadEntry", plural: "workloadentries", is_istio: true, part: Some(|known| &mut known.workloads) },
+    Kind { kind: "Pod", plural: "pods", is_istio: false, part: Some(|known| &mut known.workloads) },
+    Kind { kind: "Sidecar", plural: "sidecars", is_istio: true, part: None },
+    Kind { kind: "Namespace", plural: "namespaces", is_istio: false, part: None },
 ];
 
 /// Lists a cluster. What these credentials may not list is a gap; errs as [`CensusError`] where nothing answers, after
@@ -75,7 +82,9 @@ pub async fn census(cluster: &Cluster) -> Result<Census, CensusError> {
             // A kind that is not served has no objects.
             Err(Failed::Refused { code: 404, .. }) => {}
             Err(Failed::Refused { code: 401 | 403, message }) => {
-                *(kind.part)(&mut census.known) = false;
+                if let Some(part) = kind.part {
+                    *part(&mut census.known) = false;
+                }
                 let plural = kind.plural;
                 census.gaps.push(format!("cannot list {plural} of cluster {}: {message}", cluster.name()));
             }
@@ -84,7 +93,42 @@ pub async fn census(cluster: &Cluster) -> Result<Census, CensusError> {
             }
         }
     }
+    settings(cluster, &mut census).await?;
     Ok(census)
+}
+
+/// Reads the settings of the mesh, where Istio keeps them.
+async fn settings(cluster: &Cluster, census: &mut Census) -> Result<(), CensusError> {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "ConfigMap"), "configmaps");
+    let api: Api<Untyped> = Api::namespaced_with(cluster.client().clone(), ISTIO_SYSTEM, &resource);
+    let found = match tokio::time::timeout(DEADLINE, api.get_opt(MESH_CONFIG)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(Error::Api(status))) if matches!(status.code, 401 | 403) => {
+            let (cluster, why) = (cluster.name(), status.message);
+            census.gaps.push(format!("cannot read ConfigMap {ISTIO_SYSTEM}/{MESH_CONFIG} of cluster {cluster}: {why}"));
+            return Ok(());
+        }
+        answer => {
+            let why = match answer {
+                Ok(Err(error)) => words(&error),
+                _ => format!("no answer in {DEADLINE:?}"),
+            };
+            return Err(CensusError::Away { plural: "configmaps", cluster: cluster.name().to_owned(), why });
+        }
+    };
+    let Some(text) = found.as_ref().and_then(|found| found.value.pointer("/data/mesh")?.as_str()) else {
+        return Ok(());
+    };
+    let Some(mesh) = plan::value_of(text) else {
+        let name = cluster.name();
+        census
+            .gaps
+            .push(format!("ConfigMap {ISTIO_SYSTEM}/{MESH_CONFIG} of cluster {name} has no mesh config in YAML"));
+        return Ok(());
+    };
+    let metadata = json!({"namespace": ISTIO_SYSTEM, "name": MESH_CONFIG});
+    census.objects.push(json!({"kind": "MeshConfig", "metadata": metadata, "spec": mesh}));
+    Ok(())
 }
 
 enum Failed {
@@ -117,8 +161,17 @@ fn kept(mut object: Value, kind: &Kind) -> Value {
         let of = |field: &str| object.pointer(field).cloned().unwrap_or_default();
         let metadata = json!({
             "namespace": of("/metadata/namespace"), "name": of("/metadata/name"), "labels": of("/metadata/labels"),
+            "annotations": of("/metadata/annotations"),
         });
-        return json!({"kind": kind.kind, "metadata": metadata});
+        let names = |field: &str| {
+            let all = object.pointer(field).and_then(Value::as_array).into_iter().flatten();
+            all.map(|container| json!({"name": container.get("name")})).collect::<Vec<_>>()
+        };
+        let spec = json!({
+            "containers": names("/spec/containers"), "initContainers": names("/spec/initContainers"),
+            "hostNetwork": of("/spec/hostNetwork"),
+        });
+        return json!({"kind": kind.kind, "metadata": metadata, "spec": spec});
     }
     if let Some(fields) = object.as_object_mut() {
         fields.insert("kind".to_owned(), json!(kind.kind));

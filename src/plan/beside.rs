@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
+
 use super::{
     ObjectKey, Place, PlainObject,
     node::{Content, Node},
@@ -33,12 +35,31 @@ fn object(path: &str, node: &Node) -> Option<(PlainObject, Place)> {
     Some((PlainObject { kind: kind.to_owned(), key, value: node.value() }, place))
 }
 
-/// The bytes of the first of these values (JSON pointers) that the document around `byte` has.
-pub fn locate(text: &str, byte: usize, pointers: &[String]) -> Option<Range<usize>> {
-    let within = |(base, document): &(usize, &str)| (*base..base + document.len()).contains(&byte);
-    let (base, document) = yaml::documents(text).into_iter().find(within)?;
-    let node = yaml::parse(base, document).ok()??;
-    pointers.iter().find_map(|pointer| place(&node, pointer))
+/// What a YAML text says that is no plan file: the first of its documents.
+pub fn value_of(text: &str) -> Option<Value> {
+    let (base, document) = yaml::documents(text).into_iter().next()?;
+    Some(yaml::parse(base, document).ok()??.value())
+}
+
+/// One document of a file.
+pub struct Around {
+    /// Its bytes.
+    pub bytes: Range<usize>,
+    node: Node,
+}
+
+impl Around {
+    /// The document around a byte; none where there is none, or it is not YAML.
+    pub fn byte(text: &str, byte: usize) -> Option<Self> {
+        let within = |(base, document): &(usize, &str)| (*base..base + document.len()).contains(&byte);
+        let (base, document) = yaml::documents(text).into_iter().find(within)?;
+        Some(Self { bytes: base..base + document.len(), node: yaml::parse(base, document).ok()?? })
+    }
+
+    /// The bytes of the first of these values (JSON pointers) that the document has.
+    pub fn locate(&self, pointers: &[String]) -> Option<Range<usize>> {
+        pointers.iter().find_map(|pointer| place(&self.node, pointer))
+    }
 }
 
 fn place(root: &Node, pointer: &str) -> Option<Range<usize>> {
@@ -81,7 +102,7 @@ mod tests {
         let at = refused_objects("a.yaml", TEXT)[0].1.start;
         let of = |pointers: &[&str]| {
             let pointers: Vec<String> = pointers.iter().map(|pointer| (*pointer).to_owned()).collect();
-            locate(TEXT, at, &pointers).map(|bytes| &TEXT[bytes])
+            Around::byte(TEXT, at).unwrap().locate(&pointers).map(|bytes| &TEXT[bytes])
         };
         assert_eq!(of(&["/spec/hosts/1"]), Some("\"*\""));
         assert_eq!(of(&["/spec/hosts"]), Some("hosts"));

@@ -21,7 +21,7 @@ mod traffic;
 mod written;
 mod yaml;
 
-pub use beside::{locate, refused_objects};
+pub use beside::{Around, refused_objects, value_of};
 pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
 pub use codes::CODES;
 pub use digest::Digest;

@@ -7,6 +7,8 @@ use crate::{
     plan::{self, Catalog, Commit, Document, FileAt, ParsedFile, PlanKey, Revision, Touched},
 };
 
+use super::inspect;
+
 /// A thread costs more than it saves for fewer files.
 const FILES_PER_THREAD_MIN: usize = 32;
 
@@ -49,8 +51,17 @@ pub fn parse_all(files: &[(&str, &Content)]) -> Vec<ParsedFile> {
     })
 }
 
-/// The plans of a file as Git holds it; a file that is not read is one finding.
+/// The plans of a file as Git holds it, without those that Istio would refuse.
 pub fn parse(path: &str, content: &Content) -> ParsedFile {
+    let mut parsed = read(path, content);
+    if let Some(text) = content.text() {
+        inspect::judge(text, &mut parsed);
+    }
+    parsed
+}
+
+/// The plans of a file; one that is not read is one finding.
+fn read(path: &str, content: &Content) -> ParsedFile {
     let refused = |why: &str, hint: &str| ParsedFile {
         findings: vec![plan::refused_file(path, why, hint)],
         ..ParsedFile::default()
@@ -79,7 +90,7 @@ fn introduced(path: &str, now: &ParsedFile, versions: &[git::Version]) -> BTreeM
         if open.is_empty() {
             break;
         }
-        let before = older.content.as_ref().map(|content| parse(path, content)).unwrap_or_default();
+        let before = older.content.as_ref().map(|content| read(path, content)).unwrap_or_default();
         open.retain(|(key, digest)| {
             let same = plans(&before).any(|(there, older)| there == *key && older == *digest);
             if !same {

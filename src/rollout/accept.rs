@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Revision, Routing, Span, VersionName};
 
-use super::{Cause, FailedKey, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, failure, gates};
+use super::{Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, failure, gates};
 
 /// Appends a transition that describes the journal as it stands.
 pub(super) fn note(journal: &mut Journal, now: Timestamp, what: What, note: String) {
@@ -56,6 +56,12 @@ pub(super) fn routing(journal: &Journal, pins: Vec<crate::plan::Pin>, carried: &
     let routing = State { traffic: carried.traffic.clone(), routing: Arc::new(routing) }.following(carried).routing;
     // The same one stays the same: it is compared and packed again and again.
     if routing == carried.routing { carried.routing.clone() } else { routing }
+}
+
+/// The state at the present weights with the routing that the plan wants, as far as it may be written.
+pub(super) fn followed(world: &World, journal: &Journal) -> State {
+    let (pins, _) = gates::pins(world, journal, &journal.state);
+    State { traffic: journal.state.traffic.clone(), routing: routing(journal, pins, &journal.state) }
 }
 
 /// The versions that the plan wants above both what they have and what they have proven.
@@ -129,9 +135,8 @@ pub(super) fn accept(
     if at_once {
         return apply_at_once(journal, before, world, now);
     }
-    let key = FailedKey::of(plan, &rising);
-    let same_failure = before.failure.is_some() && before.failed_key() == key;
-    if !same_failure && before.failed.contains(&key) {
+    let same_failure = before.is_held_at(plan, &rising);
+    if !same_failure && before.has_failed(plan, &rising) {
         return refuse_failed(journal, before, world, now);
     }
     journal.failure = before.failure.clone().filter(|_| same_failure);
@@ -225,7 +230,7 @@ fn distrust(journal: &mut Journal, before: &Journal, world: &World, now: Timesta
     let base = journal.clone();
     let rising = rising(&base, &journal.plan);
     // What the open walk gave to other builds of the same names has hidden what would rise.
-    if is_back && base.failed.contains(&FailedKey::of(&journal.plan, &rising)) {
+    if is_back && base.has_failed(&journal.plan, &rising) {
         journal.phase = Phase::WentBack { cause: Cause::FailedBefore };
         return;
     }

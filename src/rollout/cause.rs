@@ -15,6 +15,11 @@ impl Cause {
             Self::Deadline(_) => "Deadline",
         }
     }
+
+    /// Whether what was written was refused, by the API server or by a proxy: it says nothing of how a version serves.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::ProxyRefused(_))
+    }
 }
 
 impl std::fmt::Display for Cause {

@@ -231,7 +231,7 @@ impl<'a> Draft<'a> {
     fn advance(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Reason {
         let reason = match &self.journal.phase {
             Phase::Released { .. } => Reason::Released,
-            Phase::WentBack { cause } => Reason::WentBack { cause: cause.clone() },
+            Phase::WentBack { cause } => Reason::WentBack { cause: cause.clone(), retry: self.journal.retry() },
             Phase::Settled => Reason::Settled,
             Phase::Starting | Phase::Walking { .. } | Phase::Target => {
                 return match self.walk(blocked, stop) {
@@ -300,11 +300,8 @@ impl<'a> Draft<'a> {
         if back_first || self.journal.is_settled() {
             return false;
         }
-        let present = self.journal.state.clone();
-        let (pins, _) = gates::pins(self.world, &self.journal, &present);
-        let routing = accept::routing(&self.journal, pins, &present);
-        let wanted = State { traffic: present.traffic.clone(), routing };
-        let rendered_alike = wanted.differs_in_weights_alone(&present);
+        let wanted = accept::followed(self.world, &self.journal);
+        let rendered_alike = wanted.differs_in_weights_alone(&self.journal.state);
         self.journal.state = wanted;
         if !rendered_alike {
             let (phase, hold) = (self.journal.phase.clone(), self.journal.hold);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::plan::OnFailure;
 
-use super::{Cause, FAILED_MAX, Journal, Phase, Reason, Restore, What, World, accept, gates};
+use super::{Cause, Journal, Phase, Reason, Restore, What, World, accept, gates};
 
 /// A step, or a target that has not settled, failed: what the plan says of that happens. Returns what stands in the way
 /// of a way back.
@@ -13,11 +13,11 @@ pub(super) fn step(journal: &mut Journal, world: &World, cause: Cause, now: Time
         return go_back(journal, world, cause, now);
     }
     if journal.failure.is_none() {
-        remember(journal);
+        journal.remember_failure(&cause);
         journal.failure = Some(cause.clone());
         accept::note(journal, now, What::FailureHeld, cause.to_string());
     }
-    Err(Reason::FailureHeld { cause })
+    Err(Reason::FailureHeld { cause, retry: journal.retry() })
 }
 
 /// Records that the present content failed or was stopped and goes back, in every cluster. Returns what stands in the
@@ -27,22 +27,13 @@ pub(super) fn go_back(journal: &mut Journal, world: &World, cause: Cause, now: T
         return Err(Reason::NoWayBack { cause: cause.to_string() });
     };
     // Content that has failed before was restored then, and a person brought it again: no loop with Git.
-    let again = journal.failure.is_none() && journal.failed.contains(&journal.failed_key());
+    let again = journal.failure.is_none() && journal.has_failed(&journal.plan, &journal.rising);
     let restore = Restore::of(journal, &refuge, &cause, now).filter(|_| !again);
     if !matches!(cause, Cause::Stop(_)) {
-        remember(journal);
+        journal.remember_failure(&cause);
     }
     accept::go_back(journal, &refuge, now, Phase::WentBack { cause: cause.clone() });
     journal.restore = restore;
     accept::note(journal, now, What::WentBack, cause.to_string());
     Ok(())
-}
-
-/// Keeps the present content from being tried again.
-fn remember(journal: &mut Journal) {
-    let key = journal.failed_key();
-    journal.failed.retain(|there| *there != key);
-    journal.failed.push(key);
-    let surplus = journal.failed.len().saturating_sub(FAILED_MAX);
-    journal.failed.drain(..surplus);
 }

@@ -4,7 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{Span, Traffic, VersionName};
 
-use super::{Cause, ClusterView, Endpoints, Journal, Phase, Proxies, Reason, Settled, State, Wanted, World, newcomer};
+use super::{
+    Cause, ClusterView, Endpoints, Journal, Phase, Proxies, Reason, Settled, State, Wanted, World, accept, newcomer,
+};
 
 /// The present instant plus seconds.
 pub(super) fn after(at: Timestamp, seconds: u64) -> Timestamp {
@@ -199,7 +201,10 @@ pub(super) fn failure(world: &World, journal: &Journal, now: Timestamp) -> (Opti
     }
     let proxies =
         world.clusters.values().filter(|cluster| !cluster.unanswered).filter_map(|view| view.proxies.as_ref());
-    if let Some(why) = proxies.filter_map(Proxies::refused).next() {
+    if let Some(why) = proxies.filter_map(Proxies::refused).next()
+        // What they refuse is what stands, and that is about to be replaced where the plan has other routing by now.
+        && accept::followed(world, journal).differs_in_weights_alone(&journal.state)
+    {
         return (Some(Cause::ProxyRefused(why.to_string())), None);
     }
     let mut wake: Option<Timestamp> = None;

@@ -10,14 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, Restore, Transition, walk};
+use super::{Answered, FailedKey, Restore, Transition, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
 /// Transitions kept for people.
 pub const TRANSITIONS_MAX: usize = 20;
-/// Failed keys kept, so that failed content is not tried again.
-pub const FAILED_MAX: usize = 10;
 
 /// Which plan of which repository owns an object, written `repository/namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,21 +109,6 @@ pub struct Proof {
     pub weight: u8,
     /// [`Version::digest`] of what was proven: another digest is another, unproven version.
     pub digest: Digest,
-}
-
-/// Content that failed and is not tried again: the target with the digests of its rising versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedKey {
-    /// The target T.
-    pub target: Traffic,
-    /// The rising versions.
-    pub versions: BTreeMap<VersionName, Digest>,
-    /// `attempt` of the plan.
-    #[serde(default = "Plan::first_attempt")]
-    pub attempt: u32,
-    /// The routing, where nothing rises: then that is what failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub routing: Option<Digest>,
 }
 
 /// Where the walk stands.
@@ -307,11 +290,6 @@ impl Journal {
         walk::total(traffic, &self.rising)
     }
 
-    /// The identity of the present walk's content for [`Journal::failed`].
-    pub fn failed_key(&self) -> FailedKey {
-        FailedKey::of(&self.plan, &self.rising)
-    }
-
     /// Lowers the proof of every version that `traffic` gives less than it has now, and drops the settled states
     /// that lie above it (never the last one): what was reverted or retreated from has to walk again.
     pub fn retreat_to(&mut self, traffic: &Traffic) {
@@ -383,15 +361,5 @@ impl Journal {
         let order = |name: &VersionName| self.plan.routing.versions.iter().position(|version| version.name == *name);
         kept.sort_by_key(|version| order(&version.name).unwrap_or(usize::MAX));
         kept.into_iter().cloned().collect()
-    }
-}
-
-impl FailedKey {
-    /// The identity of a plan's content with the versions that it would raise.
-    pub fn of(plan: &Plan, rising: &BTreeSet<VersionName>) -> Self {
-        let versions =
-            rising.iter().filter_map(|name| plan.routing.version(name)).map(|v| (v.name.clone(), v.digest())).collect();
-        let routing = rising.is_empty().then(|| plan.routing.digest());
-        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt, routing }
     }
 }

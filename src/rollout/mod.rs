@@ -15,6 +15,7 @@ mod decide;
 mod decision;
 mod deflate;
 mod drift;
+mod failed;
 mod failure;
 mod fight;
 mod gates;
@@ -37,10 +38,9 @@ pub use decide::decide;
 pub use decision::{Apply, Decision, Goal};
 pub use deflate::{deflate, deflate_quickly, inflate};
 pub use drift::exposes;
+pub use failed::{FAILED_MAX, FailedKey, Retry};
 pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};
-pub use journal::{
-    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
-};
+pub use journal::{Cause, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX};
 pub use noted::Noted;
 pub use proxies::{Proxies, Taken};
 pub use reason::Reason;

@@ -9,7 +9,7 @@ use crate::{
     plan::{ObjectKey, VersionName},
 };
 
-use super::{Cause, ClusterName, Fight, JOURNAL_MAX_BYTES};
+use super::{Cause, ClusterName, Fight, JOURNAL_MAX_BYTES, Retry};
 
 /// What a plan waits for, or why it does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,11 +109,15 @@ pub enum Reason {
     WentBack {
         /// Why.
         cause: Cause,
+        /// What is tried again.
+        retry: Retry,
     },
     /// A step failed, and the plan says that everything stays as it is.
     FailureHeld {
         /// Why.
         cause: Cause,
+        /// What goes on.
+        retry: Retry,
     },
     /// The walk failed, and there is no state to go back to that can serve.
     NoWayBack {
@@ -401,12 +405,10 @@ impl std::fmt::Display for Reason {
                     "stopped: {text}; nothing rises while the annotation tidegate.dev/stop stands; it goes once Git asks for what traffic went back to, else take it off when the plan's document is what you want"
                 )
             }
-            Self::WentBack { cause } => {
-                write!(f, "went back: {cause}; push other content, or raise `attempt`, to try again")
-            }
-            Self::FailureHeld { cause } => write!(
+            Self::WentBack { cause, retry } => write!(f, "went back: {cause}; {retry}"),
+            Self::FailureHeld { cause, retry } => write!(
                 f,
-                "failed: {cause}; traffic stays and nothing rises, as the plan says `onFailure: hold`; commit the former target to go back, or raise `attempt` to go on"
+                "failed: {cause}; traffic stays and nothing rises, as the plan says `onFailure: hold`; commit the former target to go back; {retry}"
             ),
             Self::NoWayBack { cause } => write!(f, "failed: {cause}; no settled state can serve, so nothing moves"),
             Self::Foreign { kind, object } => write!(

@@ -127,7 +127,8 @@ pub fn serve(store: &Store, service: &str, number: usize) {
     for version in 1..=3 {
         let pod = format!("{service}-v{version}");
         let labels = json!({"app": service, "version": format!("v{version}")});
-        let spec = json!({"containers": [{"name": "main", "image": "none"}]});
+        let containers = ["main", "istio-proxy"].map(|name| json!({"name": name, "image": "none"}));
+        let spec = json!({"containers": containers});
         store.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta(&pod, labels), "spec": spec})).unwrap();
         let target = json!({"kind": "Pod", "name": pod, "namespace": "shop"});
         let ip = format!("10.0.{number}.{version}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tidegate::sandbox::{Effect, Fault, Options, Verb, Verbs};
 
-use crate::bed::{Bed, plan};
+use crate::bed::{Bed, eventually, plan};
 use crate::process::{Answer, run};
 
 const GATEWAY: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: edge}\nspec:\n  \
@@ -31,7 +31,7 @@ fn rule(namespace: &str, subsets: &str) -> String {
 }
 
 /// `tidegate check -o json` of a folder with these files, and more arguments.
-async fn check(home: &Path, files: &[String], more: &[String]) -> (Answer, Vec<Value>) {
+pub async fn check(home: &Path, files: &[String], more: &[String]) -> (Answer, Vec<Value>) {
     let folder = home.join("check");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).unwrap();
@@ -54,7 +54,7 @@ async fn told(files: &[String], code: &str, place: (usize, usize, usize)) {
     is_told(&findings, code, place);
 }
 
-fn is_told(findings: &[Value], code: &str, (file, line, column): (usize, usize, usize)) {
+pub fn is_told(findings: &[Value], code: &str, (file, line, column): (usize, usize, usize)) {
     let at = |finding: &&Value| {
         let place = &finding["place"];
         let name = place["file"].as_str().unwrap_or_default();
@@ -140,6 +140,56 @@ async fn what_a_plan_renders_is_told_where_the_plan_says_it() {
     is_told(&findings, "DR03", (0, 11, 44));
 }
 
+/// What Istio would refuse is no valid document: what was in force stays, and everything else goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_refuses_what_istio_would_before_it_writes_anything() {
+    let bed = Bed::open().await;
+    let gateway = GATEWAY.replace("namespace: edge", "namespace: shop");
+    bed.repository.write("plans/gw.yaml", &gateway);
+    bed.plan("web", "traffic: {v1: 100}");
+    bed.plan("api", "traffic: {v1: 100}");
+    let process = bed.start();
+    bed.until_settled("web", "v1=100").await;
+    bed.until_settled("api", "v1=100").await;
+    let live = || bed.store().get("gateways", "shop", "gw").unwrap()["spec"].clone();
+    let (gateway_before, web_before) = (live(), bed.live("web").unwrap()["spec"].clone());
+
+    bed.repository.write("plans/gw.yaml", gateway.replace("www.example.com", "\"*bad\""));
+    bed.plan("web", "http:\n    retries: {attempts: 0, retryOn: 5xx}\n  traffic: {v2: 100}");
+    // A warning refuses nothing.
+    bed.plan("api", "trafficPolicy:\n    outlierDetection: {consecutiveErrors: 5}\n  traffic: {v2: 100}");
+    bed.until_settled("api", "v2=100").await;
+    assert_eq!((live(), &bed.live("web").unwrap()["spec"]), (gateway_before, &web_before), "nothing of it was written");
+    drop(process);
+    let once = bed.once().await;
+    assert_eq!(once.code, 1, "{once:?}");
+    for told in ["error[VS12]", "--> plans/web.yaml:8:5", "error[GW01]", "--> plans/gw.yaml:8:", "warning[DR07]"] {
+        assert!(once.stdout.contains(told), "{told} is missing in {}", once.stdout);
+    }
+
+    bed.repository.write("plans/gw.yaml", gateway.replace("www.example.com", "shop.example.com"));
+    bed.plan("web", "http:\n    retries: {attempts: 2, retryOn: 5xx}\n  traffic: {v2: 100}");
+    let _process = bed.start();
+    bed.until_settled("web", "v2=100").await;
+    assert_eq!(live()["servers"][0]["hosts"][0], "shop.example.com");
+}
+
+/// The version before stays in force in a process that has read it, and says where the newer one is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_version_that_istio_would_refuse_lets_nothing_rise_and_is_said() {
+    let bed = Bed::open().await;
+    let steps = "from: {v1: 100}\n  steps: [{weight: 10, hold: 1s}, {weight: 50, hold: 1h}]\n  traffic: {v2: 100}";
+    bed.plan("web", &steps.replace("1s", "1h"));
+    let process = bed.start();
+    bed.until_held("web", "v1=90 v2=10").await;
+    bed.plan("web", &format!("{steps}\n  match: [{{uri: {{regex: \"(?=a)\"}}}}]"));
+    eventually("it is refused", || process.log().contains("VS15")).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(bed.weights("web"), "v1=90 v2=10", "{}", process.log());
+    bed.plan("web", steps);
+    bed.until_held("web", "v1=50 v2=50").await;
+}
+
 #[tokio::test]
 async fn nothing_is_missed_that_nobody_showed() {
     let home = tempfile::tempdir().unwrap();
@@ -149,7 +199,7 @@ async fn nothing_is_missed_that_nobody_showed() {
 }
 
 /// The same beside the sandbox, whose Services are named well.
-async fn beside(bed: &Bed, files: &[String]) -> (Answer, Vec<Value>) {
+pub async fn beside(bed: &Bed, files: &[String]) -> (Answer, Vec<Value>) {
     check(bed.repository.home(), files, &bed.on_cluster(&[])).await
 }
 

@@ -38,6 +38,7 @@ mod signing;
 mod sshd;
 mod standing;
 mod stop;
+mod surroundings;
 mod switches;
 mod trust;
 mod usage;

@@ -87,6 +87,11 @@ fn check(input: &[u8]) -> String {
         Err(error) => panic!("{error}"),
     }
     // What decisions ask of a journal.
-    let _ = (journal.hold_opens(), journal.kept_subsets(), journal.is_settled(), journal.failed_key());
+    let _ = (
+        journal.hold_opens(),
+        journal.kept_subsets(),
+        journal.is_settled(),
+        journal.has_failed(&journal.plan, &journal.rising),
+    );
     format!("read, {} settled, way back {}", journal.settled.len().min(3), journal.way_back.is_some())
 }

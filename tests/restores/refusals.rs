@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate::rollout::Phase;
 
-use crate::bed::{Bed, TO_V2, UP};
+use crate::bed::{Bed, REFUSED, TO_V2, UP};
 
 const FILE: &str = "plans/shop.yaml";
 
@@ -37,6 +37,21 @@ async fn a_hook_that_refuses_is_quoted_and_tried_again_slowly() {
     bed.wait("a restore", || !bed.restores().is_empty()).await;
     bed.landed("shop").await;
     assert_eq!(bed.restores().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_the_api_server_refuses_walks_once_it_is_mended_and_the_same_one_never_does() {
+    let bed = Bed::shop(&[]).await;
+    bed.push("Everything to v2, with a field of a newer Istio", FILE, &[TO_V2, REFUSED]);
+    bed.wait("a restore", || !bed.restores().is_empty()).await;
+    bed.landed("shop").await;
+    bed.push("Once more", FILE, &[TO_V2, REFUSED]);
+    let said = bed.until_reason("shop", "WentBack").await;
+    assert!(said.contains("has failed before") && said.contains("other routing is tried"), "{said}");
+    assert_eq!((bed.walk("shop"), bed.restores().len()), (vec!["v1=100".to_owned()], 1), "nothing of it was live");
+    bed.push("Mended", FILE, &[(REFUSED.1, "timeout: 7s")]);
+    bed.until("shop", UP[1], &Phase::Walking { weight: 25 }).await;
+    assert_eq!(bed.live("shop").unwrap().0["spec"]["http"][0]["timeout"], "7s");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,15 +73,17 @@ fn repeated(routes: &[At<'_>], report: &mut Report) {
 
 /// Reports prefixes that an earlier and shorter one takes.
 fn covered(routes: &[At<'_>], report: &mut Report) {
-    let blocks: Vec<(usize, At<'_>)> = routes
+    let blocks: Vec<(usize, &str, At<'_>)> = routes
         .iter()
         .enumerate()
         .flat_map(|(position, route)| route.list("match").into_iter().map(move |block| (position, block)))
-        .filter(|(_, block)| !prefix(block).is_empty())
+        .map(|(position, block)| (position, prefix(&block), block))
+        .filter(|(_, prefix, _)| !prefix.is_empty())
         .collect();
-    for (at, (_, later)) in blocks.iter().enumerate() {
-        let earlier = blocks.iter().take(at).find(|(_, earlier)| covers(earlier, later));
-        if let Some((first, _)) = earlier {
+    for (at, (_, long, later)) in blocks.iter().enumerate() {
+        // Of thousands of prefixes hardly one is the beginning of another: that is asked first.
+        let mut shorter = blocks.iter().take(at).filter(|(_, short, _)| short != long && long.starts_with(short));
+        if let Some((first, ..)) = shorter.find(|(.., earlier)| covers(earlier, later)) {
             let message = format!("the match gets nothing: a shorter prefix of the {} takes it", told(routes, *first));
             report.add(codes::VS19, later, message, "put the longer prefix first");
         }
@@ -92,16 +94,13 @@ fn prefix<'v>(block: &At<'v>) -> &'v str {
     block.get("uri").map_or("", |uri| uri.text_of("prefix"))
 }
 
-/// Whether the earlier block takes what the later one asks for, as far as prefixes tell.
+/// Whether the earlier block takes what the later one asks for, whose prefix goes on from its own.
 fn covers(earlier: &At<'_>, later: &At<'_>) -> bool {
-    let (short, long) = (prefix(earlier), prefix(later));
     let method = |block: &At<'_>| Some(form(block.get("method").map(|at| at.value))).filter(|form| !form.is_empty());
     let method = |block: &At<'_>| method(block).unwrap_or_else(|| "exact:GET".to_owned());
     let authority = |block: &At<'_>| form(block.get("authority").map(|at| at.value));
     let maps = ["headers", "queryParams", "withoutHeaders"];
-    short != long
-        && long.starts_with(short)
-        && earlier.whole_of("port") == later.whole_of("port")
+    earlier.whole_of("port") == later.whole_of("port")
         && method(earlier).starts_with(&method(later))
         && authority(earlier).starts_with(&authority(later))
         && ["gateways", "sourceLabels", "sourceNamespace"]

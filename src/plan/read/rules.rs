@@ -9,6 +9,8 @@ use super::{pins, plan::Names, routes, shape::place};
 
 /// The most `http` entries that a plan may render: more than that are beyond what an object can hold.
 const ENTRIES_MAX: usize = 1_000;
+/// The most matches that they may have in all: each of a pin stands once for each of each route.
+const MATCHES_MAX: usize = 5_000;
 
 /// The fields of which a request has one value.
 const SINGLE: [&str; 5] = ["uri", "method", "authority", "scheme", "port"];
@@ -23,6 +25,12 @@ pub(super) fn check(
     let entries = routes.len() * (pins.len() + 1);
     if let Some(first) = routes.first().filter(|_| entries > ENTRIES_MAX) {
         let message = format!("pins and routes make {entries} http entries, the limit is {ENTRIES_MAX}");
+        return report.add(codes::PL17, first.at, message);
+    }
+    let in_pins: usize = pins.iter().map(|pin| pin.pin.matches.len()).sum();
+    let matches = routes.iter().map(|written| written.route.matches.len().max(1)).sum::<usize>() * (in_pins + 1);
+    if let Some(first) = routes.first().filter(|_| matches > MATCHES_MAX) {
+        let message = format!("pins and routes make {matches} matches, the limit is {MATCHES_MAX}");
         return report.add(codes::PL17, first.at, message);
     }
     let scopes: Vec<Scope> = routes.iter().map(|written| Scope::of(written, names)).collect();

@@ -176,6 +176,7 @@ fn every_code_has_a_case() {
         include_str!("../catalog/tests.rs"),
         include_str!("../../istio/rules/tests.rs"),
         include_str!("../../istio/rules/across/tests.rs"),
+        include_str!("../../istio/rules/across/tests/proxies.rs"),
     ];
     for (code, ..) in CODES.iter().filter(|(code, ..)| !code.starts_with("FI")) {
         let here = cases.iter().any(|(_, found)| found.iter().any(|(found, _)| found == code));
@@ -281,4 +282,20 @@ fn a_finding_reads_as_rustc_prints_it() {
        |
        = help: did you mean `pause`?
     ");
+}
+
+#[test]
+fn pins_and_routes_make_no_more_matches_than_an_object_can_hold() {
+    let list = |number: usize, word: &str| {
+        let blocks: Vec<String> = (0..number).map(|n| format!("{{headers: {{{word}{n}: {{exact: a}}}}}}")).collect();
+        format!("[{}]", blocks.join(", "))
+    };
+    let of = |pin: usize, route: usize| {
+        let pins = format!("pins: [{{name: qa, match: {}, to: v2}}]\nmatch: {}", list(pin, "a"), list(route, "b"));
+        let findings = parse_file("web.yaml", with(&pins).as_bytes()).findings;
+        findings.into_iter().filter(|finding| finding.code == "PL17").map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(of(99, 50), none);
+    assert_eq!(of(100, 50), ["pins and routes make 5050 matches, the limit is 5000"]);
 }

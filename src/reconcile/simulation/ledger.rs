@@ -431,8 +431,9 @@ impl Ledger {
             })?;
         }
         ensure(!plan.pause, "law 3", || say("paused"))?;
-        let key = FailedKey::of(plan, &rising);
-        ensure(!self.failed.contains(&key), "law 2", || say("this content has failed before"))?;
+        ensure(!self.failed.iter().any(|key| key.covers(plan, &rising)), "law 2", || {
+            say("this content has failed before")
+        })?;
         let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
         ensure(!stopped, "law 4", || say("stopped"))?;
         let Knowledge { blind, refused, skewed, away, unready, .. } = wrote.knowledge.unwrap_or_default();

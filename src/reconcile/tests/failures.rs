@@ -26,7 +26,7 @@ fn failed_and_held() -> Sim {
     let mut sim = settled_on_v1();
     sim.push(holding()).pass("6m").trace();
     sim.ready("v2", 0).pass("10s");
-    assert!(matches!(sim.reason(), Reason::FailureHeld { cause: Cause::EndpointsGone(_) }), "{}", sim.reason());
+    assert!(matches!(sim.reason(), Reason::FailureHeld { cause: Cause::EndpointsGone(_), .. }), "{}", sim.reason());
     sim
 }
 
@@ -84,7 +84,7 @@ fn a_refused_write_is_held_before_anything_rose() {
     let mut sim = settled_on_v1();
     sim.refuse.push_back(Outcome::Rejected { message: "denied by policy".into(), code: 400 });
     sim.push(holding()).pass("1d");
-    assert!(matches!(sim.reason(), Reason::FailureHeld { cause: Cause::Rejected(_) }), "{}", sim.reason());
+    assert!(matches!(sim.reason(), Reason::FailureHeld { cause: Cause::Rejected(_), .. }), "{}", sim.reason());
     assert_eq!(sim.weights(), "v1=100");
 }
 
@@ -118,6 +118,6 @@ fn the_progress_deadline_is_the_plans() {
         sim.pass(before);
         assert!(matches!(sim.reason(), Reason::Endpoints { deadline: Some(_), .. }), "{}", sim.reason());
         sim.pass("1s");
-        assert!(matches!(sim.reason(), Reason::WentBack { cause: Cause::Deadline(_) }), "{}", sim.reason());
+        assert!(matches!(sim.reason(), Reason::WentBack { cause: Cause::Deadline(_), .. }), "{}", sim.reason());
     }
 }

@@ -28,6 +28,8 @@ enum Act {
     /// It loses its endpoints for long enough to fail, and gets them back.
     Fail(&'static str),
     Reject,
+    /// A proxy refuses what stands, or takes it.
+    Proxies(bool),
     Pass(&'static str),
     Crash,
     /// Whoever writes commits takes up what is ordered.
@@ -44,7 +46,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::Lower),
         4 => version.clone().prop_map(Act::Fail),
         2 => (version, prop::sample::select(vec![0, 2])).prop_map(|(version, count)| Act::Ready(version, count)),
-        1 => Just(Act::Reject),
+        2 => Just(Act::Reject),
+        2 => any::<bool>().prop_map(Act::Proxies),
         5 => prop::sample::select(vec!["1s", "11s", "5m2s", "1h"]).prop_map(Act::Pass),
         1 => Just(Act::Crash),
         5 => Just(Act::Publish),
@@ -67,6 +70,8 @@ fn documents() -> Vec<Draft> {
         late(plan("v1=100").timeout("9s").pin("qa", "v3")),
         late(plan("v2=40 v3=60")),
         late(plan("v3=100")),
+        to_v2().timeout("5s"),
+        to_v2().timeout("5s").with(|plan| plan.on_failure = OnFailure::Hold),
     ]
 }
 
@@ -123,6 +128,7 @@ impl World {
             Act::Reject => {
                 self.sim.refuse.push_back(Outcome::Rejected { message: "denied".into(), code: 400 });
             }
+            Act::Proxies(refuse) => drop(self.sim.proxies(*refuse)),
             Act::Pass(span) => drop(self.sim.pass(span)),
             Act::Crash => self.sim.crash().settle_now(),
             Act::Publish => self.publish(),

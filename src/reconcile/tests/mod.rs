@@ -15,6 +15,7 @@ mod notes;
 mod pair;
 mod proxies;
 mod readiness;
+mod refused;
 mod resource;
 mod restores;
 mod seeds;

@@ -320,6 +320,25 @@ fn law_02_a_way_back_outweighs_a_step_that_another_cluster_entered_unheard() {
     }
 }
 
+/// Which of them refused it does not matter: no cluster gets it again, and both get what is mended.
+#[test]
+fn what_one_cluster_refused_is_tried_again_in_both_once_it_is_mended() {
+    for refuses in [WEST, EAST] {
+        let mut pair = settled();
+        pair.refuses = Some(refuses);
+        pair.push(to_v2().timeout("bad"));
+        pair.pass(60);
+        pair.push(on_v1());
+        pair.pass(60);
+        pair.push(to_v2().timeout("bad"));
+        pair.pass(60);
+        assert_eq!((pair.weights(), pair.reason()), (both("v1=100"), "WentBack"), "{refuses}");
+        pair.push(to_v2().timeout("5s"));
+        pair.pass(60);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"), "{refuses}");
+    }
+}
+
 #[test]
 fn a_stop_in_one_cluster_goes_back_in_both_and_is_taken_off_where_it_stands() {
     for (stopped, away) in [(EAST, None), (WEST, None), (WEST, Some(EAST)), (EAST, Some(EAST))] {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     istio::{self, ObjectKind},
+    plan::OnFailure,
     rollout::{Cause, Phase, Taken},
 };
 
@@ -19,6 +20,11 @@ impl Sim {
         let known = [(ObjectKind::VirtualService, route), (ObjectKind::DestinationRule, rule)];
         self.around.proxies = Some(known.map(|(kind, taken)| (kind, (now(kind), taken))).into());
         self.look()
+    }
+
+    /// A proxy refuses the routes as they are now, or all have taken them; of what is written later nothing is known.
+    pub(super) fn proxies(&mut self, refuse: bool) -> &mut Self {
+        self.asking(if refuse { refused() } else { Taken::Since(self.now) }, Taken::Since(self.now))
     }
 }
 
@@ -86,6 +92,28 @@ fn a_proxy_that_refuses_the_routes_fails_the_step_and_is_named() {
     assert!(sim.journal().restore.is_some(), "Git follows");
     sim.pass("1d");
     assert_eq!(sim.weights(), "v1=100", "a state that settled stands, whatever a proxy says");
+}
+
+/// What refuses the routes that stand says nothing of those that replace them.
+#[test]
+fn a_refusal_of_a_proxy_that_is_held_ends_by_mended_routing() {
+    let to_v2 = || to_v2().with(|plan| plan.on_failure = OnFailure::Hold);
+    let mut sim = settled_on_v1();
+    sim.proxies(false).push(to_v2().timeout("bad")).proxies(true).pass("1h");
+    assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=90 v2=10", "FailureHeld"));
+    sim.push(to_v2().timeout("5s")).proxies(false).pass("4m59s");
+    assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=90 v2=10", "Hold"));
+    sim.pass("2s");
+    assert_eq!(sim.weights(), "v1=75 v2=25");
+}
+
+#[test]
+fn a_proxys_refusal_ends_by_other_routing_and_not_by_the_same() {
+    let mut sim = stepped();
+    sim.proxies(true).push(on_v1()).proxies(false).pass("1h").push(to_v2()).pass("1h");
+    assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=100", "WentBack"), "{}", sim.reason());
+    sim.push(to_v2().timeout("5s"));
+    assert_eq!(sim.weights(), "v1=90 v2=10");
 }
 
 #[test]

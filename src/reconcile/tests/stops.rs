@@ -75,7 +75,7 @@ fn taking_a_stop_off_by_hand_lets_nothing_rise_that_it_took_back() {
     take_off(&mut sim);
     sim.pass("1d");
     assert_eq!(sim.trace(), [""; 0], "only a commit raises");
-    assert!(matches!(sim.reason(), Reason::WentBack { cause: Cause::Stop(_) }), "{}", sim.reason());
+    assert!(matches!(sim.reason(), Reason::WentBack { cause: Cause::Stop(_), .. }), "{}", sim.reason());
     assert!(sim.journal().restore.is_some(), "and Git is still to follow");
     sim.crash().pass("1d");
     assert_eq!(sim.trace(), [""; 0]);

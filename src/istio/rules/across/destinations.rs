@@ -10,6 +10,9 @@ use crate::plan::codes;
 const HTTP: [&str; 4] = ["http", "http2", "grpc", "grpc-web"];
 const HTTP_APPS: [&str; 6] = ["http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws"];
 
+/// How the labels begin that Istio gives to endpoints, and no pod has: by where they are, perhaps in another cluster.
+const OF_ENDPOINTS: [&str; 3] = ["topology.istio.io/", "topology.kubernetes.io/", "kubernetes.io/hostname"];
+
 /// With fewer, ejecting one leaves hardly anything.
 const EJECTABLE_PODS_MIN: usize = 3;
 
@@ -106,6 +109,7 @@ fn endpoints(
     let at = leg.subset.as_ref().unwrap_or(&leg.destination);
     let name = subset.text_of("name").escape_debug();
     let mut wanted = labels(subset, "labels");
+    let by_place = wanted.keys().any(|key| OF_ENDPOINTS.iter().any(|made| key.starts_with(made)));
     for (key, value) in &service.selector {
         match wanted.insert(key, value) {
             Some(other) if other != *value => {
@@ -119,10 +123,10 @@ fn endpoints(
         }
     }
     let namespace = leg.host.service().map_or(route.namespace, |(_, namespace)| namespace);
-    if !view.known.workloads || !leg.is_served || service.selector.is_empty() {
+    if !view.known.workloads || by_place || !leg.is_served || service.selector.is_empty() {
         return;
     }
-    let pods = view.pods_with(&wanted).into_iter().filter(|(own, _)| *own == namespace).count();
+    let pods = view.workloads.with(&wanted).into_iter().filter(|pod| pod.namespace == namespace).count();
     let outliers =
         [subset, &rule.spec].iter().any(|owner| owner.reach(&["trafficPolicy", "outlierDetection"]).is_some());
     if pods == 0 {

@@ -107,8 +107,8 @@ fn seen(view: &View<'_>, route: &Route<'_>, findings: &mut Findings) {
         let gateway = view.gateways.get(full);
         let run_in: BTreeSet<&str> = match gateway.filter(|_| view.known.workloads) {
             Some(gateway) => {
-                let pods = view.pods_with(&labels(&gateway.spec, "selector"));
-                pods.into_iter().map(|(namespace, _)| *namespace).collect()
+                let pods = view.workloads.with(&labels(&gateway.spec, "selector"));
+                pods.into_iter().map(|pod| pod.namespace).collect()
             }
             // Where its pods run is not known: elsewhere than it, if the route stays at home.
             None if namespaces.iter().all(|seen| *seen == route.namespace) => full.split('/').take(1).collect(),
@@ -128,14 +128,14 @@ fn served(view: &View<'_>, findings: &mut Findings) {
         else {
             continue;
         };
-        let pods = view.pods_with(&labels(&gateway.spec, "selector"));
+        let pods = view.workloads.with(&labels(&gateway.spec, "selector"));
         if pods.is_empty() {
             let message = "no pod has the labels of the selector: nothing serves the Gateway";
             let hint = "install a gateway with these labels, or correct them, e.g. `istio: ingressgateway`";
             findings.add(gateway.member, codes::IST0101, &at, message, hint);
         }
         let services: Vec<&Service<'_>> =
-            pods.iter().flat_map(|(namespace, pod)| view.services_of(namespace, pod)).collect();
+            pods.iter().flat_map(|pod| view.services_of(pod.namespace, &pod.labels)).collect();
         if !view.known.hosts || services.is_empty() {
             continue;
         }

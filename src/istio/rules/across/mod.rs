@@ -3,13 +3,19 @@
 //! Only what the caller's own objects do wrong is found; the others are what they are looked at beside. What is not
 //! known completely is not missed: a Service that nobody showed may well be there.
 
+mod certificates;
+mod control_plane;
 mod destinations;
 mod gateways;
+mod injection;
+mod policies;
 mod rules;
 mod shared;
+mod sidecars;
 #[cfg(test)]
 mod tests;
 mod view;
+mod workloads;
 
 use serde_json::Value;
 
@@ -19,7 +25,8 @@ use super::{
     report::{Found, Report},
 };
 
-/// One object of a mesh: those of Istio, Services, and Pods of which the metadata is enough.
+/// One object of a mesh: those of Istio, Services, Namespaces, Pods of which metadata and the names of containers are
+/// enough, and Istio's own settings as the `spec` of a `MeshConfig`.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'v> {
     /// The object.
@@ -62,6 +69,11 @@ pub fn check_across(members: &[Member<'_>], known: Known) -> Vec<(usize, Found)>
     gateways::check(&view, &mut findings);
     rules::check(&view, &mut findings);
     shared::check(&view, &mut findings);
+    certificates::check(&view, &mut findings);
+    sidecars::check(&view, &mut findings);
+    policies::check(&view, &mut findings);
+    injection::check(&view, &mut findings);
+    control_plane::check(&view, &mut findings);
     findings.found
 }
 

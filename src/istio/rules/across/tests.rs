@@ -1,5 +1,7 @@
 //! Each rule between objects, offline and with everything known.
 
+mod proxies;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -174,7 +176,10 @@ fn versions_have_pods_that_the_service_selects() {
     let subset = |leg: u8| format!("/spec/http/0/route/{leg}/destination/subset");
     assert_eq!(found(route(json!({})), vec![rules.clone(), pinned], NOTHING), [(TG14, subset(1))]);
     let only_v1 = vec![rules, good_service(), pods().remove(0)];
-    assert_eq!(found(route(json!({})), only_v1, ALL), [(IST0173, subset(1))]);
+    assert_eq!(found(route(json!({})), only_v1.clone(), ALL), [(IST0173, subset(1))]);
+    let mut by_place = only_v1;
+    by_place[0]["spec"]["subsets"][1]["labels"] = json!({"topology.istio.io/cluster": "west"});
+    assert_eq!(found(route(json!({})), by_place, ALL), [], "no pod has the labels that Istio gives to endpoints");
 }
 
 #[test]

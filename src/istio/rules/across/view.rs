@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{super::at::At, Known, Member, Whose};
+use super::{
+    super::at::At,
+    Known, Member, Whose,
+    control_plane::REVISION,
+    workloads::{Proxy, Workload, Workloads},
+};
 use crate::{
     istio::lens,
     plan::{Host, MESH},
@@ -64,6 +69,37 @@ pub(super) struct Service<'v> {
     pub(super) selector: Labels<'v>,
 }
 
+/// A Sidecar.
+pub(super) struct Sidecar<'v> {
+    pub(super) member: usize,
+    pub(super) whose: Whose,
+    pub(super) namespace: &'v str,
+    pub(super) name: &'v str,
+    pub(super) spec: At<'v>,
+    pub(super) selector: Labels<'v>,
+}
+
+/// An AuthorizationPolicy or RequestAuthentication.
+pub(super) struct Policy<'v> {
+    pub(super) member: usize,
+    pub(super) whose: Whose,
+    pub(super) namespace: &'v str,
+    pub(super) spec: At<'v>,
+}
+
+/// What a namespace says of the proxies of its pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Injection {
+    /// Nothing.
+    Unsaid,
+    /// They are to have one each.
+    Enabled,
+    /// They are to have none.
+    Disabled,
+    /// Those of the nodes serve them.
+    Ambient,
+}
+
 /// Labels by their keys.
 pub(super) type Labels<'v> = BTreeMap<&'v str, &'v str>;
 
@@ -99,8 +135,14 @@ pub(super) struct View<'v> {
     /// By namespace and name.
     services: BTreeMap<&'v str, BTreeMap<&'v str, Service<'v>>>,
     entries: Vec<Host>,
-    workloads: Vec<(&'v str, Labels<'v>)>,
-    workloads_by_label: BTreeMap<(&'v str, &'v str), Vec<usize>>,
+    pub(super) workloads: Workloads<'v>,
+    pub(super) sidecars: Vec<Sidecar<'v>>,
+    pub(super) policies: Vec<Policy<'v>>,
+    namespaces: BTreeMap<&'v str, Injection>,
+    /// The caller's objects that are for one revision of Istio, each with the label that says so.
+    pub(super) revised: Vec<(usize, At<'v>)>,
+    /// Istio's own settings.
+    pub(super) mesh: Option<At<'v>>,
 }
 
 impl<'v> View<'v> {
@@ -115,8 +157,12 @@ impl<'v> View<'v> {
             wild_rules: Vec::new(),
             services: BTreeMap::new(),
             entries: Vec::new(),
-            workloads: Vec::new(),
-            workloads_by_label: BTreeMap::new(),
+            workloads: Workloads::default(),
+            sidecars: Vec::new(),
+            policies: Vec::new(),
+            namespaces: BTreeMap::new(),
+            revised: Vec::new(),
+            mesh: None,
         };
         for (position, member) in members.iter().enumerate() {
             view.read(position, *member);
@@ -161,20 +207,37 @@ impl<'v> View<'v> {
                 };
                 self.services.entry(namespace).or_default().insert(name, service);
             }
-            "Pod" => {
-                let labels = root.get("metadata").map(|metadata| labels(&metadata, "labels")).unwrap_or_default();
-                self.add_workload(namespace, labels);
+            "Pod" => self.workloads.add(Workloads::pod(namespace, name, &root)),
+            "WorkloadEntry" => {
+                let labels = labels(&spec, "labels");
+                self.workloads.add(Workload { namespace, name, labels, proxy: Proxy::Unknown });
             }
-            "WorkloadEntry" => self.add_workload(namespace, labels(&spec, "labels")),
+            "Sidecar" => {
+                let selector = spec.get("workloadSelector").map(|selector| labels(&selector, "labels"));
+                let selector = selector.unwrap_or_default();
+                self.sidecars.push(Sidecar { member, whose, namespace, name, spec, selector });
+            }
+            "AuthorizationPolicy" | "RequestAuthentication" => {
+                self.policies.push(Policy { member, whose, namespace, spec });
+            }
+            "Namespace" => {
+                self.namespaces.insert(name, injection(&root));
+            }
+            "MeshConfig" => self.mesh = Some(spec),
             _ => {}
         }
+        let revision = root.reach(&["metadata", "labels", REVISION]).filter(|_| whose.is_own());
+        self.revised.extend(revision.map(|revision| (member, revision)));
     }
 
-    fn add_workload(&mut self, namespace: &'v str, labels: Labels<'v>) {
-        for (key, value) in &labels {
-            self.workloads_by_label.entry((key, value)).or_default().push(self.workloads.len());
-        }
-        self.workloads.push((namespace, labels));
+    /// What a namespace says of its proxies; none where it was not shown.
+    pub(super) fn injection(&self, namespace: &str) -> Option<Injection> {
+        self.namespaces.get(namespace).copied()
+    }
+
+    /// Whether the proxies of the nodes serve a namespace.
+    pub(super) fn is_ambient(&self, namespace: &str) -> bool {
+        self.injection(namespace) == Some(Injection::Ambient)
     }
 
     /// The Service behind a host.
@@ -203,17 +266,6 @@ impl<'v> View<'v> {
         self.rules_by_host.get(host).into_iter().flatten().filter_map(|position| self.rules.get(*position))
     }
 
-    /// The pods that have all these labels, each with its namespace.
-    pub(super) fn pods_with(&self, wanted: &Labels<'v>) -> Vec<&(&'v str, Labels<'v>)> {
-        let lists = wanted
-            .iter()
-            .map(|(key, value)| self.workloads_by_label.get(&(*key, *value)).map_or(&[][..], Vec::as_slice));
-        let Some(shortest) = lists.min_by_key(|list| list.len()) else { return self.workloads.iter().collect() };
-        let has_all = |labels: &Labels<'_>| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
-        let workloads = shortest.iter().filter_map(|position| self.workloads.get(*position));
-        workloads.filter(|(_, labels)| has_all(labels)).collect()
-    }
-
     /// The Services that select a pod of these labels in a namespace.
     pub(super) fn services_of(&self, namespace: &str, pod: &Labels<'_>) -> impl Iterator<Item = &Service<'v>> {
         let services = self.services.get(namespace).into_iter().flat_map(BTreeMap::values);
@@ -227,6 +279,17 @@ impl Whose {
     /// Whether it is the caller's.
     pub(super) fn is_own(self) -> bool {
         self != Self::Other
+    }
+}
+
+/// What a Namespace says of its proxies, by the labels that Istio reads.
+fn injection(root: &At<'_>) -> Injection {
+    let of = |key: &'static str| root.reach(&["metadata", "labels", key]).and_then(|label| label.text());
+    match (of("istio.io/dataplane-mode"), of("istio-injection"), of(REVISION)) {
+        (Some("ambient"), ..) => Injection::Ambient,
+        (_, Some("enabled"), _) | (_, None, Some(_)) => Injection::Enabled,
+        (_, Some(_), _) => Injection::Disabled,
+        (_, None, None) => Injection::Unsaid,
     }
 }
 
