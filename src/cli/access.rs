@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    cluster::{Access, Cluster, ConnectError},
+    cluster::{Access, Cluster, ConnectError, IN_CLUSTER},
     git::{Source, Trust, Verify, VerifyMode, check_keys},
 };
 
@@ -25,23 +25,66 @@ pub(super) struct ClusterArgs {
 impl ClusterArgs {
     /// Builds the client; the API server is not asked anything yet.
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
-        self.connect_as(None).await
+        connect(self.kubeconfig.as_ref(), self.context.as_ref(), None).await
+    }
+}
+
+/// Which clusters: every plan goes to all of them.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ClustersArgs {
+    /// Kubeconfig file; without it, those of KUBECONFIG, then ~/.kube/config, then the pod's service account
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context in it; without it, the current one. With several, each a cluster, every plan goes to all of them in step
+    #[arg(long, value_name = "CONTEXT", value_delimiter = ',')]
+    context: Vec<String>,
+    /// The cluster's name in status, metrics and notes; without it that of the context, in a pod `in-cluster`
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    cluster_name: Option<String>,
+}
+
+impl ClustersArgs {
+    /// Builds the clients, all at once; no API server is asked anything yet.
+    pub(super) async fn connect(&self) -> Result<Vec<Cluster>, Failure> {
+        let twice =
+            self.context.iter().enumerate().find(|(place, name)| self.context.iter().take(*place).any(|n| n == *name));
+        if let Some((_, name)) = twice {
+            return Err(Failure::usage(anyhow::anyhow!("context {name} is given twice"), "name each cluster once"));
+        }
+        if self.context.len() > 1 && self.cluster_name.is_some() {
+            let error = anyhow::anyhow!("--cluster-name names one cluster, and there are {}", self.context.len());
+            return Err(Failure::usage(error, "leave it out: each cluster is called as its context is"));
+        }
+        let name = self.cluster_name.as_deref();
+        if self.context.is_empty() {
+            return Ok(vec![connect(self.kubeconfig.as_ref(), None, name).await?]);
+        }
+        let each = self.context.iter().map(|context| connect(self.kubeconfig.as_ref(), Some(context), name));
+        futures::future::try_join_all(each).await
     }
 
-    /// The same under a name of its own.
-    pub(super) async fn connect_as(&self, name: Option<&str>) -> Result<Cluster, Failure> {
-        let in_cluster = self.kubeconfig.is_none()
-            && self.context.is_none()
-            && std::env::var_os("KUBECONFIG").is_none()
-            && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        let access = Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone(), in_cluster };
-        let refused = |error: ConnectError| {
-            let hint = error.hint();
-            Failure::usage(error, hint)
-        };
-        let named = name.map_or_else(|| access.context_name(), |name| Ok(name.to_owned())).map_err(refused)?;
-        Cluster::connect(&named, &access).await.map_err(refused)
+    /// Whether the cluster's name is the same in every pod.
+    pub(super) fn is_nameless(&self, clusters: &[Cluster]) -> bool {
+        self.cluster_name.is_none() && clusters.iter().any(|cluster| cluster.name() == IN_CLUSTER)
     }
+}
+
+async fn connect(
+    kubeconfig: Option<&PathBuf>,
+    context: Option<&String>,
+    name: Option<&str>,
+) -> Result<Cluster, Failure> {
+    let in_cluster = kubeconfig.is_none()
+        && context.is_none()
+        && std::env::var_os("KUBECONFIG").is_none()
+        && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let access = Access { kubeconfig: kubeconfig.cloned(), context: context.cloned(), in_cluster };
+    let refused = |error: ConnectError| {
+        let hint = error.hint();
+        Failure::usage(error, hint)
+    };
+    let named = name.map_or_else(|| access.context_name(), |name| Ok(name.to_owned())).map_err(refused)?;
+    Cluster::connect(&named, &access).await.map_err(refused)
 }
 
 /// Which plan repository.

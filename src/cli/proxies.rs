@@ -56,6 +56,13 @@ impl ProxyArgs {
         };
         Ok(Some(ProxyAccess { istiods, token_file: self.istiod_token.clone(), gateways }))
     }
+
+    /// The flag that names addresses, if one does.
+    pub(super) fn named(&self) -> Option<&'static str> {
+        let named = |asked: &[Asked]| asked.iter().any(|asked| matches!(asked, Asked::At(_)));
+        let flags = [("--istiod", &self.istiod), ("--gateway-admin", &self.gateway_admin)];
+        flags.into_iter().find(|(_, asked)| named(asked)).map(|(flag, _)| flag)
+    }
 }
 
 enum Named {

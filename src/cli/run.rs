@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    cluster::IN_CLUSTER,
     git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
@@ -14,7 +13,7 @@ use crate::{
 
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
-    access::{ClusterArgs, RepositoryArgs, duration},
+    access::{ClustersArgs, RepositoryArgs, duration},
     log,
     proxies::ProxyArgs,
     push_args::PushArgs,
@@ -29,7 +28,7 @@ pub(super) struct Run {
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    clusters: ClustersArgs,
     #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
@@ -66,9 +65,6 @@ pub(super) struct Run {
     /// lost where a plan was; with --read-only nothing is noted
     #[arg(long)]
     git_notes: bool,
-    /// The cluster's name in status, metrics and notes; without it that of the context, in a pod `in-cluster`
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    cluster_name: Option<String>,
     /// Log format
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     log_format: String,
@@ -93,10 +89,18 @@ impl Run {
             None => (None, tokio::sync::watch::channel(0).1),
         };
         let publish = if self.read_only { None } else { Some(self.push.options(&source, None)?) };
-        let cluster = self.cluster.connect_as(self.cluster_name.as_deref()).await?;
-        if self.git_notes && self.cluster_name.is_none() && cluster.name() == IN_CLUSTER {
+        let clusters = self.clusters.connect().await?;
+        if self.git_notes && self.clusters.is_nameless(&clusters) {
             let error = anyhow::anyhow!("--git-notes needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, another one for each cluster that plans go to"));
+        }
+        if let Some(flag) = self.proxies.named().filter(|_| clusters.len() > 1) {
+            let error =
+                anyhow::anyhow!("{flag} has addresses of one cluster, and there are {} clusters", clusters.len());
+            return Err(Failure::usage(
+                error,
+                format!("say `{flag} auto`: each cluster's own are found by their labels"),
+            ));
         }
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
@@ -111,8 +115,8 @@ impl Run {
             source,
             mirror,
             asked,
-            proxies: proxies.map(|access| (cluster.name().to_owned(), access)).into_iter().collect(),
-            clusters: vec![cluster],
+            proxies: clusters.iter().filter_map(|one| Some((one.name().to_owned(), proxies.clone()?))).collect(),
+            clusters,
             settings,
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),

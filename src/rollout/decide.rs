@@ -260,8 +260,9 @@ impl<'a> Draft<'a> {
                     if let Some(at) = until {
                         self.wake(at);
                     }
+                    let away = gates::away(self.world).filter(|_| until.is_none());
                     let lag = if until.is_none() { converge::lag(self.world) } else { None };
-                    return Err(blocked.unwrap_or(Reason::Converging { until, lag }));
+                    return Err(blocked.or(away).unwrap_or(Reason::Converging { until, lag }));
                 }
             }
         }

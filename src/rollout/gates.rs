@@ -162,10 +162,10 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
     if matches!(world.wanted, Wanted::Plan { newer_invalid: true, .. }) {
         return Err(Reason::NewerInvalid);
     }
-    for (name, cluster) in &world.clusters {
-        if let Some(since) = cluster.away_since {
-            return Err(Reason::Away { cluster: name.clone(), since });
-        }
+    if let Some(reason) = away(world) {
+        return Err(reason);
+    }
+    for cluster in world.clusters.values() {
         if let Some(offset_ms) = cluster.clock_offset_ms.filter(|ms| ms.abs() > world.settings.clock_skew_max_ms) {
             return Err(Reason::ClockSkew { offset_ms });
         }
@@ -180,6 +180,14 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
         }
     }
     Ok(())
+}
+
+/// The first cluster that does not answer: what it has is not known.
+pub(super) fn away(world: &World) -> Option<Reason> {
+    let away = |(name, view): (&String, &ClusterView)| {
+        view.away_since.map(|since| Reason::Away { cluster: name.clone(), since })
+    };
+    world.clusters.iter().find_map(away)
 }
 
 /// When the wait for entry conditions began: once the hold of the present position had opened.

@@ -290,8 +290,8 @@ pub(super) fn may_begin(world: &World, plan: &Plan) -> Result<(), Reason> {
         return Err(Reason::Claimed { by: by.clone() });
     }
     // What is live in a cluster that does not answer may be another position.
-    if let Some((cluster, since)) = world.clusters.iter().find_map(|(name, view)| Some((name, view.away_since?))) {
-        return Err(Reason::Away { cluster: cluster.clone(), since });
+    if let Some(reason) = super::gates::away(world) {
+        return Err(reason);
     }
     destinations(world, plan)
 }

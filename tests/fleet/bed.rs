@@ -1,0 +1,216 @@
+//! Two API servers, a namespace of the same name in both, a plan repository, and an independent watch of each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use serde_json::{Value, json};
+use tidegate::rollout::{Journal, Phase};
+
+use crate::controlplane::ControlPlane;
+use crate::kubernetes::{self, Recorder, eventually};
+use crate::process::{self, Process};
+use crate::repository::Repository;
+
+pub const EAST: &str = "east";
+pub const WEST: &str = "west";
+const SOON: Duration = Duration::from_secs(60);
+/// How long something is looked at that is not to move.
+const STILL: Duration = Duration::from_secs(3);
+
+/// The two control planes of this test process; a test that has them has them alone.
+fn planes() -> &'static BTreeMap<&'static str, ControlPlane> {
+    static PLANES: OnceLock<BTreeMap<&'static str, ControlPlane>> = OnceLock::new();
+    PLANES.get_or_init(|| BTreeMap::from([(EAST, ControlPlane::start()), (WEST, ControlPlane::start())]))
+}
+
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+pub struct Fleet {
+    pub repository: Repository,
+    namespace: String,
+    clients: BTreeMap<&'static str, Client>,
+    recorders: BTreeMap<&'static str, Recorder>,
+    _alone: tokio::sync::MutexGuard<'static, ()>,
+}
+
+impl Fleet {
+    /// A namespace in both clusters; in those that serve, the Service `web` has ready pods.
+    pub async fn open(prefix: &str, serving: &[&'static str]) -> Self {
+        let alone = ALONE.lock().await;
+        let mut clients = BTreeMap::new();
+        for (name, plane) in planes() {
+            clients.insert(*name, plane.client().await);
+        }
+        let namespace = kubernetes::namespace(&clients[EAST], prefix).await;
+        let there = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        kubernetes::create(&clients[WEST], there).await;
+        let mut recorders = BTreeMap::new();
+        for (name, client) in &clients {
+            recorders.insert(*name, Recorder::start(client, &namespace).await);
+        }
+        let fleet = Self { repository: Repository::empty(), namespace, clients, recorders, _alone: alone };
+        for cluster in serving {
+            fleet.serve(cluster).await;
+        }
+        fleet
+    }
+
+    /// Makes the Service and its ready pods in a cluster.
+    pub async fn serve(&self, cluster: &str) {
+        kubernetes::ready_services(&self.clients[cluster], &self.namespace, &["web"]).await;
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        let mut merged = json!({"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []});
+        for (name, plane) in planes() {
+            let one: Value = serde_yaml::from_str(&plane.kubeconfig_text()).unwrap();
+            let context = json!({"name": name, "context": {"cluster": name, "user": name}});
+            merged["clusters"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"name": name, "cluster": one["clusters"][0]["cluster"]}));
+            merged["users"].as_array_mut().unwrap().push(json!({"name": name, "user": one["users"][0]["user"]}));
+            merged["contexts"].as_array_mut().unwrap().push(context);
+        }
+        let path = self.repository.home().join("kubeconfig");
+        std::fs::write(&path, merged.to_string()).unwrap();
+        path
+    }
+
+    /// Starts the binary on these clusters.
+    pub fn start(&self, clusters: &[&str]) -> Process {
+        let (location, kubeconfig) = (self.repository.location(), self.kubeconfig().display().to_string());
+        let contexts = clusters.join(",");
+        let arguments = [
+            "run",
+            "--repo",
+            &location,
+            "--repo-name",
+            &self.namespace,
+            "--kubeconfig",
+            &kubeconfig,
+            "--context",
+            &contexts,
+            "--convergence-wait",
+            "300ms",
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        Process::start(self.repository.home(), &arguments)
+    }
+
+    /// What a command with these arguments says that is refused as they are.
+    pub async fn refused(&self, arguments: &[&str]) -> String {
+        let (location, kubeconfig) = (self.repository.location(), self.kubeconfig().display().to_string());
+        let mut all = vec!["run", "--repo", &location, "--kubeconfig", &kubeconfig];
+        all.extend(arguments);
+        let answer = process::run(self.repository.home(), &all).await;
+        assert_eq!(answer.code, 2, "{}", answer.stderr);
+        answer.stderr
+    }
+
+    pub fn plan(&self, spec: &str) {
+        let text = format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: CanaryPlan\nmetadata: {{name: web, namespace: {}}}\nspec:\n  \
+             service: web\n  from: {{v1: 100}}\n  versions: {{v1: {{labels: {{version: v1}}}}, v2: {{labels: {{version: \
+             v2}}}}}}\n{spec}\n",
+            self.namespace
+        );
+        self.repository.commit(spec, &[("plans/web.yaml", text)]);
+    }
+
+    /// Kills the API server of a cluster.
+    pub fn stop(&self, cluster: &str) {
+        planes()[cluster].stop_apiserver();
+    }
+
+    /// Starts it again.
+    pub async fn restart(&self, cluster: &'static str) {
+        tokio::task::spawn_blocking(move || planes()[cluster].restart_apiserver()).await.unwrap();
+    }
+
+    fn live(&self, cluster: &str) -> Option<Value> {
+        let last = self.recorders[cluster].events().into_iter().rev();
+        last.filter(|event| event.kind == "VirtualService").map(|event| event.object).next()
+    }
+
+    fn v2(&self, cluster: &str) -> Option<u64> {
+        let weights = kubernetes::weights(&self.live(cluster)?);
+        Some(weights.iter().find(|(version, _)| version == "v2").map_or(0, |(_, weight)| *weight))
+    }
+
+    /// The weights that v2 had in a cluster, in order.
+    pub fn walk(&self, cluster: &str) -> Vec<u64> {
+        let v2 = |weights: &Vec<(String, u64)>| {
+            weights.iter().find(|(version, _)| version == "v2").map_or(0, |(_, weight)| *weight)
+        };
+        self.recorders[cluster].walk("web").iter().map(v2).collect()
+    }
+
+    /// When the first and when the last cluster got v2 to this weight.
+    pub fn entered(&self, weight: u64) -> (Instant, Instant) {
+        let first = |cluster: &str| {
+            let mut events =
+                self.recorders[cluster].events().into_iter().filter(|event| event.kind == "VirtualService");
+            let has = |object: &Value| kubernetes::weights(object).contains(&("v2".to_owned(), weight));
+            events.find(|event| has(&event.object)).unwrap().at
+        };
+        let (east, west) = (first(EAST), first(WEST));
+        (east.min(west), east.max(west))
+    }
+
+    pub async fn until(&self, clusters: &[&str], v2: u64) {
+        let there = || async { clusters.iter().all(|cluster| self.v2(cluster) == Some(v2)) };
+        eventually(&format!("v2 at {v2} in {clusters:?}"), SOON, there).await;
+    }
+
+    pub async fn until_live(&self, cluster: &str, v2: u64) {
+        self.until(&[cluster], v2).await;
+    }
+
+    pub async fn until_settled(&self, weights: &[(&str, u64)]) {
+        let wanted: Vec<_> = weights.iter().map(|(version, weight)| ((*version).to_owned(), *weight)).collect();
+        let settled = |cluster: &&str| {
+            self.live(cluster).is_some_and(|live| {
+                let journal = Journal::on(&live).and_then(Result::ok);
+                kubernetes::weights(&live) == wanted && journal.is_some_and(|journal| journal.phase == Phase::Settled)
+            })
+        };
+        let both = || async { [EAST, WEST].iter().all(settled) };
+        eventually(&format!("{weights:?} settled in both"), SOON, both).await;
+    }
+
+    /// Looks at a weight that is not to move.
+    pub async fn stays(&self, cluster: &str, v2: u64) {
+        tokio::time::sleep(STILL).await;
+        assert_eq!(self.v2(cluster), Some(v2), "{cluster}");
+    }
+
+    /// `status -o json` of the running process.
+    pub async fn status(&self) -> Value {
+        let log = std::fs::read_to_string(self.repository.home().join("log")).unwrap();
+        let address = log.lines().rev().find_map(|line| line.split_once("listening address=")).unwrap().1.to_owned();
+        let server = format!("http://{}", address.split_whitespace().next().unwrap());
+        let answer = process::run(self.repository.home(), &["status", "--server", &server, "-o", "json"]).await;
+        serde_json::from_str(&answer.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Waits until the plan stands for a reason whose words begin so.
+    pub async fn until_reason(&self, name: &str, words: &str) {
+        let mut last = Value::Null;
+        let end = Instant::now() + SOON;
+        while Instant::now() < end {
+            last = self.status().await;
+            let reason = &last["plans"][0]["reason"];
+            let says = reason["message"].as_str().unwrap_or_default();
+            if reason["name"] == name && says.starts_with(words) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{name}: {words} is not in {last:#}");
+    }
+}
