@@ -1,7 +1,8 @@
 //! Plan files: nothing that was not meant is accepted, and what is accepted reads back as itself.
 
 use serde_json::{Value, json};
-use tidegate::plan::{Document, ParsedFile, Plan, parse_file, render, to_yaml};
+use tidegate::plan::{Document, ParsedFile, Plan, Severity, parse_file, render, to_yaml};
+use tidegate::reconcile::inspect::judge;
 
 use crate::run::{Target, fuzz, no_reshape};
 
@@ -93,7 +94,23 @@ fn check(input: &[u8]) -> String {
             assert!(with.has_errors(), "{bad:?} is accepted at the end of\n{text}");
         }
     }
+    if let Some(text) = text {
+        judged(text, &file);
+    }
     way(&file)
+}
+
+/// The rules of Istio take documents out for errors that lie in the text, and nothing else.
+fn judged(text: &str, file: &ParsedFile) {
+    let mut judged = file.clone();
+    judge(text, &mut judged);
+    let errors = |file: &ParsedFile| file.findings.iter().filter(|found| found.severity == Severity::Error).count();
+    assert!(judged.documents.iter().all(|document| file.documents.contains(document)));
+    assert_eq!(judged.documents.len() < file.documents.len(), errors(&judged) > errors(file), "{:?}", judged.findings);
+    for finding in judged.findings.iter().skip(file.findings.len()) {
+        let place = finding.place.as_ref().unwrap();
+        assert!(text.get(place.start..place.end).is_some(), "{finding:?}");
+    }
 }
 
 /// What is true of every plan that was accepted.

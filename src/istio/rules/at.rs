@@ -79,12 +79,12 @@ impl<'v> At<'v> {
 
     /// The whole number.
     pub(super) fn whole(&self) -> Option<i64> {
-        self.value.as_i64()
+        whole(self.value)
     }
 
     /// The whole number of a field; 0 where there is none.
     pub(super) fn whole_of(&self, field: &str) -> i64 {
-        self.value.get(field).and_then(Value::as_i64).unwrap_or(0)
+        self.value.get(field).and_then(whole).unwrap_or(0)
     }
 
     /// The number of a field.
@@ -130,6 +130,12 @@ impl<'v> At<'v> {
     }
 }
 
+/// A whole number, written with a fraction of 0 or without one: API servers and Istio read both as the same.
+pub(super) fn whole(value: &Value) -> Option<i64> {
+    let fraction = || value.as_f64().filter(|number| number.fract() == 0.0)?.to_string().parse().ok();
+    value.as_i64().or_else(fraction)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -143,6 +149,7 @@ mod tests {
         let list = at.get("spec").unwrap().get("a/b").unwrap();
         assert_eq!(list.items()[0].get("c~d").unwrap().pointer(), "/spec/a~1b/0/c~0d");
         assert!(at.get("gone").is_none() && !at.has("gone") && at.reach(&["spec", "x"]).is_none());
-        assert_eq!(At::root(&json!({"n": 90, "f": 0.5})).whole_of("n"), 90);
+        let numbers = json!({"n": 90, "f": 0.5, "z": 10.0, "big": 1e300});
+        assert_eq!(["n", "f", "z", "big"].map(|field| At::root(&numbers).whole_of(field)), [90, 0, 10, 0]);
     }
 }

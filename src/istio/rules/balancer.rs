@@ -54,7 +54,7 @@ fn consistent_hash(hash: &At<'_>, report: &mut Report) {
         }
     }
     let algorithm = ["ringHash", "maglev"].into_iter().find(|field| hash.has(field));
-    if let Some(at) = hash.get("minimumRingSize").filter(|at| at.value.as_u64() != Some(0)) {
+    if let Some(at) = hash.get("minimumRingSize").filter(|at| at.whole() != Some(0)) {
         match algorithm {
             Some(algorithm) => {
                 let message = format!("`minimumRingSize` stands beside `{algorithm}`");
@@ -71,7 +71,7 @@ fn consistent_hash(hash: &At<'_>, report: &mut Report) {
         }
     }
     if let Some(maglev) = hash.get("maglev") {
-        let size = maglev.value.get("tableSize").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let size = u64::try_from(maglev.whole_of("tableSize")).unwrap_or(0);
         if size >= MAGLEV_MAX || !is_prime(size) {
             let message = format!("the table size {size} is no prime number below {MAGLEV_MAX}");
             report.add(codes::DR04, &maglev, message, "write e.g. `tableSize: 65537`");

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{at::At, report::Report};
+use super::{
+    at::{At, whole},
+    report::Report,
+};
 use crate::plan::{codes, duration_ns};
 
 /// What a value must be.
@@ -78,14 +81,15 @@ pub(super) fn check(at: &At<'_>, form: &Form, report: &mut Report) {
             expect(value.is_boolean(), at, "`true` or `false`", report);
         }
         Form::Int32 => {
-            expect(value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()), at, "a whole number", report);
+            expect(whole(value).is_some_and(|number| i32::try_from(number).is_ok()), at, "a whole number", report);
         }
         Form::Uint32 => {
-            let good = value.as_u64().is_some_and(|number| u32::try_from(number).is_ok());
+            let good = whole(value).is_some_and(|number| u32::try_from(number).is_ok());
             expect(good, at, "a whole number of 0 or more", report);
         }
         Form::Uint64 => {
-            expect(value.as_u64().is_some(), at, "a whole number of 0 or more", report);
+            let good = value.as_u64().is_some() || whole(value).is_some_and(|number| number >= 0);
+            expect(good, at, "a whole number of 0 or more", report);
         }
         Form::Double => {
             expect(value.is_number(), at, "a number", report);

@@ -55,6 +55,15 @@ fn types_are_checked_first_and_stand_for_what_follows() {
 }
 
 #[test]
+fn a_whole_number_may_have_a_fraction_of_0() {
+    let leg = |weight: f64| json!({"destination": {"host": "web"}, "weight": weight});
+    assert_eq!(of_route(json!({"route": [leg(90.0), leg(10.0)]})), []);
+    assert_eq!(of_route(json!({"route": [leg(90.5), leg(9.5)]}))[0].0, IST0106);
+    let pool = |pending: f64| json!({"host": "web", "trafficPolicy": {"connectionPool": {"http": {"http1MaxPendingRequests": pending}}}});
+    assert_eq!(found("DestinationRule", pool(10.0)), []);
+}
+
+#[test]
 fn weights_of_several_destinations_sum_to_100_and_a_single_one_has_none() {
     let legs = |weights: &[i64]| {
         let leg = |weight: &i64| json!({"destination": {"host": "web"}, "weight": weight});
