@@ -27,7 +27,7 @@ pub(super) fn go_back(journal: &mut Journal, world: &World, cause: Cause, now: T
         return Err(Reason::NoWayBack { cause: cause.to_string() });
     };
     // Content that has failed before was restored then, and a person brought it again: no loop with Git.
-    let again = journal.failure.is_none() && journal.failed.contains(&journal.failed_key());
+    let again = journal.failure.is_none() && journal.has_failed(&journal.failed_key());
     let restore = Restore::of(journal, &refuge, &cause, now).filter(|_| !again);
     if !matches!(cause, Cause::Stop(_)) {
         remember(journal);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, Restore, Transition, walk};
+use super::{Answered, ImageChange, Images, Restore, Transition, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -111,6 +111,34 @@ pub struct Proof {
     pub weight: u8,
     /// [`Version::digest`] of what was proven: another digest is another, unproven version.
     pub digest: Digest,
+    /// What its pods ran when it did; none: that was not known, and the first that is seen counts as that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Images>,
+    /// What they run now, where that is something else: then nothing is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Images>,
+}
+
+impl Proof {
+    /// A weight that was proven by what runs there now, whatever that is.
+    pub(super) const fn new(weight: u8, digest: Digest) -> Self {
+        Self { weight, digest, images: None, seen: None }
+    }
+
+    /// What its pods ran and run, where that is something else.
+    pub(super) fn change(&self) -> Option<ImageChange> {
+        Some(self.images.as_ref()?.change(self.seen.as_ref()?))
+    }
+}
+
+/// What the pods of a version run that a walk is raising.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderTest {
+    /// The images: with others the test begins anew.
+    pub images: Images,
+    /// What ran before, where it was begun anew for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Images>,
 }
 
 /// Content that failed and is not tried again: the target with the digests of its rising versions.
@@ -126,6 +154,9 @@ pub struct FailedKey {
     /// The routing, where nothing rises: then that is what failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<Digest>,
+    /// What the pods of the rising versions ran, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<VersionName, Images>,
 }
 
 /// Where the walk stands.
@@ -225,6 +256,8 @@ pub struct Journal {
     pub elapsed_ms: u64,
     /// What each version has proven.
     pub proof: BTreeMap<VersionName, Proof>,
+    /// What the pods of the rising versions run, where that is known.
+    pub tested: BTreeMap<VersionName, UnderTest>,
     /// The last settled states, oldest first.
     pub settled: Arc<Vec<Settled>>,
     /// Where a failure of this walk, or of a target not settled yet, goes.
@@ -273,20 +306,38 @@ impl Journal {
         !here.is_empty() && (1..there.len()).any(continues)
     }
 
-    /// The weight that this very version has proven, 0 for one of another digest.
+    /// The weight that this very version has proven, 0 for one of another digest or with other images.
     pub fn proven(&self, version: &Version) -> u8 {
+        if self.proof.get(&version.name).is_some_and(|proof| proof.seen.is_some()) { 0 } else { self.stood(version) }
+    }
+
+    /// The same, whatever its pods run now: a way back must not be worse because of that (law 3).
+    pub fn stood(&self, version: &Version) -> u8 {
         match self.proof.get(&version.name) {
             Some(proof) if proof.digest == version.digest() => proof.weight,
             _ => 0,
         }
     }
 
-    /// Whether every weight of the state lies within what its version has proven.
+    /// Whether every weight of the state lies within what its version has proven, whatever its pods run now.
     pub fn within_proof(&self, state: &State) -> bool {
         state
             .traffic
             .iter()
-            .all(|(name, weight)| state.routing.version(name).is_some_and(|version| weight <= self.proven(version)))
+            .all(|(name, weight)| state.routing.version(name).is_some_and(|version| weight <= self.stood(version)))
+    }
+
+    /// The versions behind whose labels other images run than those that were proven, or that were under test.
+    pub fn image_changes(&self) -> BTreeMap<VersionName, ImageChange> {
+        let idle = self.proof.iter().filter_map(|(name, proof)| Some((name.clone(), proof.change()?)));
+        let tested = self.tested.iter();
+        let tested = tested.filter_map(|(name, test)| Some((name.clone(), test.was.as_ref()?.change(&test.images))));
+        idle.chain(tested).collect()
+    }
+
+    /// Whether this content has failed before, by images that are not known to be others.
+    pub(super) fn has_failed(&self, key: &FailedKey) -> bool {
+        self.failed.iter().any(|failed| failed.is(key))
     }
 
     /// Converged time at the present position in milliseconds, never negative; none before convergence.
@@ -309,7 +360,8 @@ impl Journal {
 
     /// The identity of the present walk's content for [`Journal::failed`].
     pub fn failed_key(&self) -> FailedKey {
-        FailedKey::of(&self.plan, &self.rising)
+        let tested = |name: &VersionName| self.tested.get(name).map(|test| test.images.clone());
+        FailedKey::of(&self.plan, &self.rising).running(tested)
     }
 
     /// Lowers the proof of every version that `traffic` gives less than it has now, and drops the settled states
@@ -342,9 +394,16 @@ impl Journal {
     pub fn settle(&mut self, now: Timestamp) {
         for (name, weight) in self.state.traffic.iter() {
             let Some(digest) = self.state.routing.version(name).map(Version::digest) else { continue };
-            let proof = self.proof.entry(name.clone()).or_insert_with(|| Proof { weight: 0, digest: digest.clone() });
-            let proven = if proof.digest == digest { proof.weight } else { 0 };
-            *proof = Proof { weight: proven.max(weight), digest };
+            let before = self.proof.remove(name).filter(|proof| proof.digest == digest);
+            let test = self.tested.get(name).map(|test| test.images.clone());
+            let mut proof = match before {
+                // What was proven before by other images says nothing of these.
+                Some(before) if before.seen.is_none() || !self.rising.contains(name) => before,
+                _ => Proof::new(0, digest),
+            };
+            proof.weight = proof.weight.max(weight);
+            proof.images = test.or(proof.images);
+            self.proof.insert(name.clone(), proof);
         }
         let list = Arc::make_mut(&mut self.settled);
         list.retain(|settled| settled.state != self.state);
@@ -356,6 +415,7 @@ impl Journal {
         self.way_back_ready.clear();
         self.failure = None;
         self.rising.clear();
+        self.tested.clear();
         self.phase = Phase::Settled;
     }
 
@@ -393,6 +453,20 @@ impl FailedKey {
         let versions =
             rising.iter().filter_map(|name| plan.routing.version(name)).map(|v| (v.name.clone(), v.digest())).collect();
         let routing = rising.is_empty().then(|| plan.routing.digest());
-        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt, routing }
+        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt, routing, images: BTreeMap::new() }
+    }
+
+    /// The same with what the pods of its versions run.
+    pub fn running(mut self, images: impl Fn(&VersionName) -> Option<Images>) -> Self {
+        self.images = self.versions.keys().filter_map(|name| Some((name.clone(), images(name)?))).collect();
+        self
+    }
+
+    /// Whether `other` is this very content: with images that are known to be others it is not.
+    pub fn is(&self, other: &Self) -> bool {
+        let bare = |key: &Self| (key.target.clone(), key.versions.clone(), key.attempt, key.routing.clone());
+        let same =
+            |(name, images): (&VersionName, &Images)| other.images.get(name).is_none_or(|seen| images.cover(seen));
+        bare(self) == bare(other) && self.images.iter().all(same)
     }
 }

@@ -18,12 +18,15 @@ mod drift;
 mod failure;
 mod fight;
 mod gates;
+mod images;
 mod journal;
 mod noted;
 mod packs;
 mod proxies;
 mod reason;
 mod restore;
+mod runs;
+mod sentence;
 mod sight;
 mod stop;
 mod subsets;
@@ -37,8 +40,9 @@ pub use decision::{Apply, Decision, Goal};
 pub use deflate::{deflate, deflate_quickly, inflate};
 pub use drift::exposes;
 pub use fight::{FIGHT_CORRECTIONS, FIGHT_QUIET_S, FIGHT_WINDOW_S, Fight};
+pub use images::{Image, ImageChange, Images};
 pub use journal::{
-    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX,
+    Cause, FAILED_MAX, FailedKey, Journal, Owner, Phase, Proof, SETTLED_MAX, Settled, State, TRANSITIONS_MAX, UnderTest,
 };
 pub use noted::Noted;
 pub use proxies::{Proxies, Taken};

@@ -5,6 +5,7 @@ mod drift;
 mod failures;
 mod faults;
 mod histories;
+mod images;
 mod journals;
 mod late;
 mod laws;

@@ -17,7 +17,7 @@ use crate::{
     reconcile::{
         Effect, Event, Live, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api,
     },
-    rollout::{self, GitSight, Journal, Owner, Reason, Settings, Taken, Wanted},
+    rollout::{self, GitSight, Image, Images, Journal, Owner, Reason, Settings, Taken, Wanted},
 };
 
 pub(super) const CLUSTER: &str = "east";
@@ -27,6 +27,8 @@ pub(super) const CLUSTER: &str = "east";
 pub(super) struct Around {
     /// Ready endpoints by the label `version`; a label that is missing has two.
     pub(super) ready: BTreeMap<String, Option<u32>>,
+    /// What they run, by the same label; a label that is missing is not known.
+    pub(super) images: BTreeMap<String, Images>,
     pub(super) git: GitSight,
     pub(super) offset_ms: Option<i64>,
     pub(super) living: Vec<String>,
@@ -38,6 +40,10 @@ pub(super) struct Around {
 impl Sight for Around {
     fn ready(&self, _: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
         self.ready.get(labels.get("version").unwrap()).copied().unwrap_or(Some(2))
+    }
+
+    fn images(&self, _: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<Images> {
+        self.images.get(labels.get("version")?).cloned()
     }
 
     fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
@@ -126,6 +132,7 @@ impl Sim {
         let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         let around = Around {
             ready: BTreeMap::new(),
+            images: BTreeMap::new(),
             git,
             offset_ms: Some(0),
             living: Vec::new(),
@@ -288,6 +295,16 @@ impl Sim {
 
     pub(super) fn ready(&mut self, label: &str, count: u32) -> &mut Self {
         self.around.ready.insert(label.into(), Some(count));
+        self.look()
+    }
+
+    /// The pods with that label run these; without any nothing is known of them.
+    pub(super) fn run(&mut self, label: &str, images: &[&str]) -> &mut Self {
+        let pods = images.iter().filter_map(|image| Image::of([(*image, None)]));
+        match Images::of(pods) {
+            Some(images) => self.around.images.insert(label.into(), images),
+            None => self.around.images.remove(label),
+        };
         self.look()
     }
 
