@@ -72,7 +72,7 @@ fn a_target_that_a_walk_has_reached_goes_back_too_and_a_restart_forgets_nothing(
     assert_eq!((sim.weights().as_str(), sim.journal().phase), ("v2=100", Phase::Target));
     sim.trace();
     sim.around.images.clear();
-    sim.crash().settle_now();
+    sim.crash().pass("1m");
     assert_eq!((sim.weights().as_str(), sim.journal().phase), ("v2=100", Phase::Target), "unknown is no change");
     sim.run("v2", &["web:3"]);
     assert_eq!(sim.trace(), ["v1=100"]);
