@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, ImageChange, Images, Restore, Transition, walk};
+use super::{Answered, ImageChange, Images, Restore, Transition, runs, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -304,6 +304,11 @@ impl Journal {
             (length == here.len() || forgot) && here.iter().rev().zip(there.iter().take(end).rev()).all(|(a, b)| a == b)
         };
         !here.is_empty() && (1..there.len()).any(continues)
+    }
+
+    /// Whether what runs is still to be proven, though all is settled.
+    pub fn is_doubted(&self) -> bool {
+        matches!(self.phase, Phase::Settled) && runs::doubted(self).next().is_some()
     }
 
     /// The weight that this very version has proven, 0 for one of another digest or with other images.

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 
 use crate::plan::{Span, Version, VersionName};
 
-use super::{Cause, ImageChange, Images, Journal, Phase, Proof, Reason, UnderTest, What, World, accept, gates};
+use super::{
+    Cause, ImageChange, Images, Journal, Phase, Proof, Reason, UnderTest, What, World, accept, converge, gates,
+};
 
 /// The longest text of a change that goes into a journal, in characters: each transition may have one.
 const TEXT_CHARS_MAX: usize = 400;
@@ -135,6 +137,10 @@ fn put_to_test(journal: &mut Journal, world: &World) {
 /// # Errors
 /// Where it has to go back for that and no settled state can serve.
 pub(super) fn doubt(journal: &mut Journal, world: &World, now: Timestamp) -> Result<(), Reason> {
+    #[cfg(test)]
+    if crate::sabotage::is(crate::sabotage::Sabotage::ImagesIgnored) {
+        return Ok(());
+    }
     // Where a failure is held, a person looks at it.
     if journal.is_settled() || journal.failure.is_some() {
         return Ok(());
@@ -190,6 +196,10 @@ pub(super) fn passed(journal: &mut Journal, world: &World) {
 /// for; none where there is nothing to prove. While somebody says `stop`, it waits.
 pub(super) fn prove_again(journal: &mut Journal, world: &World, stopped: bool, now: Timestamp) -> Option<Reason> {
     let (version, change) = doubted(journal).next().map(|(name, change)| (name.clone(), change))?;
+    if journal.converged.is_none() {
+        // It got there by going back, a moment ago.
+        journal.converged = converge::all(world, journal).map(|at| at.max(now));
+    }
     let opens = journal.hold_opens().filter(|_| !stopped);
     if opens.is_none_or(|opens| opens > now) {
         return Some(Reason::ImagesChanged { version, change: Box::new(change), until: opens });

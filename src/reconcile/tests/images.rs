@@ -106,6 +106,8 @@ fn law_03_what_a_walk_goes_back_to_is_never_doubted() {
         sim.push(on_v1().with(|plan| plan.pause = true));
         assert_eq!(sim.weights(), "v1=100", "a revert is at once");
         assert_eq!(sim.journal().phase, Phase::Settled);
+        sim.pass("11m");
+        assert_eq!((sim.reason(), proven(&sim, "v1")), (Reason::Settled, 100), "{weights}");
     }
 }
 
