@@ -50,6 +50,9 @@ pub trait Sight {
     fn lives(&self, owner: &str) -> bool;
 }
 
+/// A version's ready endpoints and what they run.
+type Ready = (VersionName, Option<u32>, Option<Images>);
+
 impl Worker {
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
@@ -97,7 +100,7 @@ impl Worker {
     }
 
     /// Ready endpoints of every version in question, and what they run, for each cluster in order.
-    fn ready(&self, sight: &impl Sight) -> Vec<Vec<(VersionName, Option<u32>, Option<Images>)>> {
+    fn ready(&self, sight: &impl Sight) -> Vec<Vec<Ready>> {
         let versions = self.versions();
         let service = self.service();
         let own = service.as_ref().and_then(|host| host.service());
