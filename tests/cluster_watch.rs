@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use controlplane::ControlPlane;
 use kube::api::{Patch, PatchParams};
-use kubernetes::{Endpoint, api, create, delete, endpoint_slice, namespace, ready_pod, set_ready, weights};
+use kubernetes::{Endpoint, api, create, delete, endpoint_slice, namespace, ready_pod, run_image, set_ready, weights};
 use serde_json::{Value, json};
 use tidegate::cluster::{Access, Cluster, Seen, Verb, watch};
 use tidegate::istio::ObjectKind;
+use tidegate::rollout::{Image, Images};
 use tokio::sync::mpsc::Receiver;
 
 const ISTIO: &str = "networking.istio.io/v1";
@@ -179,6 +180,22 @@ async fn endpoints_are_counted_by_the_labels_of_their_pods() {
     api(&client, &namespace, "v1", "Pod").patch("c", &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
     until(&mut seen, "the other label", mine).await;
     assert_eq!(endpoints.ready(&namespace, "web", &version("v3")), Some(1));
+
+    let run = |image: &str| Images::of(Image::of([(image, None)]));
+    assert_eq!(endpoints.images(&namespace, "web", &version("v3")), run("none.invalid/none"));
+    run_image(&client, &namespace, "c", "none.invalid/other").await;
+    until(&mut seen, "the other image", mine).await;
+    assert_eq!(endpoints.images(&namespace, "web", &version("v3")), run("none.invalid/other"));
+    let pulled = json!([{"name": "main", "imageID": format!("none.invalid/other@sha256:{}", "ab".repeat(32)), "image": "x",
+        "ready": true, "restartCount": 0}]);
+    let status = json!({"status": {"containerStatuses": pulled}});
+    api(&client, &namespace, "v1", "Pod")
+        .patch_status("c", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    until(&mut seen, "what the name was resolved to", mine).await;
+    let resolved = Images::of(Image::of([("none.invalid/other", Some("ab".repeat(32).as_str()))]));
+    assert_eq!(endpoints.images(&namespace, "web", &version("v3")), resolved);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::{
     istio::{lens, live_shares},
     plan::{ObjectKey, Traffic},
     reconcile::{Position, Standing, Still, status_list},
-    rollout::{Journal, OWNER},
+    rollout::{ImageChange, Journal, OWNER},
 };
 
 use super::{Failure, access::ClusterArgs};
@@ -46,6 +46,8 @@ pub(super) struct Item {
     pub(super) revision: Option<String>,
     pub(super) reason: Option<Why>,
     pub(super) next: Option<Timestamp>,
+    /// A tidegate of an older version does not tell it.
+    pub(super) images_changed: Option<BTreeMap<String, ImageChange>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -258,6 +260,8 @@ fn without_objects(cluster: &str, repository: &str, resource: &Value) -> Option<
         "next": part("nextTransition"),
         "entered": null,
         "converged": null,
+        "wayBackReady": null,
+        "imagesChanged": null,
         "restore": null,
     }))
 }

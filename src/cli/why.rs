@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::rollout::ImageChange;
+
 use super::{DONE, FINDINGS, Failure, picture::From, terminal, terminal::say};
 
 /// Say in one sentence why a plan stands where it stands
@@ -18,8 +20,14 @@ impl Why {
         let picture = self.from.connect().await?.picture().await?;
         let found = picture.find(&self.plan)?;
         let reason = found.reason.as_ref();
-        let message = reason.map_or("nothing was decided yet", |reason| &reason.message);
-        say!("{}/{}: {}", found.namespace, found.name, terminal::plain(message));
+        let mut message = reason.map_or("nothing was decided yet", |reason| &reason.message).to_owned();
+        // Where that is the reason, it says so itself.
+        let told = |change: &ImageChange| message.contains(&change.to_string());
+        let changes = found.images_changed.iter().flatten().filter(|(_, change)| !told(change));
+        let changes: Vec<String> =
+            changes.map(|(version, change)| format!("; the images of version {version} changed {change}")).collect();
+        message.extend(changes);
+        say!("{}/{}: {}", found.namespace, found.name, terminal::plain(&message));
         Ok(if reason.is_some_and(|reason| reason.needs_a_person) { FINDINGS } else { DONE })
     }
 }

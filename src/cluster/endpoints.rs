@@ -1,9 +1,12 @@
-//! Counts the ready endpoints of each version of a Service: EndpointSlices joined with the labels of their pods.
+//! Counts the ready endpoints of each version of a Service, and knows what they run: EndpointSlices joined with the labels
+//! and images of their pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use crate::rollout::{Image, Images};
 
 /// The label by which a slice tells its Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -16,6 +19,8 @@ pub struct Endpoints(Arc<RwLock<Index>>);
 struct Index {
     synced: bool,
     namespaces: HashMap<Box<str>, Namespace>,
+    /// What pods run, each text once: those of one workload run the same.
+    images: HashSet<Image>,
 }
 
 #[derive(Debug, Default)]
@@ -23,7 +28,13 @@ struct Namespace {
     slices: HashMap<Box<str>, Slice>,
     /// The names of each Service's slices.
     by_service: HashMap<Box<str>, BTreeSet<Box<str>>>,
-    pods: HashMap<Box<str>, Labels>,
+    pods: HashMap<Box<str>, Pod>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Pod {
+    labels: Labels,
+    image: Option<Image>,
 }
 
 /// Sorted pairs: a map per pod would cost several times as much.
@@ -43,23 +54,16 @@ impl Endpoints {
     /// slices or has several addresses counts once. `None` is unknown: the watch is not complete yet, or a ready
     /// endpoint has no pod whose labels could be asked.
     pub fn ready(&self, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        let index = self.read();
-        if !index.synced {
-            return None;
-        }
-        let Some(namespace) = index.namespaces.get(namespace) else { return Some(0) };
-        let mut counted: BTreeSet<&str> = BTreeSet::new();
-        for slice in namespace.slices_of(service) {
-            if !slice.strangers.is_empty() {
-                return None;
-            }
-            for pod in &slice.ready {
-                if carries(namespace.pods.get(pod)?, labels) {
-                    counted.insert(pod);
-                }
-            }
-        }
-        u32::try_from(counted.len()).ok()
+        self.read().ready(namespace, service, labels, |pods| u32::try_from(pods.len()).ok())?
+    }
+
+    /// What the pods of those endpoints run. `None` is unknown: there are none, or not all of them are known.
+    pub fn images(&self, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<Images> {
+        let images = |pods: BTreeMap<&str, &Pod>| {
+            let images: Option<Vec<Image>> = pods.into_values().map(|pod| pod.image.clone()).collect();
+            Images::of(images?)
+        };
+        self.read().ready(namespace, service, labels, images)?
     }
 
     pub(super) fn set_synced(&self) {
@@ -93,26 +97,35 @@ impl Endpoints {
         removed.filter(Slice::counts).map(|slice| slice.owner()).into_iter().collect()
     }
 
-    /// Takes a pod's labels; returns the Services of which it is a ready endpoint, where the labels changed.
-    pub(super) fn put_pod(&self, namespace: &str, name: &str, labels: &BTreeMap<String, String>) -> Vec<String> {
+    /// Takes a pod's labels and what it runs; returns the Services of which it is a ready endpoint, where they changed.
+    pub(super) fn put_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        image: Option<Image>,
+    ) -> Vec<String> {
         let labels = labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
-        let labels: Labels = labels.collect();
         let mut index = self.write();
+        let pod = Pod { labels: labels.collect(), image: image.map(|image| index.shared(image)) };
         let entry = index.namespaces.entry(namespace.into()).or_default();
-        if entry.pods.get(name) == Some(&labels) {
+        if entry.pods.get(name) == Some(&pod) {
             return Vec::new();
         }
-        entry.pods.insert(name.into(), labels);
-        entry.services_of(name)
+        let before = entry.pods.insert(name.into(), pod);
+        let touched = entry.services_of(name);
+        index.let_go(before);
+        touched
     }
 
     /// Forgets a pod; returns the Services of which it still is a ready endpoint.
     pub(super) fn remove_pod(&self, namespace: &str, name: &str) -> Vec<String> {
         let mut index = self.write();
         let Some(entry) = index.namespaces.get_mut(namespace) else { return Vec::new() };
-        entry.pods.remove(name);
+        let removed = entry.pods.remove(name);
         let touched = entry.services_of(name);
         index.drop_if_empty(namespace);
+        index.let_go(removed);
         touched
     }
 
@@ -126,6 +139,49 @@ impl Endpoints {
 }
 
 impl Index {
+    /// What `of` makes of the ready endpoints of a Service whose pods carry the labels; none where not all are known.
+    fn ready<T>(
+        &self,
+        namespace: &str,
+        service: &str,
+        labels: &BTreeMap<String, String>,
+        of: impl FnOnce(BTreeMap<&str, &Pod>) -> T,
+    ) -> Option<T> {
+        let mut counted = BTreeMap::new();
+        let namespace = self.namespaces.get(namespace);
+        for (namespace, slice) in namespace.iter().flat_map(|one| one.slices_of(service).map(move |slice| (one, slice)))
+        {
+            if !slice.strangers.is_empty() {
+                return None;
+            }
+            for name in &slice.ready {
+                let pod = namespace.pods.get(name)?;
+                if carries(&pod.labels, labels) {
+                    counted.insert(&**name, pod);
+                }
+            }
+        }
+        self.synced.then(|| of(counted))
+    }
+
+    /// The same text as other pods have.
+    fn shared(&mut self, image: Image) -> Image {
+        if let Some(known) = self.images.get(&image) {
+            return known.clone();
+        }
+        self.images.insert(image.clone());
+        image
+    }
+
+    /// Forgets the text that only this pod had.
+    fn let_go(&mut self, pod: Option<Pod>) {
+        let Some(image) = pod.and_then(|pod| pod.image) else { return };
+        // This one and that of the set.
+        if image.holders() <= 2 {
+            self.images.remove(&image);
+        }
+    }
+
     fn drop_if_empty(&mut self, namespace: &str) {
         if self.namespaces.get(namespace).is_some_and(|entry| entry.slices.is_empty() && entry.pods.is_empty()) {
             self.namespaces.remove(namespace);
@@ -215,7 +271,7 @@ mod tests {
     fn index(pods: &[(&str, &str)]) -> Endpoints {
         let endpoints = Endpoints::default();
         for (pod, version) in pods {
-            endpoints.put_pod("shop", pod, &labels(version));
+            endpoints.put_pod("shop", pod, &labels(version), None);
         }
         endpoints.set_synced();
         endpoints
@@ -278,9 +334,9 @@ mod tests {
         assert_eq!(endpoints.put_slice("shop", "web-1", &with(json!({"ready": false}))), [""; 0]);
         assert_eq!(endpoints.put_slice("shop", "web-1", &with(json!({"ready": true}))), ["web"]);
         assert_eq!(endpoints.put_slice("shop", "web-1", &with(json!({"ready": true, "serving": true}))), [""; 0]);
-        assert_eq!(endpoints.put_pod("shop", "a", &labels("v1")), [""; 0]);
-        assert_eq!(endpoints.put_pod("shop", "a", &labels("v2")), ["web"]);
-        assert_eq!(endpoints.put_pod("shop", "b", &labels("v2")), [""; 0]);
+        assert_eq!(endpoints.put_pod("shop", "a", &labels("v1"), None), [""; 0]);
+        assert_eq!(endpoints.put_pod("shop", "a", &labels("v2"), None), ["web"]);
+        assert_eq!(endpoints.put_pod("shop", "b", &labels("v2"), None), [""; 0]);
         assert_eq!(endpoints.remove_slice("shop", "web-1"), ["web"]);
         assert_eq!(endpoints.remove_slice("shop", "web-1"), [""; 0]);
     }
@@ -295,5 +351,32 @@ mod tests {
         assert_eq!((ready("web"), ready("api")), (Some(0), Some(1)));
         assert_eq!(endpoints.remove_slice("shop", "s"), ["api"]);
         assert_eq!(ready("api"), Some(0));
+    }
+
+    #[test]
+    fn what_ready_endpoints_run_is_known_once_all_of_them_are() {
+        let endpoints = index(&[]);
+        let image = |tag: &str| Image::of([(format!("web:{tag}").as_str(), None)]);
+        let run = |tags: &[&str]| Images::of(tags.iter().filter_map(|tag| image(tag)));
+        let ready = |pods: &[(&str, bool)]| {
+            let each = pods.iter().map(|(pod, ready)| endpoint(pod, json!({"ready": ready})));
+            slice("web", each.collect())
+        };
+        let seen = || endpoints.images("shop", "web", &labels("v1"));
+        endpoints.put_slice("shop", "web-1", &ready(&[("a", true), ("b", false)]));
+        assert_eq!(seen(), None, "the pod is not known yet");
+        endpoints.put_pod("shop", "a", &labels("v1"), image("1"));
+        endpoints.put_pod("shop", "b", &labels("v1"), image("2"));
+        assert_eq!(seen(), run(&["1"]), "what is not ready gets no requests");
+        endpoints.put_slice("shop", "web-1", &ready(&[("a", true), ("b", true)]));
+        assert_eq!(seen(), run(&["1", "2"]));
+        assert_eq!(endpoints.images("shop", "web", &labels("v2")), None, "no pod tells nothing");
+        assert_eq!(endpoints.put_pod("shop", "a", &labels("v1"), image("2")), ["web"], "an image is a real change");
+        assert_eq!(endpoints.put_pod("shop", "a", &labels("v1"), image("2")), [""; 0]);
+        assert_eq!(seen(), run(&["2"]));
+        endpoints.put_pod("shop", "a", &labels("v1"), None);
+        assert_eq!(seen(), None, "of one of them it is not known");
+        endpoints.remove_pod("shop", "b");
+        assert_eq!(endpoints.read().images.len(), 0, "what no pod runs is not kept");
     }
 }

@@ -5,9 +5,8 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{Api, PartialObjectMeta};
+use kube::api::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, DefaultBackoff, Event, InitialListStrategy, watcher};
@@ -17,10 +16,12 @@ use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
 use super::Cluster;
+use super::pod::Pod;
 use super::untyped::Untyped;
 use super::write::words;
 use crate::istio::ObjectKind;
 use crate::plan::ObjectKey;
+use crate::rollout::Image;
 
 /// The server ends each watch after this time, and a connection that died silently is noticed 5 s later.
 const WATCH_S: u32 = 50;
@@ -57,8 +58,11 @@ impl Source {
                 feed(Api::all(client), self, into, |slice: EndpointSlice| Body::Slice(Box::new(slice))).await
             }
             Self::Pods => {
-                let labels = |pod: PartialObjectMeta<Pod>| Body::Labels(pod.metadata.labels.unwrap_or_default());
-                feed(Api::all(client), self, into, labels).await;
+                let pod = |pod: Pod| {
+                    let image = pod.image();
+                    Body::Pod(pod.labels, image)
+                };
+                feed(Api::all(client), self, into, pod).await;
             }
         }
     }
@@ -94,7 +98,7 @@ pub(super) struct Item {
 pub(super) enum Body {
     Istio(Value),
     Slice(Box<EndpointSlice>),
-    Labels(BTreeMap<String, String>),
+    Pod(BTreeMap<String, String>, Option<Image>),
 }
 
 /// Lists are streamed; a server that refuses that is listed page by page instead.

@@ -24,6 +24,7 @@ mod kubeconfig;
 mod meter;
 mod namespace;
 mod observe;
+mod pod;
 mod proxies;
 mod snapshot;
 mod turns;

@@ -4,7 +4,7 @@
 //!  VirtualServices ─┐
 //!  DestinationRules ├─ feed (re-lists, backs off) ─► Observer ─┬─► Seen::{Object, Endpoints, Synced, Away, Back}
 //!  EndpointSlices   │                                          └─► Endpoints (index)
-//!  Pods (metadata) ─┘
+//!  Pods ────────────┘
 //! ```
 
 use std::collections::{HashMap, HashSet};
@@ -37,7 +37,8 @@ pub enum Seen {
         /// The whole object without `managedFields`; `None` when it is gone.
         live: Option<Arc<Value>>,
     },
-    /// The number of ready endpoints of some version of a Service may have changed: ask [`Endpoints::ready`].
+    /// The number of ready endpoints of some version of a Service may have changed, or what they run: ask
+    /// [`Endpoints::ready`] and [`Endpoints::images`].
     Endpoints {
         /// The Service's namespace.
         namespace: String,
@@ -173,7 +174,7 @@ impl Observer {
                 return self.tell(Seen::Object { kind, key, live: Some(Arc::new(object)) }).await;
             }
             (_, Body::Slice(slice)) => self.endpoints.put_slice(&key.namespace, &key.name, &slice),
-            (_, Body::Labels(labels)) => self.endpoints.put_pod(&key.namespace, &key.name, &labels),
+            (_, Body::Pod(labels, image)) => self.endpoints.put_pod(&key.namespace, &key.name, &labels, image),
             (_, Body::Istio(_)) => Vec::new(),
         };
         self.tell_endpoints(key.namespace, services).await

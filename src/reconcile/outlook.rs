@@ -9,7 +9,7 @@ use crate::{
     cluster::Snapshot,
     istio::{ObjectKind, lens},
     plan::{ObjectKey, Routing, VersionName},
-    rollout::{Decision, GitSight, Journal, OWNER, Settings, Taken, Wanted, decide, is_ours},
+    rollout::{Decision, GitSight, Images, Journal, OWNER, Settings, Taken, Wanted, decide, is_ours},
 };
 
 use super::{Live, Position, Sight, claims::Claims, worker::Worker};
@@ -96,6 +96,10 @@ fn in_force(journal: &Journal) -> Wanted {
 impl Sight for Still<'_> {
     fn ready(&self, _: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
         self.snapshot.endpoints.ready(namespace, service, labels)
+    }
+
+    fn images(&self, _: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<Images> {
+        self.snapshot.endpoints.images(namespace, service, labels)
     }
 
     fn claims(&self, _: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {

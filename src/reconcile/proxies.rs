@@ -13,7 +13,8 @@ use super::{Effect, Event, Live, engine::Engine, held::Held, tally::Stage, worke
 
 /// Whether the next step of a cluster depends on what its proxies have.
 pub(super) fn matter(journal: Option<&Journal>, goal: &Goal, next: &Next) -> bool {
-    let open = journal.is_some_and(|journal| journal.converged.is_none() && !journal.is_settled());
+    let open =
+        journal.is_some_and(|journal| journal.converged.is_none() && (!journal.is_settled() || journal.is_doubted()));
     let leaves = matches!(goal, Goal::Apply(apply) if apply.awaits);
     open || leaves || matches!(next, Next::Wait { .. })
 }

@@ -14,7 +14,7 @@ use crate::{
     git::Operation,
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
-    rollout::{ClusterName, Fight, Journal, Owner, Phase, Reason, Restore},
+    rollout::{ClusterName, Fight, ImageChange, Journal, Owner, Phase, Reason, Restore},
 };
 
 use super::{RestoreState, Sight, Tally, Worker, engine::Engine, view::Place};
@@ -136,6 +136,8 @@ pub struct Position {
     pub way_back: Option<Traffic>,
     /// Ready endpoints of its versions when the walk first raised anything.
     pub way_back_ready: BTreeMap<VersionName, u32>,
+    /// Versions behind which other images run than those that were proven or tested.
+    pub images: Option<Box<BTreeMap<VersionName, ImageChange>>>,
     /// What Git should say again.
     pub restore: Option<Box<Restore>>,
     /// When the present position was entered.
@@ -167,6 +169,7 @@ impl Position {
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
             way_back_ready: journal.way_back_ready.clone(),
+            images: Some(journal.image_changes()).filter(|changes| !changes.is_empty()).map(Box::new),
             restore: journal.restore.clone().map(Box::new),
             entered: journal.entered,
             converged: journal.converged,

@@ -2,12 +2,16 @@
 //!
 //! Most routes are at rest at any one time. The next event unpacks them, which costs a fraction of a millisecond.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use crate::{
     istio::{ObjectKind, lens},
-    plan::{ObjectKey, Plan, Version},
-    rollout::{JOURNAL, Journal, Phase, Reason, Wanted},
+    plan::{ObjectKey, Plan, Version, VersionName},
+    rollout::{ClusterName, Images, JOURNAL, Journal, Phase, Reason, Wanted},
 };
 
 use super::{Event, Live, Sight, Worker, fights::Fights, held::Held, marks, packed::Packed, report::Reached};
@@ -21,6 +25,13 @@ pub(super) struct Rest {
     /// Whether every version in question is one of the plan's.
     planned: bool,
     pub(super) reached: Reached,
+}
+
+/// What runs behind the labels in each cluster, as one number: a route at rest keeps no more of it.
+pub(super) fn mark<'a>(clusters: impl Iterator<Item = (&'a ClusterName, &'a BTreeMap<VersionName, Images>)>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    clusters.for_each(|known| known.hash(&mut hasher));
+    hasher.finish()
 }
 
 impl Held {
@@ -95,7 +106,7 @@ impl Worker {
     }
 
     /// Whether all goes on resting in spite of an event: what is settled asks Git for the plan alone, and the rest of the
-    /// world for endpoints that are gone.
+    /// world for endpoints that are gone or run something else.
     pub(super) fn rests_on(&mut self, event: &Event, sight: &impl Sight) -> bool {
         let tells_nothing = match event {
             Event::Wanted(wanted) => *wanted == self.wanted,
@@ -113,7 +124,17 @@ impl Worker {
         let Some((service, namespace)) = plan.routing.service.service() else { return false };
         let gone =
             |cluster: &str, version: &Version| sight.ready(cluster, namespace, service, &version.labels) == Some(0);
-        let goes_on = !self.clusters.keys().any(|name| plan.routing.versions.iter().any(|version| gone(name, version)));
+        let run = |cluster: &ClusterName| {
+            let of = |version: &Version| {
+                let images = sight.images(cluster, namespace, service, &version.labels)?;
+                Some((version.name.clone(), images))
+            };
+            (cluster.clone(), plan.routing.versions.iter().filter_map(of).collect())
+        };
+        let run: Vec<(ClusterName, BTreeMap<VersionName, Images>)> = self.clusters.keys().map(run).collect();
+        let others_run = mark(run.iter().map(|(cluster, images)| (cluster, images))) != self.ran;
+        let goes_on = !others_run
+            && !self.clusters.keys().any(|name| plan.routing.versions.iter().any(|version| gone(name, version)));
         if goes_on && matches!(event, Event::Wanted(_)) {
             self.clusters.values_mut().for_each(|held| held.fights = Fights::default());
         }

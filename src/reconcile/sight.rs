@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     istio::ObjectKind,
     plan::{ObjectKey, Version, VersionName},
-    rollout::{ClusterView, Endpoints, GitSight, Taken, Wanted, World},
+    rollout::{ClusterView, Endpoints, GitSight, Images, Taken, Wanted, World},
 };
 
 use super::worker::{Worker, object};
@@ -16,6 +16,16 @@ use super::worker::{Worker, object};
 pub trait Sight {
     /// Ready endpoints of the pods of a Service that carry the labels; none: unknown.
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32>;
+    /// What they run; none: unknown.
+    fn images(
+        &self,
+        _cluster: &str,
+        _namespace: &str,
+        _service: &str,
+        _labels: &BTreeMap<String, String>,
+    ) -> Option<Images> {
+        None
+    }
     /// VirtualServices other than `own` that claim one of the hosts on one of the gateways.
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &crate::plan::Routing) -> Vec<ObjectKey>;
     /// A DestinationRule of somebody else that stands in front of `own` for some callers.
@@ -40,6 +50,9 @@ pub trait Sight {
     fn lives(&self, owner: &str) -> bool;
 }
 
+/// A version's ready endpoints and what they run.
+type Ready = (VersionName, Option<u32>, Option<Images>);
+
 impl Worker {
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
@@ -51,9 +64,10 @@ impl Worker {
         let living_owners = living_owners.collect();
         let mut clusters = BTreeMap::new();
         for ((name, held), ready) in self.clusters.iter_mut().zip(ready) {
-            let mut endpoints = BTreeMap::new();
-            for (version, ready) in ready {
+            let (mut endpoints, mut images) = (BTreeMap::new(), BTreeMap::new());
+            for (version, ready, run) in ready {
                 let none_since = held.none_since(&version, ready, now);
+                images.extend(run.map(|run| (version.clone(), run)));
                 endpoints.insert(version, Endpoints { ready, none_since });
             }
             let (claims, shadow, dependency) = match &self.wanted {
@@ -68,23 +82,35 @@ impl Worker {
             let taken =
                 |kind, generation| sight.taken(name, kind, &object(kind, &self.key, &destination_rule), generation);
             let proxies = if self.settings.asks_proxies { held.proxies(taken) } else { None };
-            let view =
-                ClusterView { endpoints, claims, shadow, dependency, clock_offset_ms, fight, proxies, ..held.view() };
+            let view = ClusterView {
+                endpoints,
+                images,
+                claims,
+                shadow,
+                dependency,
+                clock_offset_ms,
+                fight,
+                proxies,
+                ..held.view()
+            };
             clusters.insert(name.clone(), view);
         }
         let (wanted, former) = (self.wanted.clone(), self.former.clone());
         World { wanted, former, living_owners, git: sight.git(), clusters, settings: self.settings }
     }
 
-    /// Ready endpoints of every version in question, for each cluster in order.
-    fn ready(&self, sight: &impl Sight) -> Vec<Vec<(VersionName, Option<u32>)>> {
+    /// Ready endpoints of every version in question, and what they run, for each cluster in order.
+    fn ready(&self, sight: &impl Sight) -> Vec<Vec<Ready>> {
         let versions = self.versions();
         let service = self.service();
         let own = service.as_ref().and_then(|host| host.service());
         let of = |cluster: &str| {
             let ready =
                 |labels: &_| own.and_then(|(service, namespace)| sight.ready(cluster, namespace, service, labels));
-            versions.iter().map(|version| (version.name.clone(), ready(&version.labels))).collect()
+            let images =
+                |labels: &_| own.and_then(|(service, namespace)| sight.images(cluster, namespace, service, labels));
+            let of = |version: &&Version| (version.name.clone(), ready(&version.labels), images(&version.labels));
+            versions.iter().map(of).collect()
         };
         self.clusters.keys().map(|cluster| of(cluster)).collect()
     }

@@ -93,6 +93,7 @@ impl Standing<'_> {
             "entered": position.map(|position| position.entered),
             "converged": position.and_then(|position| position.converged),
             "wayBackReady": self.way_back_ready(),
+            "imagesChanged": position.and_then(|position| position.images.as_deref()),
             "restore": self.restore(),
         })
     }
@@ -274,6 +275,14 @@ fn plan_schema() -> Value {
                 "properties": {"began": {"type": "integer", "description": "when the walk began"}, "ready": nullable("integer")},
                 "required": ["began", "ready"],
             },
+        },
+        "imagesChanged": {
+            "type": ["object", "null"],
+            "description": "each version behind which other images run than those that were proven or tested; null: none is known",
+            "additionalProperties": whole(json!({
+                "from": {"type": "string", "description": "what ran"},
+                "to": {"type": "string", "description": "what runs now"},
+            })),
         },
         "restore": {
             "type": ["object", "null"],

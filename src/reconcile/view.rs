@@ -6,7 +6,7 @@ use crate::{
     cluster::{Cluster, Endpoints},
     istio::ObjectKind,
     plan::{Host, MESH, ObjectKey, PlainObject, Routing},
-    rollout::{ClusterName, GitSight, Taken},
+    rollout::{ClusterName, GitSight, Images, Taken},
 };
 
 use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked, shadows::Shadows};
@@ -50,6 +50,16 @@ impl Pending {
 impl Sight for View {
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
         self.places.get(cluster)?.endpoints.ready(namespace, service, labels)
+    }
+
+    fn images(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        service: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<Images> {
+        self.places.get(cluster)?.endpoints.images(namespace, service, labels)
     }
 
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {

@@ -19,7 +19,7 @@ use super::{
     Reached, Sight, due,
     fights::Fights,
     held::Held,
-    proxies,
+    proxies, rest,
     restoring::{RestoreOrder, RestoreState, Restoring},
 };
 
@@ -179,6 +179,8 @@ pub struct Worker {
     /// Whether what istiod says next is acted on: such a route does not rest.
     pub(super) awaits_proxies: bool,
     pub(super) restoring: Option<Box<Restoring>>,
+    /// What ran behind the labels at the last decision, as [`rest::mark`] tells it.
+    pub(super) ran: u64,
 }
 
 impl Worker {
@@ -196,6 +198,7 @@ impl Worker {
             waits_for_proxies: false,
             awaits_proxies: false,
             restoring: None,
+            ran: 0,
         }
     }
 
@@ -363,6 +366,7 @@ impl Worker {
             world = self.world(now, sight);
             decision = decide(&world, now);
         }
+        self.ran = rest::mark(world.clusters.iter().map(|(name, view)| (name, &view.images)));
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at.into_iter().chain(self.recalls_at()).min();
         let Decision { goals, mut reason, journal, decided, .. } = decision;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Revision, Routing, Span, VersionName};
 
-use super::{Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, failure, gates};
+use super::{Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, failure, gates, runs};
 
 /// Appends a transition that describes the journal as it stands.
 pub(super) fn note(journal: &mut Journal, now: Timestamp, what: What, note: String) {
@@ -37,6 +37,7 @@ pub(super) fn go_back(journal: &mut Journal, refuge: &Settled, now: Timestamp, p
         journal.hold = Span::ZERO;
     }
     journal.rising.clear();
+    journal.tested.clear();
     journal.way_back = None;
     journal.way_back_ready.clear();
     journal.failure = None;
@@ -64,11 +65,15 @@ pub(super) fn followed(world: &World, journal: &Journal) -> State {
     State { traffic: journal.state.traffic.clone(), routing: routing(journal, pins, &journal.state) }
 }
 
-/// The versions that the plan wants above both what they have and what they have proven.
+/// The versions that the plan wants above both what they have and what they have proven. What an open walk would go back
+/// to counts as proven whatever runs there now: a commit goes back as freely as a failure does (law 3).
 fn rising(journal: &Journal, plan: &Plan) -> BTreeSet<VersionName> {
+    let way_back = journal.way_back.as_ref().filter(|_| !journal.is_settled());
     let above = |version: &&crate::plan::Version| {
         let wanted = plan.traffic.weight(&version.name);
-        wanted > journal.state.traffic.weight(&version.name).max(journal.proven(version))
+        let leads_back = way_back.is_some_and(|settled| settled.state.traffic.weight(&version.name) > 0);
+        let proven = if leads_back { journal.stood(version) } else { journal.proven(version) };
+        wanted > journal.state.traffic.weight(&version.name).max(proven)
     };
     plan.routing.versions.iter().filter(above).map(|version| version.name.clone()).collect()
 }
@@ -135,13 +140,15 @@ pub(super) fn accept(
     if at_once {
         return apply_at_once(journal, before, world, now);
     }
-    let same_failure = before.is_held_at(plan, &rising);
-    if !same_failure && before.has_failed(plan, &rising) {
+    let runs = |name: &VersionName| runs::seen(world, name);
+    let same_failure = before.is_held_at(plan, &rising, runs);
+    if !same_failure && before.has_failed(plan, &rising, runs) {
         return refuse_failed(journal, before, world, now);
     }
     journal.failure = before.failure.clone().filter(|_| same_failure);
     if distrusted {
-        distrust(journal, &before, world, now);
+        let refuge = gates::refuge(world, &before).cloned();
+        begin_anew(journal, refuge, "the new target gives less to what the open walk was raising", world, now);
     } else if before.is_raised() {
         replan(journal, &before, rising, now);
     } else {
@@ -188,7 +195,8 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
     let known = journal.settled.iter().any(is_it);
     let unmoved = weights_alone && journal.state.traffic == before.state.traffic;
     let pinned = journal.state.routing.pins.len() == journal.plan.routing.pins.len();
-    let proven = journal.within_proof(&journal.state);
+    let unproven = unproven(journal, &before);
+    let proven = unproven.is_empty();
     if unmoved {
         journal.phase = Phase::Target;
         journal.hold = journal.plan.settle;
@@ -204,7 +212,10 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
         return Ok(());
     }
     journal.way_back_ready.clear();
-    let unproven = unproven(journal);
+    if before.is_settled() {
+        // No walk has led here.
+        journal.origin = journal.state.traffic.clone();
+    }
     // Where only the routing has to be proven the former one is the way back, not a newer state that was left.
     let former = |settled: &&Settled| settled.state.clone().following(&before.state) == before.state;
     let former = journal.settled.iter().rev().find(former).filter(|_| unproven.is_empty() && before.is_settled());
@@ -214,23 +225,30 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
     Ok(())
 }
 
-fn unproven(journal: &Journal) -> BTreeSet<VersionName> {
+/// The versions that have more than they have proven. Other images behind a version that no open walk was raising do not
+/// make it one of them: traffic is not moved by that, and it is told as of a settled state.
+fn unproven(journal: &Journal, before: &Journal) -> BTreeSet<VersionName> {
     let state = &journal.state;
-    let above = |name: &VersionName, weight: u8| state.routing.version(name).is_none_or(|v| weight > journal.proven(v));
+    let above = |name: &VersionName, weight: u8| {
+        let proven = |version| {
+            if before.rising.contains(name) { journal.proven(version) } else { journal.stood(version) }
+        };
+        state.routing.version(name).is_none_or(|version| weight > proven(version))
+    };
     state.traffic.iter().filter(|(name, weight)| above(name, *weight)).map(|(name, _)| name.clone()).collect()
 }
 
-fn distrust(journal: &mut Journal, before: &Journal, world: &World, now: Timestamp) {
-    let refuge = gates::refuge(world, before).cloned();
+/// Goes to `refuge`, if there is one, and walks from there, unless this is what has failed before.
+pub(super) fn begin_anew(journal: &mut Journal, refuge: Option<Settled>, why: &str, world: &World, now: Timestamp) {
     let is_back = refuge.is_some();
     if let Some(refuge) = refuge {
         go_back(journal, &refuge, now, Phase::Starting);
-        note(journal, now, What::WentBack, "the new target gives less to what the open walk was raising".to_owned());
+        note(journal, now, What::WentBack, why.to_owned());
     }
     let base = journal.clone();
     let rising = rising(&base, &journal.plan);
     // What the open walk gave to other builds of the same names has hidden what would rise.
-    if is_back && base.has_failed(&journal.plan, &rising) {
+    if is_back && base.has_failed(&journal.plan, &rising, |name| runs::seen(world, name)) {
         journal.phase = Phase::WentBack { cause: Cause::FailedBefore };
         return;
     }
@@ -256,9 +274,12 @@ fn start(journal: &mut Journal, before: &Journal, rising: BTreeSet<VersionName>,
     journal.way_back_ready.clear();
     journal.origin = before.state.traffic.clone();
     journal.rising = rising;
-    // What has converged stays so for the first raise: the new routing and the first step go out in one write.
+    // What has converged stays so for the first raise: the new routing and the first step go out in one write. Where what
+    // runs at the present weight is still to stand its test, that comes first.
+    let untested =
+        matches!(before.phase, Phase::Settled) && runs::doubted(before).any(|(name, _)| journal.rising.contains(name));
     journal.phase = Phase::Starting;
-    journal.hold = Span::ZERO;
+    journal.hold = if untested { before.hold } else { Span::ZERO };
     journal.entered = now;
     note(journal, now, What::Accepted, String::new());
 }

@@ -17,7 +17,8 @@ use crate::{
 };
 
 use super::{
-    Answered, Cause, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, deflate, inflate,
+    Answered, Cause, FailedKey, Images, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, UnderTest,
+    deflate, inflate,
     packs::{self, Pack},
 };
 
@@ -87,6 +88,8 @@ struct Wire<'a> {
     #[serde(default)]
     elapsed_ms: u64,
     proof: Cow<'a, BTreeMap<VersionName, Proof>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tested: Cow<'a, BTreeMap<VersionName, UnderTest>>,
     settled: Vec<WireSettled<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     way_back: Option<WireSettled<'a>>,
@@ -202,12 +205,18 @@ impl Journal {
         let settled = |settled: &Settled| {
             ENTRY_BYTES + weights(&settled.state.traffic) + settled.revision.as_ref().map_or(0, revision)
         };
-        let failed =
-            |key: &FailedKey| ENTRY_BYTES + weights(&key.target) + key.versions.keys().map(name).sum::<usize>();
+        let running = |(version, images): (&VersionName, &Images)| name(version) + images.bytes_at_most();
+        let failed = |key: &FailedKey| {
+            let versions = key.versions.keys().map(name).sum::<usize>();
+            ENTRY_BYTES + weights(&key.target) + versions + key.images.iter().map(running).sum::<usize>()
+        };
+        let proven = self.proof.values().flat_map(|proof| [&proof.images, &proof.seen]).flatten();
+        let tested = self.tested.values().flat_map(|test| [Some(&test.images), test.was.as_ref()]).flatten();
         let transition =
             |there: &Transition| ENTRY_BYTES + 6 * (there.commit.len() + there.traffic.len() + there.note.len());
         let Owner { repository, plan } = &self.owner;
         let names = self.proof.keys().chain(&self.rising).chain(&self.subsets).chain(self.way_back_ready.keys());
+        let names = names.chain(self.tested.keys());
         let causes = [self.failure.as_ref(), self.phase.cause()].into_iter().flatten();
         let restore = self.restore.iter().map(|restore| {
             let to = restore.to.as_ref().map_or(0, revision);
@@ -218,6 +227,7 @@ impl Journal {
             self.packed()?.len() + revision(&self.revision),
             [&self.plan.traffic, &self.state.traffic, &self.origin].map(weights).iter().sum(),
             names.map(name).sum(),
+            proven.chain(tested).map(Images::bytes_at_most).sum(),
             self.settled.iter().chain(&self.way_back).map(settled).sum(),
             self.failed.iter().map(failed).sum(),
             self.transitions.iter().map(transition).sum(),
@@ -252,6 +262,7 @@ impl Journal {
             converged: self.converged,
             elapsed_ms: self.elapsed_ms,
             proof: Cow::Borrowed(&self.proof),
+            tested: Cow::Borrowed(&self.tested),
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
             way_back_ready: Cow::Borrowed(&self.way_back_ready),
@@ -314,6 +325,7 @@ impl Journal {
             converged: wire.converged,
             elapsed_ms: wire.elapsed_ms,
             proof: wire.proof.into_owned(),
+            tested: wire.tested.into_owned(),
             settled: Arc::new(wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?),
             way_back: wire.way_back.map(settled).transpose()?,
             way_back_ready: wire.way_back_ready.into_owned(),
@@ -364,7 +376,7 @@ fn unpack(text: &str) -> Result<(Plan, Vec<Routing>), JournalError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Image, *};
 
     #[test]
     fn no_text_is_longer_than_it_is_thought_to_be_at_most() {
@@ -387,10 +399,19 @@ mod tests {
             let digest = journal.plan.digest.clone();
             let versions: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), digest.clone())).collect();
             let target = journal.plan.traffic.clone();
-            let key = FailedKey { target, versions, attempt: 1, routing: Some(digest.clone()) };
+            let pod = |n: u8| Image::of([(format!("{}{n}", "\"".repeat(250)).as_str(), None)]);
+            let images = Images::of((0..4).filter_map(pod));
+            let running = |name: &VersionName| Some((name.clone(), images.clone()?));
+            let ran = names.iter().filter_map(running).collect();
+            let key = FailedKey { target, versions, attempt: 1, routing: Some(digest.clone()), images: ran };
             journal.failed = vec![key; 10];
-            let proof = |name: &VersionName| (name.clone(), Proof { weight: 100, digest: digest.clone() });
+            let proof = |name: &VersionName| {
+                let proof = Proof { images: images.clone(), seen: images.clone(), ..Proof::new(100, digest.clone()) };
+                (name.clone(), proof)
+            };
             journal.proof = names.iter().map(proof).collect();
+            let test = |(name, images): (VersionName, Images)| (name, UnderTest { was: Some(images.clone()), images });
+            journal.tested = names.iter().filter_map(running).map(test).collect();
             journal.way_back_ready = names.iter().map(|name| (name.clone(), u32::MAX)).collect();
             (journal.rising, journal.subsets) = (names.clone(), names);
             journal.owner.repository = escaped.clone();

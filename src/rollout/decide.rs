@@ -11,7 +11,7 @@ use crate::plan::{DriftPolicy, Plan, Revision, VersionName};
 
 use super::{
     Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
-    accept, converge, drift, failure, gates, newcomer, restore, sight, sight::Origin, stop, subsets, walk,
+    accept, converge, drift, failure, gates, newcomer, restore, runs, sight, sight::Origin, stop, subsets, walk,
 };
 
 /// Decides (law 5: the same arguments give the same decision).
@@ -111,6 +111,10 @@ impl<'a> Draft<'a> {
         if newcomer::joins(world) && !journal.is_settled() {
             (journal.converged, journal.elapsed_ms) = (None, 0);
         }
+        if !matches!(world.wanted, Wanted::Removed { .. }) {
+            runs::take_down(&mut journal, world, now);
+        }
+        // None of this was decided.
         let restored = (journal != *found).then(|| journal.clone());
         Self { origin, taken_back: false, world, now, found, restored, journal, wake_at: None }
     }
@@ -140,8 +144,9 @@ impl<'a> Draft<'a> {
             }
         }
         // What keeps a plan out of force keeps nothing that is open from failing.
+        let doubted = runs::doubt(&mut self.journal, self.world, self.now).err();
         let failed = self.fail();
-        blocked = blocked.or_else(|| self.stands_lowered()).or(failed);
+        blocked = blocked.or_else(|| self.stands_lowered()).or(failed).or(doubted);
         let reason = self.advance(blocked, stop);
         self.finish(reason)
     }
@@ -232,7 +237,10 @@ impl<'a> Draft<'a> {
         let reason = match &self.journal.phase {
             Phase::Released { .. } => Reason::Released,
             Phase::WentBack { cause } => Reason::WentBack { cause: cause.clone(), retry: self.journal.retry() },
-            Phase::Settled => Reason::Settled,
+            Phase::Settled => {
+                let stopped = stop.is_some() || blocked.is_some();
+                runs::prove_again(&mut self.journal, self.world, stopped, self.now).unwrap_or(Reason::Settled)
+            }
             Phase::Starting | Phase::Walking { .. } | Phase::Target => {
                 return match self.walk(blocked, stop) {
                     Err(reason) if self.follow_routing() => match reason {
@@ -284,6 +292,7 @@ impl<'a> Draft<'a> {
                 let deadline = self.wake_at;
                 return Err(Reason::Endpoints { version: version.clone(), ready: Some(0), needed: 1, deadline });
             }
+            runs::passed(&mut self.journal, self.world);
             self.journal.settle(self.now);
             accept::note(&mut self.journal, self.now, What::Settled, String::new());
             return Ok(stop.map_or(Reason::Settled, |text| Reason::Stopped { text }));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, Traffic, VersionName};
 
-use super::{Cause, Journal};
+use super::{Cause, Images, Journal};
 
 /// Failed keys kept, so that failed content is not tried again.
 pub const FAILED_MAX: usize = 10;
@@ -26,6 +26,9 @@ pub struct FailedKey {
     /// the versions did not serve, whatever the routing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<Digest>,
+    /// What the pods of the rising versions ran, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<VersionName, Images>,
 }
 
 /// What is tried again after content failed, beside a raised `attempt`.
@@ -46,12 +49,21 @@ impl FailedKey {
             rising.iter().filter_map(|name| plan.routing.version(name)).map(|v| (v.name.clone(), v.digest())).collect();
         let by_routing = rising.is_empty() || cause.is_refusal();
         let routing = by_routing.then(|| plan.routing.digest());
-        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt, routing }
+        Self { target: plan.traffic.clone(), versions, attempt: plan.attempt, routing, images: BTreeMap::new() }
     }
 
-    /// Whether a plan that would raise these versions is what failed.
-    pub fn covers(&self, plan: &Plan, rising: &BTreeSet<VersionName>) -> bool {
-        rising.iter().eq(self.versions.keys()) && self.is_in(plan) && self.has_routing(plan)
+    /// Whether a plan that would raise these versions is what failed, by images that are not known to be others.
+    pub fn covers(
+        &self,
+        plan: &Plan,
+        rising: &BTreeSet<VersionName>,
+        run: impl Fn(&VersionName) -> Option<Images>,
+    ) -> bool {
+        let same = |(name, images): (&VersionName, &Images)| run(name).is_none_or(|seen| images.cover(&seen));
+        rising.iter().eq(self.versions.keys())
+            && self.is_in(plan)
+            && self.has_routing(plan)
+            && self.images.iter().all(same)
     }
 
     /// Whether target, attempt and the versions that rose are those of the plan.
@@ -69,20 +81,32 @@ impl FailedKey {
 
 impl Journal {
     /// Whether this very content has failed before.
-    pub fn has_failed(&self, plan: &Plan, rising: &BTreeSet<VersionName>) -> bool {
-        self.failed.iter().any(|key| key.covers(plan, rising))
+    pub fn has_failed(
+        &self,
+        plan: &Plan,
+        rising: &BTreeSet<VersionName>,
+        run: impl Fn(&VersionName) -> Option<Images>,
+    ) -> bool {
+        self.failed.iter().any(|key| key.covers(plan, rising, &run))
     }
 
     /// Whether a plan is the content that failed, and at whose failure everything stays as it is.
-    pub(super) fn is_held_at(&self, plan: &Plan, rising: &BTreeSet<VersionName>) -> bool {
-        let both = |key: &FailedKey| key.covers(&self.plan, &self.rising) && key.covers(plan, rising);
+    pub(super) fn is_held_at(
+        &self,
+        plan: &Plan,
+        rising: &BTreeSet<VersionName>,
+        run: impl Fn(&VersionName) -> Option<Images>,
+    ) -> bool {
+        let own = |key: &FailedKey| key.covers(&self.plan, &self.rising, |name| self.under_test(name));
+        let both = |key: &FailedKey| own(key) && key.covers(plan, rising, &run);
         self.failure.is_some() && self.failed.iter().any(both)
     }
 
     /// Keeps the present content from being tried again. What was refused gives way to what did not serve: however
     /// often a routing is mended, no bad version is forgotten for it.
     pub(super) fn remember_failure(&mut self, cause: &Cause) {
-        let key = FailedKey::of(&self.plan, &self.rising, cause);
+        let mut key = FailedKey::of(&self.plan, &self.rising, cause);
+        key.images = key.versions.keys().filter_map(|name| Some((name.clone(), self.under_test(name)?))).collect();
         self.failed.retain(|there| *there != key);
         while self.failed.len() >= FAILED_MAX {
             let refused = self.failed.iter().position(|there| there.routing.is_some());

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::plan::OnFailure;
+use crate::plan::{OnFailure, VersionName};
 
 use super::{Cause, Journal, Phase, Reason, Restore, What, World, accept, gates};
 
@@ -27,7 +27,8 @@ pub(super) fn go_back(journal: &mut Journal, world: &World, cause: Cause, now: T
         return Err(Reason::NoWayBack { cause: cause.to_string() });
     };
     // Content that has failed before was restored then, and a person brought it again: no loop with Git.
-    let again = journal.failure.is_none() && journal.has_failed(&journal.plan, &journal.rising);
+    let tested = |name: &VersionName| journal.under_test(name);
+    let again = journal.failure.is_none() && journal.has_failed(&journal.plan, &journal.rising, tested);
     let restore = Restore::of(journal, &refuge, &cause, now).filter(|_| !again);
     if !matches!(cause, Cause::Stop(_)) {
         journal.remember_failure(&cause);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, FailedKey, Restore, Transition, walk};
+use super::{Answered, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -109,6 +109,34 @@ pub struct Proof {
     pub weight: u8,
     /// [`Version::digest`] of what was proven: another digest is another, unproven version.
     pub digest: Digest,
+    /// What its pods ran when it did; none: that was not known, and the first that is seen counts as that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Images>,
+    /// What they run now, where that is something else: then nothing is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Images>,
+}
+
+impl Proof {
+    /// A weight that was proven by what runs there now, whatever that is.
+    pub(super) const fn new(weight: u8, digest: Digest) -> Self {
+        Self { weight, digest, images: None, seen: None }
+    }
+
+    /// What its pods ran and run, where that is something else.
+    pub(super) fn change(&self) -> Option<ImageChange> {
+        Some(self.images.as_ref()?.change(self.seen.as_ref()?))
+    }
+}
+
+/// What the pods of a version run that a walk is raising.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderTest {
+    /// The images: with others the test begins anew.
+    pub images: Images,
+    /// What ran before, where it was begun anew for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Images>,
 }
 
 /// Where the walk stands.
@@ -208,6 +236,8 @@ pub struct Journal {
     pub elapsed_ms: u64,
     /// What each version has proven.
     pub proof: BTreeMap<VersionName, Proof>,
+    /// What the pods of the rising versions run, where that is known.
+    pub tested: BTreeMap<VersionName, UnderTest>,
     /// The last settled states, oldest first.
     pub settled: Arc<Vec<Settled>>,
     /// Where a failure of this walk, or of a target not settled yet, goes.
@@ -256,20 +286,38 @@ impl Journal {
         !here.is_empty() && (1..there.len()).any(continues)
     }
 
-    /// The weight that this very version has proven, 0 for one of another digest.
+    /// Whether what runs is still to be proven, though all is settled.
+    pub fn is_doubted(&self) -> bool {
+        matches!(self.phase, Phase::Settled) && runs::doubted(self).next().is_some()
+    }
+
+    /// The weight that this very version has proven, 0 for one of another digest or with other images.
     pub fn proven(&self, version: &Version) -> u8 {
+        if self.proof.get(&version.name).is_some_and(|proof| proof.seen.is_some()) { 0 } else { self.stood(version) }
+    }
+
+    /// The same, whatever its pods run now: a way back must not be worse because of that (law 3).
+    pub fn stood(&self, version: &Version) -> u8 {
         match self.proof.get(&version.name) {
             Some(proof) if proof.digest == version.digest() => proof.weight,
             _ => 0,
         }
     }
 
-    /// Whether every weight of the state lies within what its version has proven.
+    /// Whether every weight of the state lies within what its version has proven, whatever its pods run now.
     pub fn within_proof(&self, state: &State) -> bool {
         state
             .traffic
             .iter()
-            .all(|(name, weight)| state.routing.version(name).is_some_and(|version| weight <= self.proven(version)))
+            .all(|(name, weight)| state.routing.version(name).is_some_and(|version| weight <= self.stood(version)))
+    }
+
+    /// The versions behind whose labels other images run than those that were proven, or that were under test.
+    pub fn image_changes(&self) -> BTreeMap<VersionName, ImageChange> {
+        let idle = self.proof.iter().filter_map(|(name, proof)| Some((name.clone(), proof.change()?)));
+        let tested = self.tested.iter();
+        let tested = tested.filter_map(|(name, test)| Some((name.clone(), test.was.as_ref()?.change(&test.images))));
+        idle.chain(tested).collect()
     }
 
     /// Converged time at the present position in milliseconds, never negative; none before convergence.
@@ -288,6 +336,11 @@ impl Journal {
     /// Percent that the rising versions get together in `traffic`.
     pub fn risen(&self, traffic: &Traffic) -> u8 {
         walk::total(traffic, &self.rising)
+    }
+
+    /// What the pods of a version run that the walk is raising, where that is known.
+    pub(super) fn under_test(&self, name: &VersionName) -> Option<Images> {
+        self.tested.get(name).map(|test| test.images.clone())
     }
 
     /// Lowers the proof of every version that `traffic` gives less than it has now, and drops the settled states
@@ -319,9 +372,16 @@ impl Journal {
     pub fn settle(&mut self, now: Timestamp) {
         for (name, weight) in self.state.traffic.iter() {
             let Some(digest) = self.state.routing.version(name).map(Version::digest) else { continue };
-            let proof = self.proof.entry(name.clone()).or_insert_with(|| Proof { weight: 0, digest: digest.clone() });
-            let proven = if proof.digest == digest { proof.weight } else { 0 };
-            *proof = Proof { weight: proven.max(weight), digest };
+            let before = self.proof.remove(name).filter(|proof| proof.digest == digest);
+            let test = self.tested.get(name).map(|test| test.images.clone());
+            let mut proof = match before {
+                // What was proven before by other images says nothing of these.
+                Some(before) if before.seen.is_none() || !self.rising.contains(name) => before,
+                _ => Proof::new(0, digest),
+            };
+            proof.weight = proof.weight.max(weight);
+            proof.images = test.or(proof.images);
+            self.proof.insert(name.clone(), proof);
         }
         let list = Arc::make_mut(&mut self.settled);
         list.retain(|settled| settled.state != self.state);
@@ -333,6 +393,7 @@ impl Journal {
         self.way_back_ready.clear();
         self.failure = None;
         self.rising.clear();
+        self.tested.clear();
         self.phase = Phase::Settled;
     }
 

@@ -251,6 +251,7 @@ pub(super) fn first(
         converged: None,
         elapsed_ms: 0,
         proof: BTreeMap::new(),
+        tested: BTreeMap::new(),
         settled: Arc::default(),
         way_back: None,
         way_back_ready: BTreeMap::new(),
@@ -271,7 +272,7 @@ pub(super) fn first(
             // Whoever carries most of the traffic has shown that it can carry all of it.
             let proven = if weight > 50 { 100 } else { weight };
             if proven > 0 {
-                journal.proof.insert(version.name.clone(), Proof { weight: proven, digest: version.digest() });
+                journal.proof.insert(version.name.clone(), Proof::new(proven, version.digest()));
             }
         }
         journal.settled = Arc::new(vec![Settled { state: journal.state.clone(), revision: None, at: now }]);

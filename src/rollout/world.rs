@@ -10,7 +10,7 @@ use crate::{
     plan::{ObjectKey, Plan, Revision, VersionName},
 };
 
-use super::{Fight, Journal, JournalError, Noted, Owner, Proxies};
+use super::{Fight, Images, Journal, JournalError, Noted, Owner, Proxies};
 
 /// A cluster's name in tidegate's configuration.
 pub type ClusterName = String;
@@ -122,6 +122,8 @@ pub struct ClusterView {
     pub proxies: Option<Proxies>,
     /// Ready endpoints per version, for every version that any state in question names.
     pub endpoints: BTreeMap<VersionName, Endpoints>,
+    /// What their pods run, where that is known.
+    pub images: BTreeMap<VersionName, Images>,
     /// VirtualServices of others that claim one of the plan's hosts on one of its gateways.
     pub claims: Vec<ObjectKey>,
     /// A DestinationRule of somebody else that hides the plan's versions from some callers.
@@ -171,6 +173,7 @@ impl ClusterView {
             subsets_seen: None,
             proxies: None,
             endpoints: BTreeMap::new(),
+            images: BTreeMap::new(),
             claims: Vec::new(),
             shadow: None,
             dependency: None,

@@ -132,13 +132,13 @@ impl Fleet {
         tokio::task::spawn_blocking(move || planes()[cluster].restart_apiserver()).await.unwrap();
     }
 
-    fn live(&self, cluster: &str) -> Option<Value> {
-        let last = self.recorders[cluster].events().into_iter().rev();
-        last.filter(|event| event.kind == "VirtualService").map(|event| event.object).next()
+    /// The VirtualService as it is: a watch ends with its API server.
+    async fn live(&self, cluster: &str) -> Option<Value> {
+        kubernetes::virtual_service(&self.clients[cluster], &self.namespace, "web").await
     }
 
-    fn v2(&self, cluster: &str) -> Option<u64> {
-        let weights = kubernetes::weights(&self.live(cluster)?);
+    async fn v2(&self, cluster: &str) -> Option<u64> {
+        let weights = kubernetes::weights(&self.live(cluster).await?);
         Some(weights.iter().find(|(version, _)| version == "v2").map_or(0, |(_, weight)| *weight))
     }
 
@@ -163,7 +163,14 @@ impl Fleet {
     }
 
     pub async fn until(&self, clusters: &[&str], v2: u64) {
-        let there = || async { clusters.iter().all(|cluster| self.v2(cluster) == Some(v2)) };
+        let there = || async {
+            for cluster in clusters {
+                if self.v2(cluster).await != Some(v2) {
+                    return false;
+                }
+            }
+            true
+        };
         eventually(&format!("v2 at {v2} in {clusters:?}"), SOON, there).await;
     }
 
@@ -173,20 +180,24 @@ impl Fleet {
 
     pub async fn until_settled(&self, weights: &[(&str, u64)]) {
         let wanted: Vec<_> = weights.iter().map(|(version, weight)| ((*version).to_owned(), *weight)).collect();
-        let settled = |cluster: &&str| {
-            self.live(cluster).is_some_and(|live| {
+        let both = || async {
+            for cluster in [EAST, WEST] {
+                let Some(live) = self.live(cluster).await else { return false };
                 let journal = Journal::on(&live).and_then(Result::ok);
-                kubernetes::weights(&live) == wanted && journal.is_some_and(|journal| journal.phase == Phase::Settled)
-            })
+                if kubernetes::weights(&live) != wanted || journal.is_none_or(|journal| journal.phase != Phase::Settled)
+                {
+                    return false;
+                }
+            }
+            true
         };
-        let both = || async { [EAST, WEST].iter().all(settled) };
         eventually(&format!("{weights:?} settled in both"), SOON, both).await;
     }
 
     /// Looks at a weight that is not to move.
     pub async fn stays(&self, cluster: &str, v2: u64) {
         tokio::time::sleep(STILL).await;
-        assert_eq!(self.v2(cluster), Some(v2), "{cluster}");
+        assert_eq!(self.v2(cluster).await, Some(v2), "{cluster}");
     }
 
     /// `status -o json` of the running process.

@@ -64,6 +64,7 @@ pub struct Bed {
     pub repository: Repository,
     pub namespace: String,
     client: Client,
+    kubeconfig: String,
     recorder: Recorder,
     process: Process,
 }
@@ -95,9 +96,19 @@ impl Bed {
         let run = ["run", "--repo", &location, "--repo-name", &namespace, "--convergence-wait", &wait];
         let on = ["--kubeconfig", &kubeconfig, "--context", "testbed"];
         let process = Process::start(repository.home(), &[&run[..], &on, flags].concat());
-        let bed = Self { repository, namespace, client, recorder, process };
+        let bed = Self { repository, namespace, client, kubeconfig, recorder, process };
         bed.until("v1=100", &Phase::Settled).await;
         bed
+    }
+
+    /// A client of the API server.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The file by which to reach it.
+    pub fn kubeconfig(&self) -> String {
+        self.kubeconfig.clone()
     }
 
     /// Commits the plan with these edits; each must find its place.

@@ -12,6 +12,7 @@ mod bed;
 mod commits;
 mod files;
 mod gates;
+mod images;
 #[path = "../support/process.rs"]
 mod process;
 mod routing;

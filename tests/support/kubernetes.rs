@@ -97,6 +97,12 @@ pub async fn ready_pod(client: &Client, namespace: &str, name: &str, labels: Val
     set_ready(client, namespace, name, ip, true).await;
 }
 
+/// Lets a Pod run another image, as `kubectl set image` does.
+pub async fn run_image(client: &Client, namespace: &str, name: &str, image: &str) {
+    let patch = json!({"spec": {"containers": [{"name": "main", "image": image}]}});
+    api(client, namespace, "v1", "Pod").patch(name, &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+}
+
 /// Patches a Pod's status so that it runs at this address and is ready, or not.
 pub async fn set_ready(client: &Client, namespace: &str, name: &str, ip: &str, ready: bool) {
     let now = "2026-01-01T00:00:00Z";

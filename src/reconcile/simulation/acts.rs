@@ -10,6 +10,7 @@ use tidegate::{
 use super::{
     document::Document,
     objects::{FOREIGN, FOREIGN_SUBSET},
+    running::VERSIONS,
     story::{Act, Hand},
     world::{Check, World},
 };
@@ -43,6 +44,7 @@ impl World {
             Act::Push(push) => self.git.pushes.push_back(push),
             Act::Accepted(accepted) => self.see_git(self.git.up, accepted),
             Act::Ready(place, version, count) => self.ready(place, version, count),
+            Act::Images(place, version, set) => self.images(place, version, set, calm),
             Act::Kill(down_ms, skew_ms) => self.kill(down_ms, skew_ms),
             Act::KillAfter(effects, down_ms, skew_ms) => self.kill_after(Some((effects, down_ms, skew_ms))),
         }
@@ -53,11 +55,12 @@ impl World {
         self.tell_git();
         let Some(document) = document.filter(|_| calm && self.git.up && self.git.accepted) else { return };
         let plan = document.plan();
+        let images = self.happened.images;
         let serves = |place: &super::place::Place| {
             let stopped = place
                 .live(ObjectKind::VirtualService)
                 .is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
-            place.ready.iter().all(|ready| *ready != Some(0)) && place.ledger.raises_nothing(&plan) && !stopped
+            place.ready.iter().all(|ready| *ready != Some(0)) && place.ledger.raises_nothing(&plan, images) && !stopped
         };
         // Of several clusters the least proof counts, which no ledger of one tells.
         if self.places.len() == 1 && self.places.iter().all(serves) && self.is_well() {
@@ -91,6 +94,11 @@ impl World {
                     } else {
                         Err(("law 3", format!("{target} raises nothing, and {:?} is live", shares.traffic)))
                     }
+                }
+                Check::Fallen { version, most, since_ms } => {
+                    let name = VersionName::new(VERSIONS[version]);
+                    let fell = there.ledger.has_fallen(&name, most, since_ms);
+                    if fell { Ok(()) } else { Err(("law 2", format!("{name} runs other images and is above {most}"))) }
                 }
                 Check::Covered => {
                     let above = shares.per_version_max.iter().find(|(name, weight)| **weight > there.ledger.most(name));
@@ -129,6 +137,27 @@ impl World {
         self.happened.unready |= count != Some(2);
         self.happened.gone |= count == Some(0);
         self.look();
+    }
+
+    fn images(&mut self, place: usize, version: usize, set: u8, calm: bool) {
+        let there = &mut self.places[place];
+        let other = set & !there.images[version] != 0;
+        let (known, serves) = (there.run(version).is_some(), there.ready.iter().all(|ready| *ready != Some(0)));
+        there.images[version] = set;
+        self.happened.images |= other;
+        let name = VersionName::new(VERSIONS[version]);
+        let falls = self.places[place].ledger.journal().and_then(|journal| {
+            let most = journal.way_back.as_ref()?.state.traffic.weight(&name);
+            let raised = journal.is_raised() && journal.rising.contains(&name) && journal.failure.is_none();
+            // Where no walk has led to what it has, nothing is taken from it.
+            let walked = journal.origin != journal.state.traffic || !matches!(journal.phase, Phase::Target);
+            (raised && walked && journal.state.traffic.weight(&name) > most).then_some(most)
+        });
+        self.look();
+        let Some(most) = falls.filter(|_| calm && other && known && serves) else { return };
+        if self.places.len() == 1 && self.is_well() {
+            self.check(BACK_MS, Check::Fallen { version, most, since_ms: self.now_ms });
+        }
     }
 
     fn hand(&mut self, place: usize, hand: Hand, calm: bool) {

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use tidegate::{
     plan::{ObjectKey, Routing},
     reconcile::Sight,
-    rollout::GitSight,
+    rollout::{GitSight, Images},
 };
 
 use super::{
     git::Git,
     place::Place,
+    running::{VERSIONS, images},
     world::{Process, World, wall},
     wrote::Knowledge,
 };
@@ -29,8 +30,14 @@ pub(super) struct Eyes<'a> {
 
 impl Sight for Eyes<'_> {
     fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        let version = ["v1", "v2", "v3"].iter().position(|name| labels.get("version").is_some_and(|v| v == name))?;
+        let version = VERSIONS.iter().position(|name| labels.get("version").is_some_and(|v| v == name))?;
         self.places.iter().find(|place| place.name == cluster)?.ready[version]
+    }
+
+    fn images(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<Images> {
+        let version = VERSIONS.iter().position(|name| labels.get("version").is_some_and(|v| v == name))?;
+        let place = self.places.iter().find(|place| place.name == cluster)?;
+        images(VERSIONS[version], place.run(version)?)
     }
 
     fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
@@ -75,6 +82,7 @@ impl World {
             skewed: process.skew_ms.abs() > SKEW_MS_MAX,
             away: self.places.iter().any(|place| place.known_away),
             unready: [lacks(0), lacks(1), lacks(2)],
+            images: [0, 1, 2].map(|version| self.places[0].run(version)),
         }
     }
 }

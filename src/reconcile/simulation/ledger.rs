@@ -11,8 +11,9 @@ use tidegate::{
 };
 
 use super::{
-    position::{Position, carried, hold_ms, moves_nothing, sums, total, traffic_of},
-    wrote::{Knowledge, Verdict, Wrote},
+    position::{Position, adds_up, carried, hold_ms, moves_nothing, sums, total, traffic_of},
+    running::{Running, VERSIONS, images},
+    wrote::{Knowledge, Verdict, Wrote, ensure},
 };
 
 /// The convergence wait of all stories, in milliseconds.
@@ -39,10 +40,7 @@ pub struct Ledger {
     exposed: bool,
     /// What was to be restored after traffic had gone back here.
     restores: Vec<Restore>,
-}
-
-fn ensure(holds: bool, law: &'static str, what: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err((law, what())) }
+    running: Running,
 }
 
 impl Ledger {
@@ -68,11 +66,22 @@ impl Ledger {
         self.journal.as_deref()
     }
 
-    /// Whether the plan, committed now, would raise nothing.
-    pub fn raises_nothing(&self, plan: &Plan) -> bool {
+    /// Whether a version has had no more than this at any instant since then.
+    pub fn has_fallen(&self, version: &VersionName, most: u8, since_ms: i64) -> bool {
+        self.running.has_fallen(version, most, since_ms)
+    }
+
+    /// Whether the plan, committed now, would raise nothing. Where other images have run, that is sure of what an open walk
+    /// goes back to.
+    pub fn raises_nothing(&self, plan: &Plan, images: bool) -> bool {
         self.journal.as_ref().is_some_and(|journal| {
             let state = &journal.state;
-            self.rising(&Position { routing: state.routing.clone(), traffic: state.traffic.clone() }, plan).is_empty()
+            let back = journal.way_back.as_ref().filter(|_| journal.is_raised());
+            let leads_back = back.is_some_and(|settled| settled.state.traffic == plan.traffic);
+            (leads_back || !images)
+                && self
+                    .rising(&Position { routing: state.routing.clone(), traffic: state.traffic.clone() }, plan)
+                    .is_empty()
         })
     }
 
@@ -126,7 +135,7 @@ impl Ledger {
             self.journal = Some(journal);
             return Ok(());
         }
-        self.adds_up(wrote.after, &journal)?;
+        adds_up(wrote.after, &journal)?;
         let released = matches!(journal.phase, Phase::Released { .. });
         if wrote.stripped {
             // What a hand took away is not known any more, to nobody.
@@ -146,6 +155,8 @@ impl Ledger {
             Some(before) if *before != *journal => self.follows(&before, &journal, wrote)?,
             Some(before) => self.corrected(&before, wrote)?,
         }
+        let known = wrote.knowledge.as_ref().filter(|_| wrote.alone);
+        self.running.wrote(self.journal.as_deref(), &journal, known, wrote.now_ms)?;
         for version in &journal.state.routing.versions {
             let (said, stood) = (journal.proven(version), self.proven(version));
             ensure(said <= stood, "law 2", || {
@@ -166,20 +177,6 @@ impl Ledger {
         self.journal.as_ref().filter(|_| same_spec).is_some_and(|before| {
             before.subsets.is_subset(&journal.subsets)
                 && Journal { subsets: before.subsets.clone(), ..journal.clone() } == **before
-        })
-    }
-
-    /// Law 1.
-    fn adds_up(&self, live: &Value, journal: &Journal) -> Verdict {
-        for route in live["spec"]["http"].as_array().into_iter().flatten() {
-            let legs = route["route"].as_array().map_or(&[][..], Vec::as_slice);
-            let sum: u64 = legs.iter().map(|leg| leg["weight"].as_u64().unwrap_or(0)).sum();
-            let alone = legs.len() == 1 && legs[0]["weight"].is_null();
-            ensure(alone || sum == 100, "law 1", || format!("weights add up to {sum}: {route}"))?;
-        }
-        let shares = istio::live_shares(live, &journal.state.routing);
-        ensure(shares.traffic.as_ref() == Some(&journal.state.traffic), "law 1", || {
-            format!("live is {:?}, the journal says {}", shares.traffic, journal.state.traffic)
         })
     }
 
@@ -274,7 +271,7 @@ impl Ledger {
                     self.hold_ms = opens.then(|| hold_ms(plan.settle.seconds()));
                 }
                 What::Accepted => {
-                    self.accepted(&position, &plan, transition, wrote.alone);
+                    self.accepted(&position, &plan, transition, wrote);
                     if last {
                         routing = Arc::new(plan.routing.clone());
                     }
@@ -333,12 +330,13 @@ impl Ledger {
         plan.routing.versions.iter().filter(above).map(|version| version.name.clone()).collect()
     }
 
-    fn accepted(&mut self, position: &Position, plan: &Plan, transition: &Transition, alone: bool) {
+    fn accepted(&mut self, position: &Position, plan: &Plan, transition: &Transition, wrote: &Wrote<'_>) {
         let rising = self.rising(position, plan);
         if rising.is_empty() {
             // Of several clusters another's proof may tell that it walks: for how long is not known here.
-            let walks = !alone && !transition.note.is_empty();
-            self.hold_ms = (!walks).then(|| hold_ms(plan.settle.seconds()));
+            let walks = !wrote.alone && !transition.note.is_empty();
+            // Other images may have made it rise, which is known only to who has seen them when it came.
+            self.hold_ms = (!walks && !wrote.images).then(|| hold_ms(plan.settle.seconds()));
         } else if transition.note.is_empty() {
             self.hold_ms = None;
         } else if self.hold_ms.is_some() {
@@ -419,7 +417,13 @@ impl Ledger {
         let next = next.unwrap_or(target);
         let first_of_nothing = present == 0 && plan.steps.first().is_some_and(|step| step.weight == 0);
         let to = total(traffic, &rising);
-        ensure(to == next || (first_of_nothing && to == 0), "law 2", || say(&format!("the next weight is {next}")))?;
+        if wrote.images {
+            self.declared(position, traffic, plan)?;
+        } else {
+            ensure(to == next || (first_of_nothing && to == 0), "law 2", || {
+                say(&format!("the next weight is {next}"))
+            })?;
+        }
         for (name, weight) in traffic.iter().filter(|(name, _)| !rising.contains(name)) {
             let most = position.traffic.weight(name).max(self.proven_by_name(&plan.routing, name));
             ensure(weight <= most, "law 2", || say(&format!("{name} does not rise")))?;
@@ -431,7 +435,12 @@ impl Ledger {
             })?;
         }
         ensure(!plan.pause, "law 3", || say("paused"))?;
-        ensure(!self.failed.iter().any(|key| key.covers(plan, &rising)), "law 2", || {
+        let known = wrote.knowledge.unwrap_or_default().images;
+        let run = |name: &VersionName| {
+            let set = VERSIONS.iter().zip(known).find(|(version, _)| **version == name.as_str())?.1?;
+            images(name.as_str(), set)
+        };
+        ensure(!self.failed.iter().any(|key| key.covers(plan, &rising, run)), "law 2", || {
             say("this content has failed before")
         })?;
         let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());

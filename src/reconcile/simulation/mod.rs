@@ -20,6 +20,7 @@ mod objects;
 mod place;
 mod position;
 mod restores;
+mod running;
 mod serving;
 mod story;
 mod watches;

@@ -29,6 +29,8 @@ pub struct Place {
     pub api: Api,
     pub ledger: Ledger,
     pub ready: [Option<u32>; 3],
+    /// What their pods run, as a set of two bits.
+    pub images: [u8; 3],
     pub away: bool,
     /// Whether the process has heard of it.
     pub known_away: bool,
@@ -57,6 +59,7 @@ impl Place {
             api: Api::default(),
             ledger: Ledger::default(),
             ready: [Some(2); 3],
+            images: [1; 3],
             away: false,
             known_away: false,
             faults: VecDeque::new(),
@@ -74,6 +77,11 @@ impl Place {
 
     pub fn live(&self, kind: ObjectKind) -> Option<&Value> {
         self.api.objects.get(&kind).map(|object| &**object)
+    }
+
+    /// What can be known of the images of a version: without pods nothing is.
+    pub fn run(&self, version: usize) -> Option<u8> {
+        self.ready[version].filter(|count| *count > 0).map(|_| self.images[version])
     }
 
     /// The object as the process saw it last, packed.

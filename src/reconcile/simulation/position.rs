@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::Value;
 use tidegate::{
+    istio,
     plan::{Plan, Routing, Traffic, VersionName},
     rollout::{Journal, Transition, What},
 };
+
+use super::wrote::{Verdict, ensure};
 
 /// The routing that a walk of the plan writes: its own, and of what it does not declare any more that of before.
 pub(super) fn carried(plan: &Plan, position: &Position) -> Arc<Routing> {
@@ -53,4 +57,18 @@ pub(super) fn traffic_of(text: &str) -> Traffic {
         (VersionName::new(name), weight.parse().unwrap())
     };
     Traffic::new(text.split_whitespace().map(leg)).unwrap()
+}
+
+/// Law 1.
+pub(super) fn adds_up(live: &Value, journal: &Journal) -> Verdict {
+    for route in live["spec"]["http"].as_array().into_iter().flatten() {
+        let legs = route["route"].as_array().map_or(&[][..], Vec::as_slice);
+        let sum: u64 = legs.iter().map(|leg| leg["weight"].as_u64().unwrap_or(0)).sum();
+        let alone = legs.len() == 1 && legs[0]["weight"].is_null();
+        ensure(alone || sum == 100, "law 1", || format!("weights add up to {sum}: {route}"))?;
+    }
+    let shares = istio::live_shares(live, &journal.state.routing);
+    ensure(shares.traffic.as_ref() == Some(&journal.state.traffic), "law 1", || {
+        format!("live is {:?}, the journal says {}", shares.traffic, journal.state.traffic)
+    })
 }

@@ -127,6 +127,7 @@ impl World {
             others_ms,
             stripped: happened.stripped,
             handled: happened.lowered,
+            images: happened.images,
             before,
             after,
             copy: self.places[place].live(ObjectKind::DestinationRule),

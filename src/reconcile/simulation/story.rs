@@ -80,6 +80,8 @@ pub enum Act {
     Accepted(bool),
     /// Ready endpoints of a version; none: unknown.
     Ready(usize, usize, Option<u32>),
+    /// The pods of a version run these images from now on, a set of two bits.
+    Images(usize, usize, u8),
     /// The process dies and starts again after so many milliseconds, its wall clock so many off.
     Kill(i64, i64),
     /// It dies so once it has asked for so many more things.
@@ -139,7 +141,8 @@ impl Act {
             79..=81 => Self::Git(dice.chance(60)),
             82 => Self::Accepted(dice.chance(50)),
             83..=84 => Self::Push(dice.pick(&[Push::Refused, Push::Unanswered])),
-            85..=91 => Self::Ready(cluster, dice.below(3), dice.pick(&[None, Some(0), Some(0), Some(2), Some(2)])),
+            85..=87 => Self::Images(cluster, dice.below(3), dice.pick(&[1, 2, 2, 3])),
+            88..=91 => Self::Ready(cluster, dice.below(3), dice.pick(&[None, Some(0), Some(0), Some(2), Some(2)])),
             92..=94 => Self::Kill(dice.pick(&DOWN_MS), dice.pick(&SKEWS_MS)),
             _ => Self::KillAfter(1 + dice.below(6), dice.pick(&DOWN_MS), dice.pick(&SKEWS_MS)),
         }

@@ -114,6 +114,8 @@ pub(super) enum Check {
     Back(Document),
     /// Nothing is above what was written or has stood (law 4).
     Covered,
+    /// A version has had no more than the way back gives it (law 2): it runs other images.
+    Fallen { version: usize, most: u8, since_ms: i64 },
 }
 
 /// A process.
@@ -160,6 +162,8 @@ pub(super) struct Happened {
     pub(super) gone: bool,
     pub(super) lowered: bool,
     pub(super) stopped: bool,
+    /// Other images ran: what is proven depends on when that was known.
+    pub(super) images: bool,
     /// Journals or marks were taken away: what is lost is not guessed.
     pub(super) stripped: bool,
 }

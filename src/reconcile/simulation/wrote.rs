@@ -19,6 +19,8 @@ pub struct Knowledge {
     pub away: bool,
     /// Versions without a ready endpoint, or with an unknown number, in some cluster.
     pub unready: [bool; 3],
+    /// What the versions ran, as sets of two bits; none: not known.
+    pub images: [Option<u8>; 3],
 }
 
 /// One write of a VirtualService that took place.
@@ -34,6 +36,8 @@ pub struct Wrote<'a> {
     pub stripped: bool,
     /// Whether a hand has ever set weights: they may have stood before they were written.
     pub handled: bool,
+    /// Whether other images have ever run behind a label: what counts as proven is then told by when that was known.
+    pub images: bool,
     pub before: Option<&'a Value>,
     pub after: &'a Value,
     /// The DestinationRule, with its copy of a journal.
@@ -51,3 +55,8 @@ pub struct Wrote<'a> {
 }
 
 pub type Verdict = Result<(), (&'static str, String)>;
+
+/// What is broken where it does not hold.
+pub(super) fn ensure(holds: bool, law: &'static str, what: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err((law, what())) }
+}

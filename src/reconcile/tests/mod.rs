@@ -1,11 +1,13 @@
 //! The workers against a model world: histories as a table, laws as properties, and an exhaustive model.
 
+mod around;
 mod draft;
 mod drift;
 mod early;
 mod failures;
 mod faults;
 mod histories;
+mod images;
 mod journals;
 mod late;
 mod laws;

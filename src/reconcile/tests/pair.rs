@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    around::Around,
     draft::{Draft, plan, traffic},
-    simulation::{Around, Sim, new_worker},
+    simulation::{Sim, new_worker},
 };
 use crate::{
     cluster::Outcome,
     istio::ObjectKind,
     plan::{Revision, VersionName},
     reconcile::{Effect, Event, News, Worker, packed::Packed, simulation::Api},
-    rollout::{Cause, Journal, Owner, Phase, STOP, Wanted},
+    rollout::{Cause, Image, Images, Journal, Owner, Phase, STOP, Wanted},
 };
 
 const EAST: &str = "east";
@@ -169,6 +170,14 @@ impl Pair {
         }
     }
 
+    /// The pods of a version run this image in a cluster.
+    fn run(&mut self, cluster: &str, version: &str, image: &str) {
+        let images = Images::of(Image::of([(image, None)])).unwrap();
+        self.around.images.insert(format!("{cluster}/{version}"), images);
+        self.queue.push(Event::Look);
+        self.turn();
+    }
+
     fn object(&self, cluster: &str) -> Arc<Value> {
         self.apis[cluster].objects[&ObjectKind::VirtualService].clone()
     }
@@ -226,6 +235,29 @@ fn two_clusters_walk_in_step() {
         let v2 = &journal.proof[&VersionName::new("v2")];
         assert_eq!(v2.weight, 100, "what {cluster} had settled was proven before the other had said so too");
     }
+}
+
+#[test]
+fn another_image_in_one_cluster_sends_both_back_and_what_one_does_not_tell_is_none() {
+    let mut pair = settled();
+    pair.run(EAST, "v2", "web:2");
+    pair.run(WEST, "v2", "mirror/web:2");
+    pair.push(to_v2());
+    pair.pass(310);
+    assert_eq!(pair.weights(), both("v1=75 v2=25"));
+    pair.leave(WEST);
+    pair.pass(5);
+    pair.come_back();
+    pair.pass(5);
+    pair.around.images.remove("west/v2");
+    pair.run(EAST, "v2", "web:2");
+    assert_eq!(pair.weights(), both("v1=75 v2=25"));
+    pair.run(WEST, "v2", "mirror/web:3");
+    assert_eq!(pair.weights(), both("v1=100"));
+    pair.pass(4);
+    assert_eq!(pair.weights(), both("v1=90 v2=10"));
+    pair.pass(3_000);
+    assert_eq!([pair.phase(EAST), pair.phase(WEST)], [Phase::Settled, Phase::Settled]);
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn every_law_holds_for_fixed_and_fresh_seeds() {
 fn what_is_broken_on_purpose_is_found() {
     let broken = [
         (Sabotage::ProofStays, "law 2"),
+        (Sabotage::ImagesIgnored, "law 2"),
         (Sabotage::GitBeforeTraffic, "order"),
         (Sabotage::SubsetsBeforeWeights, "order"),
     ];

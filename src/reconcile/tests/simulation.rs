@@ -8,65 +8,20 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::draft::{Draft, traffic};
+use super::{
+    around::Around,
+    draft::{Draft, traffic},
+};
 use crate::{
     cluster::Outcome,
     git::{Note, Position},
     istio::{self, Edit, ObjectKind, Writer},
-    plan::{ObjectKey, Revision, Routing, Span},
-    reconcile::{
-        Effect, Event, Live, News, RestoreOrder, RestoreState, Sight, Worker, packed::Packed, simulation::Api,
-    },
-    rollout::{self, GitSight, Journal, Owner, Reason, Settings, Taken, Wanted},
+    plan::{ObjectKey, Revision, Span},
+    reconcile::{Effect, Event, Live, News, RestoreOrder, RestoreState, Worker, packed::Packed, simulation::Api},
+    rollout::{self, GitSight, Image, Images, Journal, Owner, Reason, Settings, Wanted},
 };
 
 pub(super) const CLUSTER: &str = "east";
-
-/// What the worker may ask beside its events.
-#[derive(Clone)]
-pub(super) struct Around {
-    /// Ready endpoints by the label `version`, or by cluster and label; a label that is missing has two.
-    pub(super) ready: BTreeMap<String, Option<u32>>,
-    pub(super) git: GitSight,
-    pub(super) offset_ms: Option<i64>,
-    pub(super) living: Vec<String>,
-    pub(super) claims: Vec<ObjectKey>,
-    /// How far the proxies are with a generation of an object; none: nobody can be asked.
-    pub(super) proxies: Option<BTreeMap<ObjectKind, (Option<i64>, Taken)>>,
-}
-
-impl Sight for Around {
-    fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        let label = labels.get("version").unwrap();
-        let there = self.ready.get(&format!("{cluster}/{label}")).or_else(|| self.ready.get(label));
-        there.copied().unwrap_or(Some(2))
-    }
-
-    fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
-        self.claims.clone()
-    }
-
-    fn clock_offset_ms(&self, _: &str) -> Option<i64> {
-        self.offset_ms
-    }
-
-    fn dependency(&self, _: &str, _: &Routing) -> Option<String> {
-        None
-    }
-
-    fn taken(&self, _: &str, kind: ObjectKind, _: &ObjectKey, generation: Option<i64>) -> Option<Taken> {
-        let known = self.proxies.as_ref()?.get(&kind).filter(|known| known.0 == generation);
-        Some(known.map_or(Taken::Unasked, |known| known.1.clone()))
-    }
-
-    fn git(&self) -> GitSight {
-        self.git.clone()
-    }
-
-    fn lives(&self, owner: &str) -> bool {
-        self.living.iter().any(|living| living == owner)
-    }
-}
 
 /// A write that moved weights, with what could be known then.
 #[derive(Clone)]
@@ -128,6 +83,7 @@ impl Sim {
         let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         let around = Around {
             ready: BTreeMap::new(),
+            images: BTreeMap::new(),
             git,
             offset_ms: Some(0),
             living: Vec::new(),
@@ -290,6 +246,16 @@ impl Sim {
 
     pub(super) fn ready(&mut self, label: &str, count: u32) -> &mut Self {
         self.around.ready.insert(label.into(), Some(count));
+        self.look()
+    }
+
+    /// The pods with that label run these; without any nothing is known of them.
+    pub(super) fn run(&mut self, label: &str, images: &[&str]) -> &mut Self {
+        let pods = images.iter().filter_map(|image| Image::of([(*image, None)]));
+        match Images::of(pods) {
+            Some(images) => self.around.images.insert(label.into(), images),
+            None => self.around.images.remove(label),
+        };
         self.look()
     }
 

@@ -1,0 +1,63 @@
+//! What a worker may ask beside its events, as a story sets it.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    istio::ObjectKind,
+    plan::{ObjectKey, Routing},
+    reconcile::Sight,
+    rollout::{GitSight, Images, Taken},
+};
+
+/// What the worker may ask beside its events.
+#[derive(Clone)]
+pub(super) struct Around {
+    /// Ready endpoints by the label `version`, or by cluster and label; a label that is missing has two.
+    pub(super) ready: BTreeMap<String, Option<u32>>,
+    /// What they run, by `cluster/label` or by the label alone; what is missing is not known.
+    pub(super) images: BTreeMap<String, Images>,
+    pub(super) git: GitSight,
+    pub(super) offset_ms: Option<i64>,
+    pub(super) living: Vec<String>,
+    pub(super) claims: Vec<ObjectKey>,
+    /// How far the proxies are with a generation of an object; none: nobody can be asked.
+    pub(super) proxies: Option<BTreeMap<ObjectKind, (Option<i64>, Taken)>>,
+}
+
+impl Sight for Around {
+    fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
+        let label = labels.get("version").unwrap();
+        let there = self.ready.get(&format!("{cluster}/{label}")).or_else(|| self.ready.get(label));
+        there.copied().unwrap_or(Some(2))
+    }
+
+    fn images(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<Images> {
+        let version = labels.get("version")?;
+        self.images.get(&format!("{cluster}/{version}")).or(self.images.get(version)).cloned()
+    }
+
+    fn claims(&self, _: &str, _: &ObjectKey, _: &Routing) -> Vec<ObjectKey> {
+        self.claims.clone()
+    }
+
+    fn clock_offset_ms(&self, _: &str) -> Option<i64> {
+        self.offset_ms
+    }
+
+    fn dependency(&self, _: &str, _: &Routing) -> Option<String> {
+        None
+    }
+
+    fn taken(&self, _: &str, kind: ObjectKind, _: &ObjectKey, generation: Option<i64>) -> Option<Taken> {
+        let known = self.proxies.as_ref()?.get(&kind).filter(|known| known.0 == generation);
+        Some(known.map_or(Taken::Unasked, |known| known.1.clone()))
+    }
+
+    fn git(&self) -> GitSight {
+        self.git.clone()
+    }
+
+    fn lives(&self, owner: &str) -> bool {
+        self.living.iter().any(|living| living == owner)
+    }
+}
