@@ -350,11 +350,12 @@ impl Journal {
         if crate::sabotage::is(crate::sabotage::Sabotage::ProofStays) {
             return;
         }
-        // Of whichever build: another cluster may still have the one that was there before.
         for (name, weight) in self.state.traffic.iter() {
             let lower = traffic.weight(name);
+            let version = self.state.routing.version(name).map(Version::digest);
             if lower < weight
                 && let Some(proof) = self.proof.get_mut(name)
+                && version.as_ref() == Some(&proof.digest)
             {
                 proof.weight = proof.weight.min(lower);
             }

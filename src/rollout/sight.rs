@@ -170,10 +170,11 @@ fn early_subsets(world: &World) -> BTreeSet<VersionName> {
 }
 
 /// When the position came to be: a way back in a cluster that an entered step never reached enters nothing there, and
-/// yet it is newer than that step.
-fn decided(journal: &Journal) -> (Option<Timestamp>, bool, Timestamp) {
+/// yet it is newer than that step. A document that moves nothing is told by no transition, and settles again.
+fn decided(journal: &Journal) -> (Option<Timestamp>, bool, Timestamp, Option<Timestamp>) {
     let back = matches!(journal.phase, Phase::WentBack { .. } | Phase::Released { .. });
-    (journal.transitions.last().map(|last| last.at), back, journal.entered)
+    let settled = journal.settled.last().map(|settled| settled.at);
+    (journal.transitions.last().map(|last| last.at), back, journal.entered, settled)
 }
 
 fn merge(one: &Journal, two: &Journal) -> Journal {

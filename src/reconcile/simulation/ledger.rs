@@ -272,7 +272,8 @@ impl Ledger {
                 }
                 What::Accepted => {
                     self.accepted(&position, &plan, transition, wrote);
-                    if last {
+                    // Of several clusters another had its routing, and left that.
+                    if last || !wrote.alone {
                         routing = Arc::new(plan.routing.clone());
                     }
                 }

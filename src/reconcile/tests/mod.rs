@@ -13,6 +13,7 @@ mod late;
 mod laws;
 mod loops;
 mod model;
+mod newcomers;
 mod notes;
 mod pair;
 mod proxies;

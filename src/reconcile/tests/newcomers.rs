@@ -1,0 +1,97 @@
+//! A cluster that joins a plan which stands in another one already.
+
+use super::{
+    draft::{plan, traffic},
+    pair::{EAST, Pair, WEST, both, on_v1, settled, to_v2},
+};
+use crate::istio::ObjectKind;
+
+#[test]
+fn a_cluster_that_joins_in_mid_walk_is_waited_for_and_holds_as_long_as_the_others() {
+    for new in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(200);
+        pair.meets(new);
+        pair.ready(&format!("{new}/v2"), Some(0));
+        pair.push(to_v2());
+        pair.pass(3_600);
+        assert!(pair.apis[new].objects.is_empty(), "nothing there could serve v2");
+        assert_eq!(pair.reason(), "ClusterNew");
+        let other = if new == EAST { WEST } else { EAST };
+        assert_eq!(pair.weights_in(other), "v1=90 v2=10", "nothing rises meanwhile");
+        pair.ready(&format!("{new}/v2"), Some(1));
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"));
+        pair.pass(295);
+        assert_eq!(pair.weights(), both("v1=90 v2=10"), "the hold counts from when the last has it");
+        pair.pass(10);
+        assert_eq!(pair.weights(), both("v1=75 v2=25"));
+    }
+}
+
+#[test]
+fn law_03_a_way_back_waits_for_no_cluster_that_is_new() {
+    for new in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(200);
+        pair.meets(new);
+        pair.ready(&format!("{new}/v2"), None);
+        pair.push(to_v2());
+        pair.pass(60);
+        let other = if new == EAST { WEST } else { EAST };
+        assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
+        pair.push(on_v1());
+        assert_eq!(pair.weights_in(other), "v1=100");
+        pair.pass(5);
+        assert_eq!(pair.weights(), both("v1=100"), "v1 can serve there");
+    }
+}
+
+#[test]
+fn law_10_a_route_of_somebody_else_in_a_new_cluster_stays_and_stops_no_way_back_in_the_others() {
+    for new in [EAST, WEST] {
+        let mut pair = settled();
+        pair.push(to_v2());
+        pair.pass(200);
+        pair.meets(new);
+        let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic("v1=50 v2=50"));
+        let theirs = pair.apis.get_mut(new).unwrap().put(ObjectKind::VirtualService, theirs);
+        pair.show(new);
+        for takes in [false, true] {
+            pair.push(to_v2().with(|plan| plan.take_ownership = takes));
+            pair.pass(600);
+            let other = if new == EAST { WEST } else { EAST };
+            assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
+        }
+        pair.push(on_v1());
+        pair.pass(60);
+        let other = if new == EAST { WEST } else { EAST };
+        assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=100", "ClusterNew"));
+        assert_eq!(pair.object(new), theirs);
+    }
+}
+
+#[test]
+fn routes_that_are_taken_over_in_several_clusters_carry_the_same_weights() {
+    let mut pair = Pair::new();
+    pair.turn();
+    for (cluster, weights) in [(EAST, "v1=100"), (WEST, "v1=50 v2=50")] {
+        let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic(weights));
+        pair.apis.get_mut(cluster).unwrap().put(ObjectKind::VirtualService, theirs);
+        pair.show(cluster);
+    }
+    let adopts = || on_v1().with(|plan| plan.take_ownership = true);
+    pair.push(adopts());
+    pair.pass(60);
+    assert_eq!(pair.weights(), ["v1=100", "v1=50 v2=50"].map(str::to_owned));
+    assert_eq!(pair.reason(), "CannotAdopt");
+    let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic("v1=100"));
+    pair.apis.get_mut(WEST).unwrap().put(ObjectKind::VirtualService, theirs);
+    pair.show(WEST);
+    pair.turn();
+    pair.pass(5);
+    assert_eq!(pair.weights(), both("v1=100"));
+    assert_eq!(pair.reason(), "Settled");
+}
