@@ -11,10 +11,8 @@ mod bed;
 #[path = "../support/controlplane.rs"]
 mod controlplane;
 #[path = "../support/kubernetes.rs"]
-#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod kubernetes;
 #[path = "../support/process.rs"]
-#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod process;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]

@@ -91,7 +91,7 @@ fn check(input: &[u8]) -> String {
         journal.hold_opens(),
         journal.kept_subsets(),
         journal.is_settled(),
-        journal.has_failed(&journal.plan, &journal.rising),
+        journal.has_failed(&journal.plan, &journal.rising, |_| None),
     );
     format!("read, {} settled, way back {}", journal.settled.len().min(3), journal.way_back.is_some())
 }
