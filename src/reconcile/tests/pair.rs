@@ -258,6 +258,9 @@ fn another_image_in_one_cluster_sends_both_back_and_what_one_does_not_tell_is_no
     assert_eq!(pair.weights(), both("v1=90 v2=10"));
     pair.pass(3_000);
     assert_eq!([pair.phase(EAST), pair.phase(WEST)], [Phase::Settled, Phase::Settled]);
+    assert_eq!(pair.reason(), "Settled");
+    pair.run(EAST, "v2", "web:4");
+    assert_eq!((pair.weights(), pair.reason()), (both("v2=100"), "ImagesChanged"), "what one runs is proven by none");
 }
 
 #[test]
