@@ -138,11 +138,14 @@ impl Held {
         self.refused.is_some()
     }
 
-    /// Whether nothing of a removed plan is left to write: its objects are gone, or its journal says that it was let go.
+    /// Whether nothing of a removed plan is left to write: its objects are gone or somebody else's, or its journal says
+    /// that it was let go.
     pub(super) fn is_let_go(&self) -> bool {
         let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(is_ours);
         let kept = matches!(&self.journal, Some(Ok(journal)) if journal.phase == Phase::Released { prune: false });
-        gone || kept
+        let ours = self.was_ours && self.memory.is_some();
+        let theirs = self.journal.is_none() && !ours && self.virtual_service().is_some_and(|it| !marks::is_marked(it));
+        gone || kept || theirs
     }
 
     pub(super) fn virtual_service(&self) -> Option<&Value> {

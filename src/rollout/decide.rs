@@ -408,7 +408,9 @@ impl<'a> Draft<'a> {
             let has_journal = view.is_some_and(|cluster| matches!(cluster.journal, Some(Ok(_))));
             // Another cluster may have missed the way back; what a person does to one that has it is theirs.
             let missed = has_journal && matches!(goal, Goal::Apply(apply) if apply.journal_changed);
-            if prune {
+            if view.is_some_and(sight::is_foreign) {
+                *goal = Goal::Keep;
+            } else if prune {
                 *goal = Goal::Prune;
             } else if !live || (unchanged && !missed) {
                 *goal = Goal::Keep;

@@ -11,7 +11,7 @@ use crate::{
     plan::{DriftPolicy, Version},
 };
 
-use super::{Altered, ClusterName, ClusterView, Journal, Reason, World};
+use super::{Altered, ClusterName, ClusterView, Journal, Reason, World, sight};
 
 /// Whether the live objects expose callers (law 4): a version gets more than both the journal and its proof say,
 /// requests are led elsewhere or nowhere, or a version that they reach lacks its subset. Objects that are gone do:
@@ -39,7 +39,9 @@ pub(super) fn lowered(world: &World, journal: &Journal) -> Option<String> {
 }
 
 fn lowered_in(cluster: &ClusterName, view: &ClusterView, journal: &Journal) -> Option<String> {
-    let live = view.virtual_service.as_deref().filter(|_| view.away_since.is_none())?;
+    // What somebody else made was never what the walk gives.
+    let theirs = view.away_since.is_some() || sight::is_foreign(view);
+    let live = view.virtual_service.as_deref().filter(|_| !theirs)?;
     let own = written(view, journal);
     let state = &own.state;
     let drift = istio::drift(live, &state.routing, &state.traffic);

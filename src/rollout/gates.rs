@@ -48,7 +48,7 @@ pub(super) fn known_gone<'a>(world: &World, traffic: &'a Traffic) -> Option<&'a 
 /// A version that is known to be gone in the cluster and that would get more there than is live, though others
 /// serve: putting weights back would be an outage (law 3).
 pub(super) fn gains_gone(view: &ClusterView, state: &State) -> Option<VersionName> {
-    let live = view.virtual_service.as_deref()?;
+    let live = view.virtual_service.as_deref().filter(|_| !newcomer::is_new(view))?;
     let gone = |name: &&VersionName| view.endpoints(name).known_gone();
     state.traffic.iter().map(|(name, _)| name).find(gone)?;
     let shares = crate::istio::live_shares(live, &state.routing);

@@ -95,3 +95,28 @@ fn routes_that_are_taken_over_in_several_clusters_carry_the_same_weights() {
     assert_eq!(pair.weights(), both("v1=100"));
     assert_eq!(pair.reason(), "Settled");
 }
+
+#[test]
+fn law_09_what_somebody_else_routes_in_a_new_cluster_is_no_lowering_and_is_not_pruned() {
+    for new in [EAST, WEST] {
+        let other = if new == EAST { WEST } else { EAST };
+        let pruned = || to_v2().with(|plan| plan.prune = true);
+        let mut pair = settled();
+        pair.push(pruned());
+        pair.pass(200);
+        pair.meets(new);
+        let theirs = crate::istio::virtual_service(&plan("v1=100").0.routing, &traffic("v1=100"));
+        let theirs = pair.apis.get_mut(new).unwrap().put(ObjectKind::VirtualService, theirs);
+        pair.show(new);
+        pair.push(pruned());
+        pair.pass(60);
+        assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
+        pair.push(on_v1().with(|plan| plan.prune = true));
+        pair.pass(60);
+        pair.remove();
+        pair.pass(60);
+        assert!(pair.apis[other].objects.is_empty(), "what was made is deleted");
+        assert_eq!(pair.object(new), theirs);
+        assert!(pair.is_done());
+    }
+}

@@ -76,6 +76,16 @@ impl Pair {
         self.turn();
     }
 
+    pub(super) fn remove(&mut self) {
+        let revision = Revision { branch: "main".into(), commit: "f".repeat(40) };
+        self.queue.push(Event::Wanted(Wanted::Removed { revision }));
+        self.turn();
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.worker.is_done()
+    }
+
     /// Another process, and a cluster where nothing of the plan was ever made.
     pub(super) fn meets(&mut self, cluster: &'static str) {
         self.apis.insert(cluster, Api::default());
@@ -316,9 +326,7 @@ fn a_removed_plan_is_taken_back_also_where_it_was_missed() {
         pair.push(to_v2());
         pair.pass(60);
         pair.leave(gone);
-        let revision = Revision { branch: "main".into(), commit: "f".repeat(40) };
-        pair.queue.push(Event::Wanted(Wanted::Removed { revision }));
-        pair.turn();
+        pair.remove();
         pair.come_back();
         pair.pass(5);
         assert_eq!(pair.weights(), both("v1=100"), "{gone} was away");
