@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use kube::api::{Patch, PatchParams};
@@ -44,9 +44,13 @@ async fn story(shop: &Shop) {
     shop.until_settled("web", &[("v1", 100)]).await;
     shop.plan("web", &format!("{TWO}{FAST}  traffic: {{v2: 100}}"));
     shop.until_settled("web", &[("v2", 100)]).await;
-    let noted =
-        || async { shop.noted("web").map(|journal| journal.state) == shop.journal("web").map(|last| last.state) };
-    eventually("what settled is noted in Git", SOON, noted).await;
+    let settled = shop.journal("web").map(|journal| journal.state);
+    let end = Instant::now() + SOON;
+    while shop.noted("web").map(|journal| journal.state) != settled {
+        let log = std::fs::read_to_string(shop.repository.home().join("log")).unwrap();
+        assert!(Instant::now() < end, "what settled is not noted in Git after {SOON:?}: {log}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn stop(shop: &Shop) {
