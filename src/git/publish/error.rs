@@ -96,6 +96,9 @@ impl PushError {
     pub fn hint(&self) -> String {
         match self {
             Self::Moved { .. } => "nothing to do: it is tried again later".to_owned(),
+            Self::Refused { words, .. } if is_locked(words) => {
+                "if no git process works there, remove that lock file: one that was killed has left it".to_owned()
+            }
             Self::Refused { .. } => {
                 "let tidegate's account push to the branch: see its protection, rules and hooks on the server"
                     .to_owned()
@@ -140,7 +143,11 @@ impl PushError {
 
     /// Whether the server said no, so that trying again soon is useless.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Moved { .. } | Self::Unreachable(_))
+        match self {
+            Self::Moved { .. } | Self::Unreachable(_) => false,
+            Self::Refused { words, .. } => !is_locked(words),
+            _ => true,
+        }
     }
 
     pub(super) fn refused(location: &str, rejection: &Rejection) -> Self {
@@ -172,9 +179,23 @@ impl PushError {
     }
 }
 
+/// Whether a repository on this machine says that another process holds a reference, as git does with a file beside it.
+fn is_locked(words: &str) -> bool {
+    words.contains("lock file") && words.contains(".lock'")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_that_somebody_holds_is_no_refusal_and_the_file_can_be_removed() {
+        let words = "failed to lock (failed to lock file '/plans/.git/refs/notes/tidegate.lock' for writing: )".into();
+        let locked = PushError::Refused { location: "/plans".into(), words };
+        assert!(!locked.is_refusal() && locked.hint().contains("remove that lock file"));
+        let refused = PushError::Refused { location: "/plans".into(), words: "pre-receive hook declined".into() };
+        assert!(refused.is_refusal() && !refused.hint().contains("lock"));
+    }
 
     #[test]
     fn a_server_that_says_how_long_it_wants_to_be_left_alone_is_heard() {
