@@ -30,7 +30,8 @@ pub struct KeyError {
 impl KeyError {
     /// What to do about it, as a sentence for people.
     pub fn hint(&self) -> &'static str {
-        "name a private SSH key, Ed25519 or ECDSA, without a passphrase: `ssh-keygen -t ed25519 -N ''` makes one"
+        "name a private SSH key without a passphrase, Ed25519 or ECDSA (of P-521 keys one in two cannot be read): \
+         `ssh-keygen -t ed25519 -N ''` makes one"
     }
 }
 
