@@ -123,6 +123,12 @@ impl Proof {
         Self { weight, digest, images: None, seen: None }
     }
 
+    /// Whether what its pods run now is to be noted of it.
+    pub(super) fn heeds(&self, seen: &Images) -> bool {
+        let as_before = |images: &Images| images.cover(seen) && images.refined(seen).is_none();
+        self.weight > 0 && (self.seen.is_some() || !self.images.as_ref().is_some_and(as_before))
+    }
+
     /// What its pods ran and run, where that is something else.
     pub(super) fn change(&self) -> Option<ImageChange> {
         Some(self.images.as_ref()?.change(self.seen.as_ref()?))

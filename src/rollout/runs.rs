@@ -46,7 +46,7 @@ pub(super) fn doubted(journal: &Journal) -> impl Iterator<Item = (&VersionName, 
     journal
         .proof
         .iter()
-        .filter(move |(name, proof)| has(name) && defined(name).as_ref() == Some(&proof.digest))
+        .filter(move |(name, proof)| proof.seen.is_some() && has(name) && defined(name).as_ref() == Some(&proof.digest))
         .filter_map(|(name, proof)| Some((name, proof.change()?)))
 }
 
@@ -72,6 +72,11 @@ pub(super) fn take_down(journal: &mut Journal, world: &World, now: Timestamp) {
     let names: Vec<VersionName> = journal.proof.keys().cloned().collect();
     let (mut replaced, mut shaken) = (Vec::new(), Vec::new());
     for name in names {
+        // Mostly nothing is new: what costs more is asked after that.
+        let Some(seen) = seen(world, &name).filter(|seen| journal.proof.get(&name).is_some_and(|it| it.heeds(seen)))
+        else {
+            continue;
+        };
         let routings = [&*journal.state.routing, &journal.plan.routing];
         let digest = routings.into_iter().find_map(|routing| routing.version(&name)).map(Version::digest);
         let has = journal.state.traffic.weight(&name) > 0;
@@ -84,7 +89,6 @@ pub(super) fn take_down(journal: &mut Journal, world: &World, now: Timestamp) {
         let Some(proof) = journal.proof.get_mut(&name).filter(|proof| digest.as_ref() == Some(&proof.digest)) else {
             continue;
         };
-        let Some(seen) = seen(world, &name).filter(|_| proof.weight > 0) else { continue };
         let Some(images) = &proof.images else {
             proof.images = Some(seen);
             continue;

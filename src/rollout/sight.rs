@@ -170,16 +170,24 @@ fn early_subsets(world: &World) -> BTreeSet<VersionName> {
 }
 
 /// When the position came to be: a way back in a cluster that an entered step never reached enters nothing there, and
-/// yet it is newer than that step. A document that moves nothing is told by no transition, and settles again.
-fn decided(journal: &Journal) -> (Option<Timestamp>, bool, Timestamp, Option<Timestamp>) {
+/// yet it is newer than that step.
+fn decided(journal: &Journal) -> (Option<Timestamp>, bool, Timestamp) {
     let back = matches!(journal.phase, Phase::WentBack { .. } | Phase::Released { .. });
-    let settled = journal.settled.last().map(|settled| settled.at);
-    (journal.transitions.last().map(|last| last.at), back, journal.entered, settled)
+    (journal.transitions.last().map(|last| last.at), back, journal.entered)
+}
+
+/// Whether the second of two journals is the newer one.
+fn is_behind(one: &Journal, two: &Journal) -> bool {
+    if one.transitions == two.transitions {
+        // A document that moves nothing is told by no transition, and settles again.
+        let settled = |journal: &Journal| (journal.settled.last().map(|settled| settled.at), journal.entered);
+        return settled(one) < settled(two);
+    }
+    one.is_older_than(two) || (!two.is_older_than(one) && decided(one) < decided(two))
 }
 
 fn merge(one: &Journal, two: &Journal) -> Journal {
-    let behind = one.is_older_than(two) || (!two.is_older_than(one) && decided(one) < decided(two));
-    let (newer, older) = if behind { (two, one) } else { (one, two) };
+    let (newer, older) = if is_behind(one, two) { (two, one) } else { (one, two) };
     let mut merged = newer.clone();
     // Every cluster had the position when one of them was told so.
     let same_position = newer.entered == older.entered && newer.state == older.state;

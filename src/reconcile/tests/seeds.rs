@@ -10,7 +10,7 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 46] = [
+const BROKE: [u64; 47] = [
     102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
@@ -55,6 +55,7 @@ const BROKE: [u64; 46] = [
     35_893_533_420_471,
     81_720_913_026_645,
     127_745_270_100_999,
+    106_519_730_200_628,
     106_189_329_977_642,
     101_846_575_532_289,
 ];
