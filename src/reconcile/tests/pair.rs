@@ -127,6 +127,8 @@ impl Pair {
     pub(super) fn turn(&mut self) {
         for _ in 0..200 {
             let Some(event) = self.queue.pop() else { return };
+            // An answer is never of the same instant as its question.
+            self.now += jiff::SignedDuration::from_millis(1);
             for effect in self.worker.handle(event, self.now, &self.around) {
                 match effect {
                     Effect::Write { cluster, edit } => {
