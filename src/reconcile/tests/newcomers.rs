@@ -2,7 +2,7 @@
 
 use super::{
     draft::{plan, traffic},
-    pair::{EAST, Pair, WEST, both, on_v1, settled, to_v2},
+    pair::{EAST, Pair, WEST, beside, both, on_v1, settled, to_v2},
 };
 use crate::istio::ObjectKind;
 
@@ -18,7 +18,7 @@ fn a_cluster_that_joins_in_mid_walk_is_waited_for_and_holds_as_long_as_the_other
         pair.pass(3_600);
         assert!(pair.apis[new].objects.is_empty(), "nothing there could serve v2");
         assert_eq!(pair.reason(), "ClusterNew");
-        let other = if new == EAST { WEST } else { EAST };
+        let other = beside(new);
         assert_eq!(pair.weights_in(other), "v1=90 v2=10", "nothing rises meanwhile");
         pair.ready(&format!("{new}/v2"), Some(1));
         pair.pass(5);
@@ -40,7 +40,7 @@ fn law_03_a_way_back_waits_for_no_cluster_that_is_new() {
         pair.ready(&format!("{new}/v2"), None);
         pair.push(to_v2());
         pair.pass(60);
-        let other = if new == EAST { WEST } else { EAST };
+        let other = beside(new);
         assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
         pair.push(on_v1());
         assert_eq!(pair.weights_in(other), "v1=100");
@@ -62,12 +62,12 @@ fn law_10_a_route_of_somebody_else_in_a_new_cluster_stays_and_stops_no_way_back_
         for takes in [false, true] {
             pair.push(to_v2().with(|plan| plan.take_ownership = takes));
             pair.pass(600);
-            let other = if new == EAST { WEST } else { EAST };
+            let other = beside(new);
             assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
         }
         pair.push(on_v1());
         pair.pass(60);
-        let other = if new == EAST { WEST } else { EAST };
+        let other = beside(new);
         assert_eq!((pair.weights_in(other).as_str(), pair.reason()), ("v1=100", "ClusterNew"));
         assert_eq!(pair.object(new), theirs);
     }
@@ -99,7 +99,7 @@ fn routes_that_are_taken_over_in_several_clusters_carry_the_same_weights() {
 #[test]
 fn law_09_what_somebody_else_routes_in_a_new_cluster_is_no_lowering_and_is_not_pruned() {
     for new in [EAST, WEST] {
-        let other = if new == EAST { WEST } else { EAST };
+        let other = beside(new);
         let pruned = || to_v2().with(|plan| plan.prune = true);
         let mut pair = settled();
         pair.push(pruned());

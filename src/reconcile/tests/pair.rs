@@ -224,6 +224,11 @@ pub(super) fn both(weights: &str) -> [String; 2] {
     [weights.to_owned(), weights.to_owned()]
 }
 
+/// The other one of the two.
+pub(super) fn beside(cluster: &str) -> &'static str {
+    if cluster == EAST { WEST } else { EAST }
+}
+
 pub(super) fn settled() -> Pair {
     let mut pair = Pair::new();
     pair.push(on_v1());
@@ -429,7 +434,7 @@ fn a_document_that_moves_nothing_is_written_once_though_a_cluster_is_away() {
         let mut pair = settled();
         pair.leave(gone);
         pair.push(plan("v1=100").steps("20:5m").from("v1=100"));
-        let other = if gone == EAST { WEST } else { EAST };
+        let other = beside(gone);
         let written = pair.object(other);
         pair.pass(60);
         assert_eq!(pair.object(other), written, "{gone} is away");
