@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
@@ -81,6 +82,12 @@ async fn recorded(calm: &Shop) -> BTreeMap<String, usize> {
     let record = calm.repository.home().join("failpoints");
     let _process = calm.start_with(&[("TIDEGATE_FAILPOINTS".to_owned(), record.display().to_string())]);
     story(calm).await;
+    // What the story waits for last is seen before the process goes on from there.
+    let noted = || async {
+        let passed = names(&record);
+        passed.get("git.note.after") == passed.get("git.note.before")
+    };
+    eventually("the point after the last note is passed", SOON, noted).await;
     names(&record)
 }
 
@@ -93,10 +100,10 @@ fn names(record: &Path) -> BTreeMap<String, usize> {
 }
 
 /// Keeps a process running on the shop: when it has died, the next one starts. Returns never.
-async fn supervise(shop: &Shop, mut process: Process, deaths: &std::sync::atomic::AtomicUsize) {
+async fn supervise(shop: &Shop, mut process: Process, deaths: &AtomicUsize) {
     loop {
         if !process.runs() {
-            deaths.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            deaths.fetch_add(1, Ordering::SeqCst);
             process = shop.start();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -107,9 +114,15 @@ async fn supervise(shop: &Shop, mut process: Process, deaths: &std::sync::atomic
 async fn dies_at(point: &str, passing: usize, calm: &str) -> bool {
     let shop = Shop::open("point", &["web"]).await;
     let process = shop.start_with(&[("TIDEGATE_FAILPOINT".to_owned(), format!("{point}:{passing}"))]);
-    let deaths = std::sync::atomic::AtomicUsize::new(0);
+    let deaths = AtomicUsize::new(0);
+    let told = async {
+        story(&shop).await;
+        // Every story passes each point once, the last of them perhaps after what the story waits for.
+        let died = || async { passing > 1 || deaths.load(Ordering::SeqCst) > 0 };
+        eventually(&format!("{point} is passed"), SOON, died).await;
+    };
     tokio::select! {
-        () = story(&shop) => {}
+        () = told => {}
         () = supervise(&shop, process, &deaths) => {}
     }
     let deaths = deaths.into_inner();
@@ -144,7 +157,4 @@ async fn law_11_a_death_at_any_point_ends_as_no_death_does() {
     let died: Vec<bool> = stream::iter(runs).buffered(AT_A_TIME).collect().await;
     let deaths = died.iter().filter(|died| **died).count();
     println!("{} points, {} cases, {deaths} deaths", points.len(), cases.len());
-    for (point, died) in cases.iter().zip(&died) {
-        assert!(*died || point.1 > 1, "{point:?} was not passed");
-    }
 }
