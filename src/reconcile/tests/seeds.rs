@@ -10,7 +10,7 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 47] = [
+const BROKE: [u64; 49] = [
     102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
@@ -58,6 +58,8 @@ const BROKE: [u64; 47] = [
     106_519_730_200_628,
     106_189_329_977_642,
     101_846_575_532_289,
+    45_682_080_459_174,
+    46_648_385_996_928,
 ];
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
