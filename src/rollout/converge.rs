@@ -47,6 +47,9 @@ pub(super) fn all(world: &World, journal: &Journal) -> Option<Timestamp> {
         return None;
     }
     let kept = journal.kept_subsets();
-    let views = world.clusters.values();
-    views.map(|view| one(world, journal, view, &kept)).collect::<Option<Vec<_>>>()?.into_iter().max()
+    let each = world.clusters.iter().map(|(name, view)| match journal.as_in(name) {
+        Some(apart) => one(world, &apart, view, &apart.kept_subsets()),
+        None => one(world, journal, view, &kept),
+    });
+    each.collect::<Option<Vec<_>>>()?.into_iter().max()
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
+use super::{Answered, Apart, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -226,6 +226,8 @@ pub struct Journal {
     pub revision: Revision,
     /// L: what was last applied.
     pub state: State,
+    /// The clusters that stand elsewhere; none: all stand alike.
+    pub apart: Option<Box<Apart>>,
     /// Where the walk stands.
     pub phase: Phase,
     /// O: L at the start of the walk.
@@ -418,7 +420,8 @@ impl Journal {
         let released = matches!(self.phase, Phase::Released { .. } | Phase::WentBack { .. });
         let planned = if released { &[][..] } else { &self.plan.routing.versions };
         let back = self.way_back.iter().flat_map(|settled| settled.state.reached_versions());
-        let applied = self.state.reached_versions();
+        let elsewhere = self.apart.iter().flat_map(|apart| apart.clusters.values().chain(&apart.front));
+        let applied = self.state.reached_versions().chain(elsewhere.flat_map(State::reached_versions));
         let mut kept: Vec<&Version> = Vec::new();
         // What is applied decides on the definition: another one would change it under running traffic.
         for version in applied.chain(back).chain(planned).chain(&self.state.routing.versions) {

@@ -65,7 +65,7 @@ impl std::fmt::Display for Reason {
             Self::WentBack { cause, retry } => write!(f, "went back: {cause}; {retry}"),
             Self::FailureHeld { cause, retry } => write!(
                 f,
-                "failed: {cause}; traffic stays and nothing rises, as the plan says `onFailure: hold`; commit the former target to go back; {retry}"
+                "failed: {cause}; traffic stays and nothing rises, as the plan says by `onFailure` or `onPartial`; commit the former target to go back; {retry}"
             ),
             Self::NoWayBack { cause } => write!(f, "failed: {cause}; no settled state can serve, so nothing moves"),
             Self::Foreign { kind, object } => write!(

@@ -287,7 +287,12 @@ impl Ledger {
                         missed.extend((!last).then(|| routing.clone()));
                     }
                 }
-                What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
+                What::WaveEntered
+                | What::FailureHeld
+                | What::RestoreLanded
+                | What::RestoreDropped
+                | What::Created
+                | What::Adopted => {}
                 // What was lost with the journal is not known any more.
                 What::Restored => self.failed.clone_from(&journal.failed),
             }

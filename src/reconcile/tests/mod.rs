@@ -24,4 +24,5 @@ mod restores;
 mod seeds;
 mod simulation;
 mod stops;
+mod waves;
 mod way_back;

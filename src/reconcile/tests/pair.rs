@@ -26,12 +26,12 @@ const STEPS: &str = "10:5m 25:10m 50:10m";
 pub(super) struct Pair {
     now: Timestamp,
     pub(super) apis: BTreeMap<&'static str, Api>,
-    away: Option<&'static str>,
+    pub(super) away: Option<&'static str>,
     /// Writes there are done and not answered.
     silent: Option<&'static str>,
     lost: Vec<(String, ObjectKind)>,
     /// The next write there is refused.
-    refuses: Option<&'static str>,
+    pub(super) refuses: Option<&'static str>,
     around: Around,
     worker: Worker,
     queue: Vec<Event>,
@@ -89,10 +89,22 @@ impl Pair {
     /// Another process, and a cluster where nothing of the plan was ever made.
     pub(super) fn meets(&mut self, cluster: &'static str) {
         self.apis.insert(cluster, Api::default());
+        self.restarts();
+    }
+
+    /// Another process takes over.
+    pub(super) fn restarts(&mut self) {
         self.worker = new_worker([EAST, WEST]);
         self.queue.clear();
         self.show(EAST);
         self.show(WEST);
+    }
+
+    /// Somebody deletes the VirtualService.
+    pub(super) fn loses_object(&mut self, cluster: &'static str) {
+        self.apis.get_mut(cluster).unwrap().objects.remove(&ObjectKind::VirtualService);
+        self.show(cluster);
+        self.turn();
     }
 
     pub(super) fn ready(&mut self, place: &str, count: Option<u32>) {
@@ -100,13 +112,13 @@ impl Pair {
         self.queue.push(Event::Look);
     }
 
-    fn leave(&mut self, cluster: &'static str) {
+    pub(super) fn leave(&mut self, cluster: &'static str) {
         self.away = Some(cluster);
         self.queue.push(Event::Reach { cluster: cluster.into(), away_since: Some(self.now) });
         self.turn();
     }
 
-    fn come_back(&mut self) {
+    pub(super) fn come_back(&mut self) {
         let Some(cluster) = self.away.take() else { return };
         self.queue.push(Event::Reach { cluster: cluster.into(), away_since: None });
         self.show(cluster);
@@ -203,7 +215,7 @@ impl Pair {
         shares.traffic.expect("one traffic").to_string()
     }
 
-    fn phase(&self, cluster: &str) -> Phase {
+    pub(super) fn phase(&self, cluster: &str) -> Phase {
         Journal::on(&self.object(cluster)).unwrap().unwrap().phase
     }
 
