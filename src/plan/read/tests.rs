@@ -46,7 +46,7 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     vec![
         (but("service:", "servcie:"), vec![("PL04", "spec"), ("PL01", "servcie")]),
         (with("clusters: [a]\nsteps: [{weight: 5, hold: 1m, pins: []}]"), vec![("PL02", "clusters"), ("PL02", "pins")]),
-        (with("waves: [[a], [], [b, a, '']]"), vec![("PL04", "[]"), ("PL10", "a"), ("PL04", "''")]),
+        (with("waves: [[a], [], [b, a, '']]"), vec![("PL04", "["), ("PL10", "a"), ("PL04", "''")]),
         (but("kind: CanaryPlan", "kind: Freeze"), vec![("PL02", "Freeze")]),
         (
             with("pause: no\nmatch: {}\nname: 5\nsettle: {hold: 10}"),
