@@ -68,7 +68,8 @@ pub(super) fn followed(world: &World, journal: &Journal) -> State {
     State { traffic: journal.state.traffic.clone(), routing: routing(journal, pins, &journal.state) }
 }
 
-/// The versions that the plan wants above both what they have and what they have proven. What an open walk would go back
+/// The versions that the plan wants above both what they have, in the cluster where that is least, and what they have
+/// proven. What an open walk would go back
 /// to counts as proven whatever runs there now: a commit goes back as freely as a failure does (law 3).
 fn rising(journal: &Journal, plan: &Plan) -> BTreeSet<VersionName> {
     let way_back = journal.way_back.as_ref().filter(|_| !journal.is_settled());
@@ -76,7 +77,7 @@ fn rising(journal: &Journal, plan: &Plan) -> BTreeSet<VersionName> {
         let wanted = plan.traffic.weight(&version.name);
         let leads_back = way_back.is_some_and(|settled| settled.state.traffic.weight(&version.name) > 0);
         let proven = if leads_back { journal.stood(version) } else { journal.proven(version) };
-        wanted > journal.state.traffic.weight(&version.name).max(proven)
+        wanted > apart::least(journal, &version.name).max(proven)
     };
     plan.routing.versions.iter().filter(above).map(|version| version.name.clone()).collect()
 }
@@ -120,7 +121,7 @@ pub(super) fn accept(
     owner: &Owner,
     now: Timestamp,
 ) -> Result<(), Reason> {
-    apart::reorder(journal, plan);
+    apart::reorder(journal, plan, now);
     let before = journal.clone();
     let rising = rising(&before, plan);
     let runs = |name: &VersionName| runs::seen(world, name);

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::plan::{Plan, Span};
+use crate::plan::{Plan, Span, VersionName};
 
 use super::{ClusterName, Journal, Reason, State, What, World, accept, gates};
 
@@ -72,6 +72,10 @@ impl Journal {
 
 /// A raise was decided from `left`: the first wave enters it, and all others stay there.
 pub(super) fn begin(journal: &mut Journal, world: &World, left: State) {
+    #[cfg(test)]
+    if crate::sabotage::is(crate::sabotage::Sabotage::WavesAtOnce) {
+        return;
+    }
     let Some(first) = first_wave(journal, world.clusters.keys()) else { return };
     let later = world.clusters.keys().filter(|name| journal.plan.wave(name) > first);
     let clusters: BTreeMap<ClusterName, State> = later.map(|name| (name.clone(), left.clone())).collect();
@@ -85,6 +89,13 @@ fn first_wave<'a>(journal: &Journal, clusters: impl Iterator<Item = &'a ClusterN
         return None;
     }
     clusters.map(|name| journal.plan.wave(name)).min()
+}
+
+/// What a version has where it has least.
+pub(super) fn least(journal: &Journal, name: &VersionName) -> u8 {
+    let elsewhere = journal.apart.iter().flat_map(|apart| apart.clusters.values());
+    let weight = |state: &State| state.traffic.weight(name);
+    elsewhere.map(weight).fold(weight(&journal.state), u8::min)
 }
 
 /// The clusters that a raise is entered in, and those that have it already: whether they can serve is what counts.
@@ -126,10 +137,11 @@ pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) ->
 
 /// Another plan has come: where it orders the clusters otherwise, what the first waves had alone is taken back from them,
 /// for nobody has said in which order the others would follow.
-pub(super) fn reorder(journal: &mut Journal, plan: &Plan) {
+pub(super) fn reorder(journal: &mut Journal, plan: &Plan, now: Timestamp) {
     let Some(apart) = journal.apart.as_deref().filter(|_| journal.plan.waves != plan.waves) else { return };
     if let Some(state) = apart.clusters.values().next().cloned() {
         journal.state = state;
+        accept::note(journal, now, What::WentBack, "the clusters go in another order".to_owned());
         // What stood there before has passed its gates.
         (journal.converged, journal.elapsed_ms, journal.hold) = (None, 0, Span::ZERO);
     }

@@ -154,7 +154,14 @@ impl Ledger {
         }
         match self.journal.clone() {
             None => self.first(&journal)?,
-            Some(before) if *before != *journal => self.follows(&before, &journal, wrote)?,
+            Some(before) if *before != *journal => {
+                self.after_others(&before, &journal, wrote)?;
+                if journal.apart.as_ref().is_some_and(|apart| apart.front.is_some()) {
+                    self.stays(&before, &journal, wrote)?;
+                } else {
+                    self.follows(&before, &journal, wrote)?;
+                }
+            }
             Some(before) => self.corrected(&before, wrote)?,
         }
         let known = wrote.knowledge.as_ref().filter(|_| wrote.alone);
@@ -227,7 +234,14 @@ impl Ledger {
         let mut stands_ms = wrote.now_ms - self.since_ms + (self.skews_ms.1 - self.skews_ms.0);
         // Documents that came and went elsewhere, each of which may have been what stood or not.
         let mut missed: Vec<Arc<Routing>> = Vec::new();
+        let mut apart = before.apart.as_ref().is_some_and(|apart| apart.front.is_some());
         for (place, transition) in fresh.iter().enumerate() {
+            apart &= !several::ends_apart(transition.what);
+            if apart {
+                // That was in front alone.
+                self.hold_ms = None;
+                continue;
+            }
             let traffic = traffic_of(&transition.traffic);
             let moved = traffic != position.traffic;
             let plan = (wrote.plan_of)(&transition.commit).unwrap_or_else(|| journal.plan.clone());
@@ -242,7 +256,8 @@ impl Ledger {
                     self.enters(&position, &traffic, &plan, (transition, wrote));
                     routing = carried(&plan, &position);
                 }
-                What::StepEntered | What::TargetEntered => {
+                What::WaveEntered if !moved => {}
+                What::StepEntered | What::TargetEntered | What::WaveEntered => {
                     // Where more than a plan came before it in the same write, what was left had no hold of its own.
                     let held = match fresh {
                         [_] => true,
@@ -250,7 +265,10 @@ impl Ledger {
                         _ => false,
                     };
                     self.hold_ms = self.hold_ms.filter(|_| held && before.is_raised());
-                    if wrote.alone {
+                    // A later wave gets what an earlier one has held, also where a commit has put other steps ahead meanwhile.
+                    if transition.what == What::WaveEntered {
+                        self.hold_ms = None;
+                    } else if wrote.alone {
                         self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
                     } else {
                         self.declared(&position, &traffic, &plan)?;
@@ -287,12 +305,7 @@ impl Ledger {
                         missed.extend((!last).then(|| routing.clone()));
                     }
                 }
-                What::WaveEntered
-                | What::FailureHeld
-                | What::RestoreLanded
-                | What::RestoreDropped
-                | What::Created
-                | What::Adopted => {}
+                What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
                 // What was lost with the journal is not known any more.
                 What::Restored => self.failed.clone_from(&journal.failed),
             }

@@ -4,16 +4,21 @@ use std::collections::BTreeSet;
 
 use tidegate::{
     plan::{Plan, Traffic, VersionName},
-    rollout::{Journal, Phase},
+    rollout::{Journal, Phase, What},
 };
 
 use super::{
     super::{
-        position::{Position, total},
+        position::{Position, hold_ms, total},
         wrote::{Verdict, Wrote, ensure},
     },
     Ledger, WAIT_MS,
 };
+
+/// Whether a cluster that stood apart stands with the others after that.
+pub(super) fn ends_apart(what: What) -> bool {
+    matches!(what, What::WaveEntered | What::Settled | What::WentBack | What::Applied | What::Released)
+}
 
 impl Ledger {
     /// Another branch of what happened: another cluster's, or a journal that was lost and restored from a copy. Nothing
@@ -63,5 +68,48 @@ impl Ledger {
         ensure(stands_ms >= hold_ms + WAIT_MS, "law 7", || {
             say(&format!("all have stood {stands_ms} ms of {hold_ms} ms and the wait"))
         })
+    }
+
+    /// Law 7 for a later wave: those before it have had for as long as it is to be held what rises here.
+    pub(super) fn after_others(&self, before: &Journal, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
+        let Some(earlier_ms) = wrote.earlier_ms.filter(|_| journal.is_raised() && !wrote.handled) else {
+            return Ok(());
+        };
+        let gains = journal.state.traffic.iter().any(|(name, weight)| {
+            weight > before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name))
+        });
+        if !gains {
+            return Ok(());
+        }
+        let held_ms = match journal.phase {
+            Phase::Walking { weight } => {
+                let step = journal.plan.steps.iter().find(|step| step.weight == weight);
+                step.map_or(0, |step| hold_ms(step.hold.seconds()))
+            }
+            _ => hold_ms(journal.plan.settle.seconds()),
+        };
+        let say = |what: &str| format!("{what}: {} in a later wave", journal.state.traffic);
+        let Some(since_ms) = earlier_ms else { return Err(("law 7", say("an earlier wave is elsewhere"))) };
+        let stands_ms = wrote.now_ms - since_ms.max(i64::MIN / 2) + (self.skews_ms.1 - self.skews_ms.0);
+        ensure(stands_ms >= held_ms + WAIT_MS, "law 7", || {
+            say(&format!("those before it have stood {stands_ms} ms of {held_ms} ms and the wait"))
+        })
+    }
+
+    /// Of a later wave, or fallen back alone: nothing rises here.
+    pub(super) fn stays(&mut self, before: &Journal, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
+        if journal.state.traffic != before.state.traffic {
+            self.hold_ms = None;
+            self.since_ms = wrote.now_ms;
+            self.skews_ms = (self.skew_ms, self.skew_ms);
+        }
+        let to_last = self.last_settled.as_ref() == Some(&journal.state.traffic);
+        for (name, weight) in journal.state.traffic.iter().filter(|_| !to_last) {
+            let most = before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name));
+            ensure(weight <= most, "law 2", || {
+                format!("{name} rises to {weight}, above {most}, apart from the front")
+            })?;
+        }
+        Ok(())
     }
 }
