@@ -17,6 +17,7 @@ mod process;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
+mod waves;
 
 use bed::{EAST, Fleet, WEST};
 

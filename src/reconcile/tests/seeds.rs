@@ -10,7 +10,7 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 50] = [
+const BROKE: [u64; 51] = [
     102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
@@ -61,6 +61,7 @@ const BROKE: [u64; 50] = [
     45_682_080_459_174,
     46_648_385_996_928,
     52_858_490_586_882,
+    108_684_734_758_112,
 ];
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
