@@ -136,9 +136,13 @@ pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) ->
 }
 
 /// Another plan has come: where it orders the clusters otherwise, what the first waves had alone is taken back from them,
-/// for nobody has said in which order the others would follow.
+/// for nobody has said in which order the others would follow. Where some have fallen, all will begin anew.
 pub(super) fn reorder(journal: &mut Journal, plan: &Plan, now: Timestamp) {
-    let Some(apart) = journal.apart.as_deref().filter(|_| journal.plan.waves != plan.waves) else { return };
+    let Some(apart) =
+        journal.apart.as_deref().filter(|apart| apart.fallen.is_empty() && journal.plan.waves != plan.waves)
+    else {
+        return;
+    };
     if let Some(state) = apart.clusters.values().next().cloned() {
         journal.state = state;
         accept::note(journal, now, What::WentBack, "the clusters go in another order".to_owned());

@@ -66,8 +66,9 @@ const BROKE: [u64; 51] = [
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
 
-/// Fixed seeds of fleets.
+/// Fixed seeds of fleets, and those that once broke a law.
 const FLEETS: u64 = 200;
+const BROKE_FLEETS: [u64; 1] = [1_967_095_021_638];
 
 /// In so many walks the simulation notices what is broken on purpose.
 const SABOTAGED: u64 = 100;
@@ -127,7 +128,7 @@ fn every_law_holds_in_fleets_of_two_to_seven_clusters() {
         println!("fleet {seed}: {:?}", run_fleet(seed));
         return;
     }
-    for seed in 0..FLEETS {
+    for seed in (0..FLEETS).chain(BROKE_FLEETS) {
         run_fleet(seed);
     }
     let first = u64::from(std::process::id()) << 32;
