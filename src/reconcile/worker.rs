@@ -446,7 +446,7 @@ impl Worker {
                 }
             }
         }
-        if matches!(reason, Reason::Endpoints { .. })
+        if matches!(reason.plainly(), Reason::Endpoints { .. })
             && let Some(cluster) = self.clusters.keys().find(|name| sight.lacks_namespace(name, &self.key.namespace))
         {
             reason = Reason::NoNamespace { namespace: self.key.namespace.clone(), cluster: cluster.clone() };

@@ -384,7 +384,7 @@ impl<'a> Draft<'a> {
     }
 
     fn wait_or_fail(&mut self, reason: Reason) -> Result<(), Reason> {
-        if let Reason::Endpoints { version, deadline: Some(deadline), .. } = &reason {
+        if let Reason::Endpoints { version, deadline: Some(deadline), .. } = reason.plainly() {
             if *deadline <= self.now {
                 let cause = Cause::Deadline(version.to_string());
                 return failure::step(&mut self.journal, self.world, cause, &Failing::default(), self.now);
@@ -447,10 +447,11 @@ impl<'a> Draft<'a> {
                 goals.insert(name.clone(), if keeps { Goal::Keep } else { Goal::Apply(goal) });
             }
         }
-        if let Some(message) = world.clusters.values().find_map(|view| view.rejected.clone())
+        if let Some((name, message)) =
+            world.clusters.iter().find_map(|(name, view)| Some((name, view.rejected.clone()?)))
             && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. })
         {
-            reason = Reason::Rejected { message };
+            reason = Reason::Rejected { message }.of(name, world);
         }
         if matches!(reason, Reason::Settled | Reason::Converging { until: None, .. }) {
             reason = newcomer::held(world, &front).unwrap_or(reason);

@@ -17,16 +17,14 @@ pub(super) fn after(at: Timestamp, seconds: u64) -> Timestamp {
 /// The least ready endpoints of a version over all clusters: unknown in one is unknown, none ready counts from the
 /// first cluster that saw it.
 pub(super) fn endpoints(world: &World, version: &VersionName) -> Endpoints {
-    let mut least = Endpoints { ready: Some(u32::MAX), none_since: None };
-    for (_, cluster) in answering(world) {
-        let here = cluster.endpoints(version);
-        match (least.ready, here.ready) {
-            (_, None) => least.ready = None,
-            (Some(before), Some(now)) if now < before => least = here,
-            _ => {}
-        }
-    }
-    if least.ready == Some(u32::MAX) { Endpoints::UNKNOWN } else { least }
+    least(world, version).map_or(Endpoints::UNKNOWN, |(_, least)| least)
+}
+
+/// The same, and the cluster that has them.
+fn least<'a>(world: &'a World, version: &VersionName) -> Option<(&'a ClusterName, Endpoints)> {
+    let each = answering(world).map(|(name, view)| (name, view.endpoints(version)));
+    // What is not known is less than none.
+    each.min_by_key(|(_, here)| here.ready)
 }
 
 /// The clusters that answer: of the others nothing is known. One that is new to a plan which stands in others carries
@@ -69,7 +67,10 @@ pub(super) fn can_serve(world: &World, traffic: &Traffic, needed: u32) -> Result
 ///
 /// `patience` is since when it is waited, and how long.
 fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Timestamp, Span)>) -> Result<(), Reason> {
-    let seen = endpoints(world, name);
+    let (cluster, seen) = match least(world, name) {
+        Some((cluster, seen)) => (Some(cluster), seen),
+        None => (None, Endpoints::UNKNOWN),
+    };
     if seen.ready.is_some_and(|ready| ready >= needed) {
         return Ok(());
     }
@@ -78,7 +79,11 @@ fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Ti
         let from = seen.none_since.map_or(began, |gone| gone.max(began));
         after(from, span.seconds())
     });
-    Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline })
+    let reason = Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline };
+    Err(match cluster {
+        Some(cluster) => reason.of(cluster, world),
+        None => reason,
+    })
 }
 
 /// Whether every version that gains weight has as many of the endpoints that served everything at the start of the walk
@@ -167,18 +172,19 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
     if let Some(reason) = away(world) {
         return Err(reason);
     }
-    for cluster in world.clusters.values() {
+    for (name, cluster) in &world.clusters {
+        let here = |reason: Reason| Err(reason.of(name, world));
         if let Some(offset_ms) = cluster.clock_offset_ms.filter(|ms| ms.abs() > world.settings.clock_skew_max_ms) {
-            return Err(Reason::ClockSkew { offset_ms });
+            return here(Reason::ClockSkew { offset_ms });
         }
         if let Some(by) = cluster.claims.first() {
-            return Err(Reason::Claimed { by: by.clone() });
+            return here(Reason::Claimed { by: by.clone() });
         }
         if let Some(by) = &cluster.shadow {
-            return Err(Reason::Shadowed { by: by.clone() });
+            return here(Reason::Shadowed { by: by.clone() });
         }
         if let Some(what) = &cluster.dependency {
-            return Err(Reason::Dependency { what: what.clone() });
+            return here(Reason::Dependency { what: what.clone() });
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use super::{JOURNAL_MAX_BYTES, Reason};
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::In { cluster, reason } => write!(f, "cluster {cluster}: {reason}"),
             Self::Settled => write!(f, "the target is settled"),
             Self::GitUnknown => write!(f, "waits for the first look at the plan repository"),
             Self::Hold { until } => write!(f, "holds the present weights until {until}"),
