@@ -10,6 +10,7 @@ mod due;
 mod ending;
 mod engine;
 mod fights;
+mod gather;
 mod held;
 pub mod history;
 pub mod inspect;

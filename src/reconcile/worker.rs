@@ -268,8 +268,18 @@ impl Worker {
 
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        let Some((mut effects, decides)) = self.take(event, now, sight) else { return Vec::new() };
+        if decides {
+            self.decide(now, sight, &mut effects);
+        }
+        effects
+    }
+
+    /// Takes an event in without deciding anything; returns what is to be done, and whether to decide. None where it told
+    /// nothing. Of many clusters many answer at once, and each decision looks at all of them.
+    pub(super) fn take(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Option<(Vec<Effect>, bool)> {
         if self.is_told(&event) || self.rests_on(&event, sight) {
-            return Vec::new();
+            return None;
         }
         self.get_up();
         let mut effects = Vec::new();
@@ -316,10 +326,7 @@ impl Worker {
             Event::Look => {}
         }
         self.note(&mut effects);
-        if !waits {
-            self.decide(now, sight, &mut effects);
-        }
-        effects
+        Some((effects, !waits))
     }
 
     /// Whether an event tells nothing: a watch shows what the answer to a write has shown.
@@ -355,7 +362,8 @@ impl Worker {
         }
     }
 
-    fn decide(&mut self, now: Timestamp, sight: &impl Sight, effects: &mut Vec<Effect>) {
+    /// Decides on what was taken in.
+    pub(super) fn decide(&mut self, now: Timestamp, sight: &impl Sight, effects: &mut Vec<Effect>) {
         if self.clusters.values().any(|held| !held.is_known() && held.away_since.is_none()) {
             return;
         }

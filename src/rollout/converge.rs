@@ -41,6 +41,13 @@ pub(super) fn lag(world: &World) -> Option<Arc<str>> {
     world.clusters.iter().find_map(waited)
 }
 
+/// Whether every cluster has the journal with all that happened: where one had another past, what settles for all would be
+/// no more proven than what that one knows. Of one cluster there is but one.
+pub(super) fn on_record(world: &World, journal: &Journal) -> bool {
+    let has = |view: &ClusterView| matches!(&view.journal, Some(Ok(there)) if there.transitions == journal.transitions);
+    world.clusters.len() < 2 || world.clusters.values().all(has)
+}
+
 /// When every cluster has the present state; none while one that is new to the plan has nothing of it.
 pub(super) fn all(world: &World, journal: &Journal) -> Option<Timestamp> {
     if newcomer::joins(world) {

@@ -291,6 +291,10 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+        if self.origin == Origin::Live && !converge::on_record(self.world, &self.found) {
+            let away = gates::away(self.world);
+            return Err(blocked.or(away).unwrap_or(Reason::Converging { until: None, lag: None }));
+        }
         if let Some(until) = self.journal.hold_opens().filter(|opens| *opens > self.now) {
             self.wake(until);
             return Err(blocked.unwrap_or(Reason::Hold { until }));

@@ -351,16 +351,19 @@ impl Journal {
         self.tested.get(name).map(|test| test.images.clone())
     }
 
-    /// Lowers the proof of every version that `traffic` gives less than it has now, and drops the settled states
+    /// Lowers the proof of every version that `traffic` gives less than it has now in any cluster, and drops the settled states
     /// that lie above it (never the last one): what was reverted or retreated from has to walk again.
     pub fn retreat_to(&mut self, traffic: &Traffic) {
         #[cfg(test)]
         if crate::sabotage::is(crate::sabotage::Sabotage::ProofStays) {
             return;
         }
-        for (name, weight) in self.state.traffic.iter() {
+        let elsewhere = self.apart.iter().flat_map(|apart| apart.clusters.values());
+        let states = std::iter::once(&self.state).chain(elsewhere);
+        let legs = states.flat_map(|state| state.traffic.iter().map(move |(name, weight)| (state, name, weight)));
+        for (state, name, weight) in legs {
             let lower = traffic.weight(name);
-            let version = self.state.routing.version(name).map(Version::digest);
+            let version = state.routing.version(name).map(Version::digest);
             if lower < weight
                 && let Some(proof) = self.proof.get_mut(name)
                 && version.as_ref() == Some(&proof.digest)

@@ -68,7 +68,7 @@ const FRESH_S: u64 = 3;
 
 /// Fixed seeds of fleets, and those that once broke a law.
 const FLEETS: u64 = 200;
-const BROKE_FLEETS: [u64; 1] = [1_967_095_021_638];
+const BROKE_FLEETS: [u64; 2] = [1_967_095_021_638, 44_401_371_906_158];
 
 /// In so many walks the simulation notices what is broken on purpose.
 const SABOTAGED: u64 = 100;
