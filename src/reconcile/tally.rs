@@ -159,6 +159,7 @@ pub(super) fn cause(transition: &Transition, journal: Option<&Journal>) -> &'sta
             _ => "Commit",
         },
         What::Adopted
+        | What::TakenBack
         | What::Created
         | What::Applied
         | What::Accepted

@@ -145,7 +145,7 @@ pub(super) fn reorder(journal: &mut Journal, plan: &Plan, now: Timestamp) {
     };
     if let Some(state) = apart.clusters.values().next().cloned() {
         journal.state = state;
-        accept::note(journal, now, What::WentBack, "the clusters go in another order".to_owned());
+        accept::note(journal, now, What::TakenBack, "the clusters go in another order".to_owned());
         // What stood there before has passed its gates.
         (journal.converged, journal.elapsed_ms, journal.hold) = (None, 0, Span::ZERO);
     }

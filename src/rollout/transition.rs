@@ -18,6 +18,8 @@ pub enum What {
     TargetEntered,
     /// What earlier waves of clusters have held was entered by the next.
     WaveEntered,
+    /// What the first waves of clusters had alone was taken back, for a commit has put them in another order.
+    TakenBack,
     /// The target passed its gates.
     Settled,
     /// Another plan document came into force.
@@ -46,6 +48,7 @@ impl What {
             Self::StepEntered => "StepEntered",
             Self::TargetEntered => "TargetEntered",
             Self::WaveEntered => "WaveEntered",
+            Self::TakenBack => "TakenBack",
             Self::Settled => "Settled",
             Self::Accepted => "Accepted",
             Self::WentBack => "WentBack",

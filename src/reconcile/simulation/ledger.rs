@@ -276,7 +276,16 @@ impl Ledger {
                             self.all_held(&position, &traffic, wrote)?;
                         }
                     }
-                    self.enters(&position, &traffic, &plan, (transition, wrote));
+                    if transition.what != What::WaveEntered {
+                        self.enters(&position, &traffic, &plan, (transition, wrote));
+                    }
+                }
+                What::TakenBack => {
+                    for (name, weight) in traffic.iter() {
+                        let most = position.traffic.weight(name).max(self.proven_by_name(&routing, name));
+                        ensure(weight <= most, "law 2", || format!("{name} is taken back to {weight}, above {most}"))?;
+                    }
+                    self.hold_ms = None;
                 }
                 What::Settled if went_on => self.prove(&routing, &traffic),
                 What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone && !wrote.handled)?,
@@ -341,7 +350,8 @@ impl Ledger {
             let walks = !wrote.alone && !transition.note.is_empty();
             // Other images may have made it rise, which is known only to who has seen them when it came.
             self.hold_ms = (!walks && !wrote.images).then(|| hold_ms(plan.settle.seconds()));
-        } else if transition.note.is_empty() {
+        } else if transition.note.is_empty() || plan.waves.len() > 1 {
+            // Of clusters that stand apart the one with least tells what rises.
             self.hold_ms = None;
         } else if self.hold_ms.is_some() {
             let present = total(&position.traffic, &rising);

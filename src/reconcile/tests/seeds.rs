@@ -10,7 +10,7 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 51] = [
+const BROKE: [u64; 52] = [
     102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
@@ -62,13 +62,23 @@ const BROKE: [u64; 51] = [
     46_648_385_996_928,
     52_858_490_586_882,
     108_684_734_758_112,
+    140_286_888_694_282,
 ];
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
 
 /// Fixed seeds of fleets, and those that once broke a law.
 const FLEETS: u64 = 200;
-const BROKE_FLEETS: [u64; 2] = [1_967_095_021_638, 44_401_371_906_158];
+const BROKE_FLEETS: [u64; 8] = [
+    1_967_095_021_638,
+    44_401_371_906_158,
+    16_376_710_299_694,
+    122_707_215_646_750,
+    11_978_663_788_589,
+    32_401_233_281_165,
+    102_009_768_247_381,
+    140_286_516_789_297,
+];
 
 /// In so many walks the simulation notices what is broken on purpose.
 const SABOTAGED: u64 = 100;

@@ -17,7 +17,10 @@ use super::{
 
 /// Whether a cluster that stood apart stands with the others after that.
 pub(super) fn ends_apart(what: What) -> bool {
-    matches!(what, What::WaveEntered | What::Settled | What::WentBack | What::Applied | What::Released)
+    matches!(
+        what,
+        What::WaveEntered | What::TakenBack | What::Settled | What::WentBack | What::Applied | What::Released
+    )
 }
 
 impl Ledger {
