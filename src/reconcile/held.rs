@@ -13,6 +13,7 @@ use crate::{
 };
 
 use super::{
+    fence::Strange,
     fights::Fights,
     late::Late,
     marks,
@@ -68,6 +69,10 @@ pub(super) struct Held {
     pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
     pub(super) late: Late,
+    /// Since when it would go back without the lease.
+    pub(super) backs_off_since: Option<Timestamp>,
+    /// The commit of the position, where this process may not have seen it in Git.
+    pub(super) strange: Option<Box<Strange>>,
 }
 
 #[derive(Clone)]
@@ -175,6 +180,7 @@ impl Held {
 
     /// Nothing is left to write: what was refused is not wanted any more.
     pub(super) fn rest(&mut self) {
+        self.backs_off_since = None;
         self.refused = None;
         self.altered = None;
         self.attempts = 0;
@@ -373,6 +379,7 @@ impl Held {
                 self.stale = self.stale.saturating_add(1);
                 Vec::new()
             }
+            Outcome::Withheld => Vec::new(),
             Outcome::Unknown { .. } => {
                 let live = match kind {
                     ObjectKind::VirtualService => &self.virtual_service,

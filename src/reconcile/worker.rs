@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     Reached, Sight, due,
+    fence::{self, May},
     fights::Fights,
     held::Held,
     proxies, rest,
@@ -96,6 +97,8 @@ pub enum Effect {
         cluster: ClusterName,
         /// What.
         edit: Arc<Edit>,
+        /// Whether the lease has to be held when it is sent.
+        leased: bool,
     },
     /// Traffic is to move once what is being recorded is answered: that write does not wait behind others any more.
     Hurry,
@@ -181,6 +184,9 @@ pub struct Worker {
     pub(super) restoring: Option<Box<Restoring>>,
     /// What ran behind the labels at the last decision, as [`rest::mark`] tells it.
     pub(super) ran: u64,
+    /// Commits that were wanted before.
+    pub(super) past: Vec<String>,
+    pub(super) behind: bool,
 }
 
 impl Worker {
@@ -199,6 +205,8 @@ impl Worker {
             awaits_proxies: false,
             restoring: None,
             ran: 0,
+            past: Vec::new(),
+            behind: false,
         }
     }
 
@@ -315,7 +323,7 @@ impl Worker {
             Event::Recalled { cluster, owner, found } => self.recalled(&cluster, &owner, found),
             Event::Look => {}
         }
-        self.note(&mut effects);
+        self.note(sight.lease().leads(now), &mut effects);
         if !waits {
             self.decide(now, sight, &mut effects);
         }
@@ -341,6 +349,7 @@ impl Worker {
     pub(super) fn want(&mut self, wanted: Wanted) {
         self.forget_notes(&wanted);
         let before = std::mem::replace(&mut self.wanted, wanted);
+        self.remember(&before);
         self.former = match (&self.wanted, before) {
             (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
             (Wanted::Removed { .. }, _) => self.former.take(),
@@ -369,7 +378,7 @@ impl Worker {
         self.ran = rest::mark(world.clusters.iter().map(|(name, view)| (name, &view.images)));
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at.into_iter().chain(self.recalls_at()).min();
-        let Decision { goals, mut reason, journal, decided, .. } = decision;
+        let Decision { goals, mut reason, journal, decided, withheld, .. } = decision;
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());
         self.waits_for_proxies = false;
         self.awaits_proxies = false;
@@ -402,6 +411,21 @@ impl Worker {
                 effects.extend(proxies::ask(&cluster, held, known, &key, &destination_rule));
                 self.awaits_proxies |= known.since().is_none();
             }
+            let leased = match &next {
+                Next::Write(_) | Next::Seal(_) => match fence::may(held, &goal, withheld.as_ref(), now) {
+                    May::Freely => false,
+                    May::WithLease => true,
+                    May::At(at) => {
+                        wake_at = earlier(wake_at, at);
+                        continue;
+                    }
+                    May::Not(why) => {
+                        reason = if reason.needs_a_person() { reason } else { why };
+                        continue;
+                    }
+                },
+                Next::Wait { .. } | Next::Nothing => false,
+            };
             match next {
                 Next::Write(edit) => {
                     let corrected = match &goal {
@@ -416,7 +440,7 @@ impl Worker {
                         }
                         Ok(()) => {
                             let edit = held.write_sent(edit, journal.as_ref(), corrected.is_some());
-                            effects.push(Effect::Write { cluster, edit });
+                            effects.push(Effect::Write { cluster, edit, leased });
                         }
                     }
                 }
@@ -424,7 +448,7 @@ impl Worker {
                     Err(retry_at) => wake_at = earlier(wake_at, retry_at),
                     Ok(()) => {
                         let edit = held.write_sent(edit, journal.as_ref(), false);
-                        effects.push(Effect::Write { cluster, edit });
+                        effects.push(Effect::Write { cluster, edit, leased });
                     }
                 },
                 Next::Wait { until_ms, .. } => {

@@ -273,6 +273,7 @@ pub(super) fn first(
         owns_traffic_policy: false,
         convergence_wait_ms: None,
         asks_proxies: false,
+        term: 0,
         state,
     };
     if !unproven {

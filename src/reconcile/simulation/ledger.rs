@@ -446,8 +446,8 @@ impl Ledger {
         })?;
         let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
         ensure(!stopped, "law 4", || say("stopped"))?;
-        let Knowledge { blind, refused, skewed, away, unready, .. } = wrote.knowledge.unwrap_or_default();
-        ensure(!(blind || refused || skewed || away), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
+        let Knowledge { blind, refused, skewed, away, leaseless, unready, .. } = wrote.knowledge.unwrap_or_default();
+        ensure(!(blind || refused || skewed || away || leaseless), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
         let lacks =
             |name: &VersionName| ["v1", "v2", "v3"].iter().zip(unready).any(|(v, no)| no && *v == name.as_str());
         let gains = |(name, weight): (&VersionName, u8)| weight > position.traffic.weight(name) && lacks(name);

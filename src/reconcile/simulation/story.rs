@@ -1,6 +1,6 @@
 //! What happens to a route from outside, drawn from a seed before anything runs, so that acts can be left out again.
 
-use super::{dice::Dice, document::Document};
+use super::{dice::Dice, document::Document, lease::Lease};
 
 /// How an API server treats one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub enum Act {
     Away(usize, bool),
     /// A watch breaks, its events are lost, and it lists anew (410) after so many milliseconds.
     WatchDrops(usize, i64),
+    /// Another process takes the lease, or this one has it again.
+    Lease(bool),
     /// Git stops answering, or answers again.
     Git(bool),
     /// The next push is treated so.
@@ -112,6 +114,12 @@ impl Story {
         let mut acts = vec![(0, Act::Commit(Document::BASELINE)), (10_000, Act::Commit(Document::draw(&mut dice)))];
         for _ in 0..length {
             acts.push((dice.pick(&PAUSES_MS), Act::draw(&mut dice, clusters)));
+        }
+        if Lease::of(seed).elects() {
+            // For a while another process has the lease.
+            let lost = 2 + dice.below(length);
+            acts.insert(lost, (dice.pick(&PAUSES_MS), Act::Lease(false)));
+            acts.insert(lost + 1 + dice.below(length + 2 - lost), (dice.pick(&PAUSES_MS), Act::Lease(true)));
         }
         Self { seed, clusters, acts }
     }

@@ -108,6 +108,7 @@ fn what_is_broken_on_purpose_is_found() {
     let broken = [
         (Sabotage::ProofStays, "law 2"),
         (Sabotage::ImagesIgnored, "law 2"),
+        (Sabotage::LeaseIgnored, "lease"),
         (Sabotage::GitBeforeTraffic, "order"),
         (Sabotage::SubsetsBeforeWeights, "order"),
     ];
