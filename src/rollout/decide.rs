@@ -268,7 +268,8 @@ impl<'a> Draft<'a> {
         }
         if self.journal.converged.is_none() {
             match converge::all(self.world, &self.journal) {
-                Some(at) if at <= self.now => self.journal.converged = Some(self.now),
+                // Whoever takes over has seen it since then; never since before the position was entered.
+                Some(at) if at <= self.now => self.journal.converged = Some(at.max(self.journal.entered).min(self.now)),
                 until => {
                     if let Some(at) = until {
                         self.wake(at);

@@ -161,10 +161,14 @@ impl Election {
         self.least = self.least.max(term);
     }
 
-    /// What gives the lease away; none where it is another's. From now on it is not held any more.
-    pub(super) fn resign(&mut self, wall: &str) -> Option<Claim> {
-        self.own.take()?;
-        let seen = self.seen.as_ref().filter(|seen| self.is_own(seen))?;
+    /// It is not held any more. Returns whether it was.
+    pub(super) fn resign(&mut self) -> bool {
+        self.own.take().is_some()
+    }
+
+    /// What gives the lease away; none where it is not known to be this candidate's.
+    pub(super) fn release(&self, wall: &str) -> Option<Claim> {
+        let seen = self.seen.as_ref().filter(|seen| self.fresh && self.is_own(seen))?;
         let record = Record { holder: None, renewed: wall.to_owned(), ..seen.found.record.clone() };
         Some(Claim { version: Some(seen.found.version.clone()), record })
     }

@@ -277,19 +277,21 @@ impl Lease {
         }
     }
 
+    /// Gives it away, also where a hint has made another version of it meanwhile.
     async fn resign(&mut self) {
-        if self.election.own().is_some()
-            && self.election.is_to_look()
-            && let Ok(found) = self.look().await
-        {
-            self.election.saw(found, Instant::now());
-        }
-        let claim = self.election.resign(&wall());
+        let held = self.election.resign();
         self.tell(None);
-        if let Some(claim) = claim
-            && self.write(&claim).await.is_ok()
-        {
-            tracing::info!(lease = self.name, "gave the lease away");
+        for _ in 0..if held { 3 } else { 0 } {
+            if self.election.is_to_look() {
+                let Ok(found) = self.look().await else { return };
+                self.election.saw(found, Instant::now());
+            }
+            let Some(claim) = self.election.release(&wall()) else { return };
+            if self.write(&claim).await.is_ok() {
+                tracing::info!(lease = self.name, "gave the lease away");
+                return;
+            }
+            self.election.lost_sight();
         }
     }
 }

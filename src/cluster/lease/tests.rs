@@ -81,12 +81,13 @@ fn what_was_given_away_is_taken_at_the_next_look() {
     let (mut server, mut one, mut two) = (Server::default(), election("one"), election("two"));
     turn(&mut one, &mut server, at(0), "a");
     turn(&mut two, &mut server, at(100), "b");
-    let claim = one.resign("c").unwrap();
+    assert!(one.resign() && !one.resign());
+    let claim = one.release("c").unwrap();
     assert!(!leads(&one, at(200)), "from before it is given away");
     server.write(&claim).unwrap();
     turn(&mut two, &mut server, at(600), "d");
     assert_eq!((two.own().unwrap().term, two.next(at(600), at(605))), (2, at(1_600)));
-    assert_eq!((one.resign("e"), election("three").resign("e")), (None, None));
+    assert_eq!((election("three").release("e"), two.release("e").is_some()), (None, true));
 }
 
 #[test]

@@ -18,13 +18,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Every other story has one.
-    pub(super) fn of(seed: u64) -> Self {
-        Self { elects: seed % 2 == 1, held: true, term: 1 }
-    }
-
-    pub(super) fn elects(self) -> bool {
-        self.elects
+    pub(super) fn new(elects: bool) -> Self {
+        Self { elects, held: true, term: 1 }
     }
 
     pub(super) fn is_missing(self) -> bool {

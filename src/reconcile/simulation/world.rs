@@ -179,7 +179,7 @@ impl World {
             dice: Dice::new(story.seed ^ 0x5EED),
             places: ["east", "west"].iter().take(story.clusters).map(|name| Place::new(name)).collect(),
             git: Git::new(),
-            lease: Lease::of(story.seed),
+            lease: Lease::new(story.lease),
             process: None,
             lives: 0,
             kill_after: None,
