@@ -1,12 +1,11 @@
 //! A process that is one of several, and does not always hold the lease: then it raises nothing, and goes back all the same.
 
-use serde_json::Value;
-use tidegate::rollout::{self, Journal, Phase};
+use tidegate::rollout::{self, Phase};
 
 use super::{
     ledger::Ledger,
     world::{Item, World, wall},
-    wrote::{Knowledge, Verdict, ensure},
+    wrote::{Knowledge, Verdict, Wrote, ensure},
 };
 
 /// Whether the process is one of several, and holds the lease.
@@ -58,16 +57,15 @@ impl World {
 
 /// Without the lease nothing is made, and nothing gets more than was written or has stood; a way back may lead to what
 /// settled last.
-pub(super) fn led_back(
-    ledger: &Ledger,
-    before: Option<&Value>,
-    journal: Option<&Journal>,
-    knowledge: Knowledge,
-) -> Verdict {
-    let (Some(journal), true) = (journal, knowledge.leaseless) else { return Ok(()) };
+pub(super) fn led_back(ledger: &Ledger, wrote: &Wrote<'_>, knowledge: Knowledge) -> Verdict {
+    // What a hand took away is not known any more, to nobody.
+    let told = knowledge.leaseless && !wrote.stripped;
+    let Some(journal) = wrote.journal.as_deref().filter(|_| told) else { return Ok(()) };
     let went_back = matches!(journal.phase, Phase::WentBack { .. });
-    let above = journal.state.traffic.iter().find(|(name, weight)| *weight > ledger.most(name) && !went_back);
+    // What the plan before did not name may have stood all the same.
+    let most = |name| ledger.most(name).max(ledger.proven_by_name(&journal.state.routing, name));
+    let above = journal.state.traffic.iter().find(|(name, weight)| *weight > most(name) && !went_back);
     let law = "lease";
-    ensure(before.is_some(), law, || "without the lease a route is made".into())?;
+    ensure(wrote.before.is_some(), law, || "without the lease a route is made".into())?;
     ensure(above.is_none(), law, || format!("without the lease {above:?} is written"))
 }

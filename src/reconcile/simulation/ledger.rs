@@ -97,7 +97,7 @@ impl Ledger {
         there.map_or(0, |(_, _, weight)| *weight)
     }
 
-    fn proven_by_name(&self, routing: &Routing, name: &VersionName) -> u8 {
+    pub(super) fn proven_by_name(&self, routing: &Routing, name: &VersionName) -> u8 {
         routing.version(name).map_or(0, |version| self.proven(version))
     }
 

@@ -147,7 +147,7 @@ impl World {
                 Cause::FailedBefore => happened.invalid || happened.gone || happened.lowered || happened.unready,
             },
         };
-        let back = led_back(&ledger, before, wrote.journal.as_deref(), knowledge);
+        let back = led_back(&ledger, &wrote, knowledge);
         let verdict = back.and(ledger.wrote(&wrote));
         self.tally.walks += u64::from(!was_settled && settled(&ledger));
         self.places[place].ledger = ledger;
