@@ -47,7 +47,9 @@ impl Engine {
     pub(super) fn tenure(&mut self, tenure: Tenure) {
         let led = self.leads();
         let Some(election) = &mut self.election else { return };
-        let hinted = tenure.hint.is_some() && tenure.hint != election.tenure.hint;
+        let known = self.tip.as_ref().map(|tip| tip.commit.as_str());
+        let hinted =
+            tenure.hint != election.tenure.hint && tenure.hint.as_deref().is_some_and(|hint| known != Some(hint));
         let other = tenure.holder != election.tenure.holder;
         self.view.lease = match tenure.own {
             Some(Own { term, until }) => Lease::Held { term, until: self.clock.at(until) },
