@@ -69,8 +69,6 @@ pub(super) struct Held {
     pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
     pub(super) late: Late,
-    /// Since when it would go back without the lease.
-    pub(super) backs_off_since: Option<Timestamp>,
     /// The commit of the position, where this process may not have seen it in Git.
     pub(super) strange: Option<Box<Strange>>,
 }
@@ -180,7 +178,6 @@ impl Held {
 
     /// Nothing is left to write: what was refused is not wanted any more.
     pub(super) fn rest(&mut self) {
-        self.backs_off_since = None;
         self.refused = None;
         self.altered = None;
         self.attempts = 0;

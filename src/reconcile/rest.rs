@@ -90,7 +90,12 @@ impl Worker {
     pub fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
         let rests = matches!(self.reason, Some(Reason::Settled | Reason::Away { .. }));
         let Wanted::Plan { plan, .. } = &self.wanted else { return };
-        if !rests || self.wake_at.is_some() || self.awaits_proxies || self.behind || self.is_busy() || self.is_at_rest()
+        if !rests
+            || self.wake_at.is_some()
+            || self.awaits_proxies
+            || self.is_behind()
+            || self.is_busy()
+            || self.is_at_rest()
         {
             return;
         }

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Reached, Sight, due,
-    fence::{self, May},
+    fence::{self, Fenced, May},
     fights::Fights,
     held::Held,
     proxies, rest,
@@ -184,9 +184,7 @@ pub struct Worker {
     pub(super) restoring: Option<Box<Restoring>>,
     /// What ran behind the labels at the last decision, as [`rest::mark`] tells it.
     pub(super) ran: u64,
-    /// Commits that were wanted before.
-    pub(super) past: Vec<String>,
-    pub(super) behind: bool,
+    pub(super) fenced: Fenced,
 }
 
 impl Worker {
@@ -205,8 +203,7 @@ impl Worker {
             awaits_proxies: false,
             restoring: None,
             ran: 0,
-            past: Vec::new(),
-            behind: false,
+            fenced: Fenced::default(),
         }
     }
 
@@ -379,6 +376,7 @@ impl Worker {
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at.into_iter().chain(self.recalls_at()).min();
         let Decision { goals, mut reason, journal, decided, withheld, .. } = decision;
+        let due = self.fenced.due(&goals, withheld.as_ref(), now);
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());
         self.waits_for_proxies = false;
         self.awaits_proxies = false;
@@ -412,7 +410,7 @@ impl Worker {
                 self.awaits_proxies |= known.since().is_none();
             }
             let leased = match &next {
-                Next::Write(_) | Next::Seal(_) => match fence::may(held, &goal, withheld.as_ref(), now) {
+                Next::Write(_) | Next::Seal(_) => match fence::may(&goal, withheld.as_ref(), due, now) {
                     May::Freely => false,
                     May::WithLease => true,
                     May::At(at) => {

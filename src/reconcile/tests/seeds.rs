@@ -59,6 +59,11 @@ const BROKE: [u64; 47] = [
     106_189_329_977_642,
     101_846_575_532_289,
 ];
+/// Stories of one of several processes that broke a law once.
+const BROKE_OF_SEVERAL: [u64; 1] = [
+    // Without the lease two clusters went back at two instants, and had two positions from then on.
+    72_228_638_901_407,
+];
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
 
@@ -99,6 +104,9 @@ fn every_law_holds_for_fixed_and_fresh_seeds() {
     }
     for seed in BROKE {
         tell(&Story::draw(seed));
+    }
+    for seed in BROKE_OF_SEVERAL {
+        tell(&Story::of_several(seed));
     }
     let fresh = Duration::from_secs(variable("TIDEGATE_SIM_SECONDS").unwrap_or(FRESH_S));
     let first =
