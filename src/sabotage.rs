@@ -13,6 +13,8 @@ pub(crate) enum Sabotage {
     WavesAtOnce,
     /// Other images behind a label that a walk is raising are not noticed.
     ImagesIgnored,
+    /// What needs the lease is done without it.
+    LeaseIgnored,
     /// Subsets go before the weights that need them.
     SubsetsBeforeWeights,
 }

@@ -9,7 +9,7 @@ use tidegate::cluster::Outcome;
 use tidegate::istio::{Change, ObjectKind};
 use tidegate::plan::{Document, ObjectKey, Plan, Revision, Routing, parse_file};
 use tidegate::reconcile::{Effect, Event, Sight, Worker};
-use tidegate::rollout::{ClusterView, Endpoints, GitSight, Journal, Owner, Settings, Wanted, World};
+use tidegate::rollout::{ClusterView, Endpoints, GitSight, Journal, Lease, Owner, Settings, Wanted, World};
 
 use crate::plans::plan;
 
@@ -75,7 +75,7 @@ impl Route {
                     continue;
                 };
                 for effect in worker.handle(event, now, &Well(now)) {
-                    let Effect::Write { cluster, edit } = effect else { continue };
+                    let Effect::Write { cluster, edit, .. } = effect else { continue };
                     version += 1;
                     let (Change::Create(live) | Change::Patch { meant: live, .. }) = &edit.change else { continue };
                     let mut live = live.clone();
@@ -123,6 +123,7 @@ impl Route {
             former: None,
             living_owners: vec![journal.owner.to_string()],
             git: Well(self.now).git(),
+            lease: Lease::Alone,
             clusters: BTreeMap::from([(CLUSTER.to_owned(), view)]),
             settings: Settings::default(),
         }

@@ -148,7 +148,7 @@ async fn show(cluster: &Cluster, still: &Still<'_>, edit: &Edit) -> Result<u8, F
             eprintln!("{label}: the API server would refuse this: {}", terminal::plain(&message));
             meant
         }
-        Outcome::Stale => meant,
+        Outcome::Stale | Outcome::Withheld => meant,
         Outcome::Unknown { message } => return Err(Failure::unreached(anyhow::anyhow!("{label}: {message}"))),
     };
     Ok(print(before.as_deref(), after.as_ref(), &label))

@@ -13,6 +13,7 @@ mod diff;
 mod git_access;
 mod history;
 mod journal;
+mod lease;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -14,6 +14,7 @@ use crate::{
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClustersArgs, RepositoryArgs, duration},
+    lease::LeaseArgs,
     log,
     proxies::ProxyArgs,
     push_args::PushArgs,
@@ -31,6 +32,8 @@ pub(super) struct Run {
     clusters: ClustersArgs,
     #[command(flatten)]
     serve: ServeArgs,
+    #[command(flatten)]
+    lease: LeaseArgs,
     #[command(flatten)]
     push: PushArgs,
     /// What happens when the branch does not descend from what was accepted: follow it, hold until a commit accepts
@@ -123,6 +126,7 @@ impl Run {
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
             publish,
+            lease: self.lease.options(),
             asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;

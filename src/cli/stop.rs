@@ -48,7 +48,7 @@ impl Stop {
                     );
                     return Ok(DONE);
                 }
-                Outcome::Stale => refused = "it changes faster than it can be annotated".to_owned(),
+                Outcome::Stale | Outcome::Withheld => refused = "it changes faster than it can be annotated".to_owned(),
                 Outcome::Rejected { message, .. } | Outcome::Unknown { message } => refused = message,
             }
         }

@@ -6,6 +6,7 @@
 //!                     ├─ apply(plain Istio object) ─► Applied
 //!                     ├─ watch_proxies ─► ProxyNews: whether the proxies have what was written
 //!                     ├─ write_canaryplan ─► Published
+//!                     ├─ elect ─► Candidate: who of many may raise
 //!                     ├─ census ─► everything that rules look at, once
 //!                     └─ Announcer ─► Kubernetes Events
 //! ```
@@ -21,6 +22,7 @@ mod connect;
 mod endpoints;
 mod feed;
 mod kubeconfig;
+mod lease;
 mod meter;
 mod namespace;
 mod observe;
@@ -42,6 +44,7 @@ pub use capability::{CapabilityError, IstioVersion, istio_version};
 pub use census::{Census, CensusError, census};
 pub use connect::{Access, Cluster, ConnectError, IN_CLUSTER};
 pub use endpoints::Endpoints;
+pub use lease::{Candidate, Fence, LeaseOptions, Own, Tenure, elect};
 pub use meter::{Answer, Verb};
 pub use namespace::lacks_namespace;
 pub use observe::{Seen, watch};

@@ -37,6 +37,8 @@ pub enum Outcome {
     Applied(Option<Arc<Value>>),
     /// Not done: the object was not as the edit took it to be.
     Stale,
+    /// Not sent: the lease that it needs ran out before.
+    Withheld,
     /// Not done, and trying the same again will not help: the server or one of its admission webhooks refuses it.
     Rejected {
         /// The server's words.

@@ -75,6 +75,9 @@ pub(super) fn log_outcome(cluster: &str, edit: &Edit, outcome: &Outcome) {
     let (kind, object) = (edit.kind.kind(), &edit.key);
     match outcome {
         Outcome::Applied(_) => tracing::debug!(cluster, kind, %object, "written"),
+        Outcome::Withheld => {
+            tracing::warn!(cluster, kind, %object, "not written: the lease ran out before it was sent")
+        }
         Outcome::Stale => tracing::debug!(cluster, kind, %object, "the object was another one, looking again"),
         Outcome::Rejected { message, code } => {
             tracing::warn!(cluster, kind, %object, code, "the API server refused the write: {message}");

@@ -15,7 +15,7 @@ use crate::{
     git::{self, Sight as GitLook},
     istio::{Edit, ObjectKind, Writer},
     plan::{Catalog, Finding, ObjectKey, PlanKey, Revision, Touched},
-    rollout::{ClusterName, GitSight, Owner, Settings, Wanted},
+    rollout::{ClusterName, GitSight, Lease, Owner, Settings, Wanted},
 };
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     backlog::Backlog,
     claims::Claims,
     committer::{Question, Trouble},
+    election::Election,
     links::Links,
     mirror::{Mirror, Mirrored},
     notes::Notes,
@@ -91,6 +92,8 @@ pub(super) struct Engine {
     pub(super) restores: Option<Restores>,
     /// What is to be noted and asked of the repository's notes; none where nothing is.
     pub(super) notes: Option<Notes>,
+    /// The lease; none where this process is the only one.
+    pub(super) election: Option<Election>,
     pub(super) tally: Tally,
     pub(super) on_their_way: OnTheirWay,
 }
@@ -126,6 +129,7 @@ impl Engine {
             view: View {
                 places,
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
+                lease: Lease::Alone,
                 living: Default::default(),
                 pending: HashMap::new(),
                 namespaces: HashMap::new(),
@@ -152,6 +156,7 @@ impl Engine {
             resources: None,
             restores: None,
             notes: None,
+            election: None,
             tally: Tally::default(),
             on_their_way: OnTheirWay::default(),
         }
@@ -189,6 +194,7 @@ impl Engine {
                         snapshot.changes.iter().filter_map(|(path, change)| Some((path.clone(), now(change)?))),
                     );
                 }
+                self.pass_on(&snapshot.tip);
                 let first = self.tip.is_none();
                 self.tip = Some(Revision { branch: self.branch.clone(), commit: snapshot.tip.clone() });
                 tracing::info!(revision = %snapshot.tip, files = snapshot.changes.len(), plans = touched.objects.len(), "read the plan repository");
@@ -206,8 +212,9 @@ impl Engine {
             }
             Ok(GitLook::BranchGone) => self.lost_git("not_found", "the branch is gone".to_owned()),
             Ok(GitLook::Empty) => self.lost_git("not_found", "the repository has no branch".to_owned()),
-            Err(error) => self.lost_git(error.category(), format!("{error}; {}", error.hint())),
+            Err(error) => return self.lost_git(error.category(), format!("{error}; {}", error.hint())),
         }
+        self.caught_up();
     }
 
     /// What is wrong with the plans, without the places: those move with each edit.
@@ -404,6 +411,8 @@ impl Engine {
 
     /// What follows from what a worker was handed.
     pub(super) fn handed(&mut self, key: &ObjectKey, effects: Vec<Effect>, shows: bool) {
+        let behind = self.workers.get(key).is_some_and(Worker::is_behind);
+        self.heed_behind(key, behind);
         if shows || !effects.is_empty() {
             self.mirror_route(key);
         }

@@ -13,6 +13,7 @@ use crate::{
 };
 
 use super::{
+    fence::Strange,
     fights::Fights,
     late::Late,
     marks,
@@ -68,6 +69,8 @@ pub(super) struct Held {
     pub(super) standing: Option<Arc<Journal>>,
     refused: Option<Refused>,
     pub(super) late: Late,
+    /// The commit of the position, where this process may not have seen it in Git.
+    pub(super) strange: Option<Box<Strange>>,
 }
 
 #[derive(Clone)]
@@ -373,6 +376,7 @@ impl Held {
                 self.stale = self.stale.saturating_add(1);
                 Vec::new()
             }
+            Outcome::Withheld => Vec::new(),
             Outcome::Unknown { .. } => {
                 let live = match kind {
                     ObjectKind::VirtualService => &self.virtual_service,

@@ -72,7 +72,7 @@ impl Mirror {
 impl Engine {
     /// When resources are to be looked at; none: not before something happens.
     pub(super) fn mirror_wake(&self) -> Option<Timestamp> {
-        self.resources.as_ref().and_then(Mirror::wake_at)
+        self.resources.as_ref().filter(|_| self.leads()).and_then(Mirror::wake_at)
     }
 
     /// Notes that something happened to a route's plan.
@@ -157,7 +157,7 @@ impl Engine {
 
     /// Whether every resource says what it should, as far as the clusters take them.
     pub(super) fn mirror_rests(&self) -> bool {
-        self.resources.as_ref().is_none_or(|mirror| mirror.outboxes.values().all(Outbox::rests))
+        !self.leads() || self.resources.as_ref().is_none_or(|mirror| mirror.outboxes.values().all(Outbox::rests))
     }
 
     fn list_resources(&self, cluster: ClusterName) {

@@ -118,9 +118,9 @@ fn note(came: Came, cluster: &str, journal: &Journal, commit: &Revision) -> Opti
 }
 
 impl Worker {
-    /// Hands out what is to be noted of the journals that stand live now.
-    pub(super) fn note(&mut self, effects: &mut Vec<Effect>) {
-        if !self.settings.notes || matches!(self.wanted, Wanted::Unknown) {
+    /// Hands out what is to be noted of the journals that stand live now; who does not lead leaves that for later.
+    pub(super) fn note(&mut self, leads: bool, effects: &mut Vec<Effect>) {
+        if !self.settings.notes || !leads || matches!(self.wanted, Wanted::Unknown) {
             return;
         }
         for (cluster, held) in &mut self.clusters {

@@ -20,16 +20,20 @@ use super::{
 impl Engine {
     pub(super) fn perform(&mut self, key: &ObjectKey, effect: Effect) {
         match effect {
-            Effect::Write { cluster, edit } => {
+            Effect::Write { cluster, edit, leased } => {
                 failpoint::pass("journal.decided");
                 let Some(place) = self.view.places.get(&cluster) else { return };
                 let (client, sender) = (place.cluster.clone(), self.sender.clone());
+                let fence = self.fence().filter(|_| leased);
                 let queued = self.writes.begin(client.turns(), key, &edit);
                 let (worker, began) = (key.clone(), Instant::now());
                 self.in_flight += 1;
                 tokio::spawn(async move {
                     let _turn = queued.turn().await;
-                    let outcome = cluster::write(&client, &edit, false).await;
+                    let outcome = match fence {
+                        Some(fence) if !fence.holds() => cluster::Outcome::Withheld,
+                        _ => cluster::write(&client, &edit, false).await,
+                    };
                     // The loop has ended where nobody receives.
                     let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });
                 });
@@ -73,6 +77,7 @@ impl Engine {
             Effect::Recall(cluster, owner) => self.recall(key, cluster, owner),
             Effect::Reason(reason) => {
                 self.ask_namespace(key, &reason);
+                self.heed_lease(&reason);
                 // Their news says so once; the reason changes with each write of the other side.
                 let told = matches!(reason, Reason::DriftFight { .. } | Reason::WriteAltered { .. });
                 if reason.needs_a_person() && !told {

@@ -13,8 +13,11 @@ use super::{
 const PLAIN_RETRY: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Applies an object in every cluster; until it is, plans that name it do not rise.
+    /// Applies an object in every cluster; until it is, plans that name it do not rise. Only who leads applies any.
     pub(super) fn apply_plain(&mut self, kind: &str, key: &ObjectKey) {
+        if !self.leads() {
+            return;
+        }
         let Some(object) = self.catalog.plain_object(kind, key).cloned() else { return };
         for (name, place) in &self.view.places {
             let id = (name.clone(), kind.to_owned(), key.clone());

@@ -37,12 +37,25 @@ pub struct Report {
     pub ready: bool,
     /// The plan repositories.
     pub repositories: Vec<RepositoryReport>,
+    /// Who leads; none where this process is the only one.
+    pub lease: Option<LeaseReport>,
     /// The clusters.
     pub clusters: Vec<ClusterReport>,
     /// Every plan that is in force, refused, removed but not let go, or live without a plan; by owner.
     pub plans: Vec<PlanReport>,
     /// What was counted since the start.
     pub tally: Tally,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseReport {
+    /// Who holds the lease; none: nobody is known to.
+    pub holder: Option<Arc<str>>,
+    /// Whether that is this process, and it is sure of it.
+    pub leads: bool,
+    /// The lease's term, where it is.
+    pub term: Option<u64>,
 }
 
 /// How one plan repository stands.
@@ -234,6 +247,7 @@ impl Engine {
             at: self.clock.now(),
             ready: self.is_informed(),
             repositories: vec![repository],
+            lease: self.lease_report(),
             clusters: self.view.places.iter().map(cluster).collect(),
             plans,
             tally: if whole { self.tally.clone() } else { Tally::default() },

@@ -36,12 +36,14 @@ pub(super) fn mark<'a>(clusters: impl Iterator<Item = (&'a ClusterName, &'a BTre
 
 impl Held {
     /// Whether nothing is held that both objects do not tell.
-    fn may_lie_down(&self) -> bool {
+    fn may_lie_down(&self, notes: bool) -> bool {
         let told = match (&self.journal, &self.memory) {
             (Some(Ok(journal)), Some(memory)) => Arc::ptr_eq(journal, memory) && journal.phase == Phase::Settled,
             _ => false,
         };
-        told && self.is_quiet() && (self.standing.is_none() || self.standing == self.memory)
+        // What was not noted yet, as another replica has the lease, is not forgotten.
+        let noted = !notes || self.told.is_some();
+        told && noted && self.is_quiet() && (self.standing.is_none() || self.standing == self.memory)
     }
 
     /// Puts both objects away, if they are these two.
@@ -88,7 +90,13 @@ impl Worker {
     pub fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
         let rests = matches!(self.reason, Some(Reason::Settled | Reason::Away { .. }));
         let Wanted::Plan { plan, .. } = &self.wanted else { return };
-        if !rests || self.wake_at.is_some() || self.awaits_proxies || self.is_busy() || self.is_at_rest() {
+        if !rests
+            || self.wake_at.is_some()
+            || self.awaits_proxies
+            || self.is_behind()
+            || self.is_busy()
+            || self.is_at_rest()
+        {
             return;
         }
         let plan = plan.clone();
@@ -96,8 +104,8 @@ impl Worker {
             plan.routing.version(&version.name).is_some_and(|planned| planned.labels == version.labels)
         };
         let planned = self.versions().iter().all(is_planned);
-        let rule = self.destination_rule();
-        for (cluster, held) in self.clusters.iter_mut().filter(|(_, held)| held.may_lie_down()) {
+        let (rule, notes) = (self.destination_rule(), self.settings.notes);
+        for (cluster, held) in self.clusters.iter_mut().filter(|(_, held)| held.may_lie_down(notes)) {
             let route = packed(cluster, ObjectKind::VirtualService, &self.key);
             if let Some((route, rule)) = route.zip(packed(cluster, ObjectKind::DestinationRule, &rule)) {
                 held.lie_down(&plan, planned, route, rule);

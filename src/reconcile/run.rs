@@ -11,15 +11,16 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    cluster::{self, Cluster, ProxyAccess},
+    cluster::{self, Cluster, ProxyAccess, Tenure},
     git::{self, Content},
     plan::Finding,
-    rollout::{Reason, Settings},
+    rollout::{Lease, Reason, Settings},
 };
 
 use super::{
     Ask, Clock,
     committer::Committer,
+    election::Election,
     engine::{Engine, Incoming},
     mirror::Mirror,
     notes::Notes,
@@ -62,6 +63,8 @@ pub struct Options {
     pub canaryplans: bool,
     /// How commits are pushed; none: nothing is, not even a note. Whether notes are kept is in the settings.
     pub publish: Option<git::PublishOptions>,
+    /// The lease without which nothing rises, in the first of the clusters; none: this process is the only one.
+    pub lease: Option<cluster::LeaseOptions>,
     /// Questions for the present report; none where nobody may ask.
     pub asks: Option<mpsc::Receiver<Ask>>,
 }
@@ -88,6 +91,9 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     let (sender, mut incoming) = mpsc::unbounded_channel();
     let (sights, mut seen) = mpsc::channel(SIGHTS_MAX);
     let mut watched = Vec::new();
+    let candidate = options.lease.as_ref().zip(options.clusters.first());
+    let candidate = candidate.map(|(lease, cluster)| cluster::elect(cluster, lease));
+    let mut tenure = candidate.as_ref().map(cluster::Candidate::tenure);
     for cluster in options.clusters {
         let (mut seen, endpoints) = cluster::watch(&cluster);
         let (sights, name) = (sights.clone(), cluster.name().to_owned());
@@ -126,6 +132,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));
+    if let Some(candidate) = candidate {
+        engine.view.lease = Lease::Elsewhere { holder: None };
+        engine.election = Some(Election::new(candidate, look.clone()));
+    }
     let (writes, notes) = (options.publish.is_some(), options.settings.notes);
     if writes || notes {
         let (publish, dir) = (options.publish.unwrap_or_default(), beside(&options.mirror));
@@ -152,6 +162,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
             Some((cluster, seen)) = seen.recv() => engine.seen(cluster, seen),
+            Some(tenure) = changed(&mut tenure) => engine.tenure(tenure),
             Some((cluster, news)) = proxy_news.recv() => engine.proxies(&cluster, news),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
@@ -171,6 +182,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     }
     drop(git);
     last_answers(&mut engine, &mut incoming, LAST_WRITE).await;
+    // A write whose answer did not come may still be done: then the lease is left to run out.
+    if engine.in_flight == 0 {
+        engine.resign().await;
+    }
     // What came of the last writes is noted, too, where that is quickly done.
     engine.notes_end();
     last_answers(&mut engine, &mut incoming, LAST_NOTES).await;
@@ -222,6 +237,13 @@ fn until(clock: &Clock, at: Option<Timestamp>) -> impl Future<Output = ()> + use
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
+    }
+}
+
+async fn changed(tenure: &mut Option<watch::Receiver<Tenure>>) -> Option<Tenure> {
+    match tenure {
+        Some(tenure) => tenure.changed().await.ok().map(|()| tenure.borrow_and_update().clone()),
+        None => std::future::pending().await,
     }
 }
 

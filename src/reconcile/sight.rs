@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     istio::ObjectKind,
     plan::{ObjectKey, Version, VersionName},
-    rollout::{ClusterView, Endpoints, GitSight, Images, Taken, Wanted, World},
+    rollout::{ClusterView, Endpoints, GitSight, Images, Lease, Taken, Wanted, World},
 };
 
 use super::worker::{Worker, object};
@@ -40,6 +40,10 @@ pub trait Sight {
     fn taken(&self, _cluster: &str, _kind: ObjectKind, _key: &ObjectKey, _generation: Option<i64>) -> Option<Taken> {
         None
     }
+    /// Whether this process may raise.
+    fn lease(&self) -> Lease {
+        Lease::Alone
+    }
     /// When Git was last seen.
     fn git(&self) -> GitSight;
     /// Whether the cluster is known to have no such namespace.
@@ -57,6 +61,7 @@ impl Worker {
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
         self.get_up();
+        let wanted = self.wanted_since(now, sight);
         let ready = self.ready(sight);
         let destination_rule = self.destination_rule();
         let living_owners =
@@ -95,8 +100,8 @@ impl Worker {
             };
             clusters.insert(name.clone(), view);
         }
-        let (wanted, former) = (self.wanted.clone(), self.former.clone());
-        World { wanted, former, living_owners, git: sight.git(), clusters, settings: self.settings }
+        let (former, git, lease) = (self.former.clone(), sight.git(), sight.lease());
+        World { wanted, former, living_owners, git, lease, clusters, settings: self.settings }
     }
 
     /// Ready endpoints of every version in question, and what they run, for each cluster in order.

@@ -11,7 +11,7 @@ use crate::{
     rollout::{Owner, Reason},
 };
 
-use super::{ClusterReport, PlanReport, Position, Report, RepositoryReport, RestoreState};
+use super::{ClusterReport, LeaseReport, PlanReport, Position, Report, RepositoryReport, RestoreState};
 
 /// How one plan stands in one cluster.
 pub struct Standing<'a> {
@@ -166,6 +166,13 @@ impl ClusterReport {
     }
 }
 
+impl LeaseReport {
+    /// As `lease`.
+    fn json(&self) -> Value {
+        json!({"holder": self.holder.as_deref(), "leads": self.leads, "term": self.term})
+    }
+}
+
 impl Report {
     /// The document of `/status`.
     pub fn json(&self) -> Value {
@@ -175,6 +182,7 @@ impl Report {
             "at": self.at,
             "ready": self.ready,
             "repositories": self.repositories.iter().map(RepositoryReport::json).collect::<Vec<_>>(),
+            "lease": self.lease.as_ref().map(LeaseReport::json),
             "clusters": self.clusters.iter().map(ClusterReport::json).collect::<Vec<_>>(),
             "plans": self.plans.iter().flat_map(PlanReport::standings).map(|plan| plan.json()).collect::<Vec<_>>(),
         })
@@ -204,6 +212,7 @@ pub fn status_schema() -> Value {
         "at": {"type": "string", "format": "date-time", "description": "when; `/status` alone"},
         "ready": {"type": "boolean", "description": "whether Git and every cluster were read; `/status` alone"},
         "repositories": {"type": "array", "items": repository_schema()},
+        "lease": lease_schema(),
         "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status` alone"},
         "plans": {"type": "array", "items": plan_schema(), "description": "one item per plan and cluster"},
     });
@@ -325,6 +334,19 @@ fn repository_schema() -> Value {
         "error": {"type": ["string", "null"], "description": "why the last look was not good"},
         "findings": {"type": "array", "items": finding, "description": "what is wrong with the plans at the tip"},
     }))
+}
+
+fn lease_schema() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "description": "the lease of several replicas, null where there is one; `/status` alone",
+        "properties": {
+            "holder": {"type": ["string", "null"], "description": "who holds it; null: no replica is known to"},
+            "leads": {"type": "boolean", "description": "whether that is this replica, and it is sure of it"},
+            "term": {"type": ["integer", "null"], "description": "rises whenever another replica takes it; null where another has it"},
+        },
+        "required": ["holder", "leads", "term"],
+    })
 }
 
 fn cluster_schema() -> Value {

@@ -121,6 +121,7 @@ impl Tally {
         self.took(Stage::Write, took);
         match outcome {
             Outcome::Applied(_) => {}
+            Outcome::Withheld => self.error("write_withheld"),
             Outcome::Stale => self.error("write_stale"),
             Outcome::Rejected { .. } => self.error("write_rejected"),
             Outcome::Unknown { .. } => self.error("write_unknown"),

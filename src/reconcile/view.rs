@@ -6,7 +6,7 @@ use crate::{
     cluster::{Cluster, Endpoints},
     istio::ObjectKind,
     plan::{Host, MESH, ObjectKey, PlainObject, Routing},
-    rollout::{ClusterName, GitSight, Images, Taken},
+    rollout::{ClusterName, GitSight, Images, Lease, Taken},
 };
 
 use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked, shadows::Shadows};
@@ -24,6 +24,7 @@ pub(super) struct Place {
 pub(super) struct View {
     pub(super) places: BTreeMap<ClusterName, Place>,
     pub(super) git: GitSight,
+    pub(super) lease: Lease,
     pub(super) living: Living,
     /// Plain objects that are not applied yet, with what is in the way.
     pub(super) pending: HashMap<(ClusterName, String, ObjectKey), Pending>,
@@ -80,6 +81,10 @@ impl Sight for View {
 
     fn git(&self) -> GitSight {
         self.git.clone()
+    }
+
+    fn lease(&self) -> Lease {
+        self.lease.clone()
     }
 
     fn lacks_namespace(&self, cluster: &str, namespace: &str) -> bool {

@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     Reached, Sight, due,
+    fence::{self, Fenced, May},
     fights::Fights,
     held::Held,
     proxies, rest,
@@ -96,6 +97,8 @@ pub enum Effect {
         cluster: ClusterName,
         /// What.
         edit: Arc<Edit>,
+        /// Whether the lease has to be held when it is sent.
+        leased: bool,
     },
     /// Traffic is to move once what is being recorded is answered: that write does not wait behind others any more.
     Hurry,
@@ -181,6 +184,7 @@ pub struct Worker {
     pub(super) restoring: Option<Box<Restoring>>,
     /// What ran behind the labels at the last decision, as [`rest::mark`] tells it.
     pub(super) ran: u64,
+    pub(super) fenced: Fenced,
 }
 
 impl Worker {
@@ -199,6 +203,7 @@ impl Worker {
             awaits_proxies: false,
             restoring: None,
             ran: 0,
+            fenced: Fenced::default(),
         }
     }
 
@@ -325,29 +330,15 @@ impl Worker {
             Event::Recalled { cluster, owner, found } => self.recalled(&cluster, &owner, found),
             Event::Look => {}
         }
-        self.note(&mut effects);
+        self.note(sight.lease().leads(now), &mut effects);
         Some((effects, !waits))
-    }
-
-    /// Whether an event tells nothing: a watch shows what the answer to a write has shown.
-    fn is_told(&self, event: &Event) -> bool {
-        let Event::Object { cluster, kind, live } = event else { return false };
-        self.clusters.get(cluster).is_some_and(|held| held.resting.is_none() && held.is_outdated(*kind, live))
-    }
-
-    /// Whether nothing that a watch shows could be acted on before the answers that every cluster is to give, which are
-    /// decided on: writes of traffic are on their way, or it shows what was written before the answer does.
-    fn waits_for_answers(&self, event: &Event) -> bool {
-        let Event::Object { cluster, kind, live } = event else { return false };
-        let all = |waits: fn(&Held) -> bool| self.clusters.values().all(|held| waits(held));
-        let shows = || self.clusters.get(cluster).is_some_and(|held| held.was_sent(*kind, live));
-        all(Held::is_moving) || (all(Held::is_writing) && shows())
     }
 
     /// Takes in what Git asks for, without deciding anything.
     pub(super) fn want(&mut self, wanted: Wanted) {
         self.forget_notes(&wanted);
         let before = std::mem::replace(&mut self.wanted, wanted);
+        self.remember(&before);
         self.former = match (&self.wanted, before) {
             (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
             (Wanted::Removed { .. }, _) => self.former.take(),
@@ -377,7 +368,8 @@ impl Worker {
         self.ran = rest::mark(world.clusters.iter().map(|(name, view)| (name, &view.images)));
         self.order(&decision, effects);
         let mut wake_at = decision.wake_at.into_iter().chain(self.recalls_at()).min();
-        let Decision { goals, mut reason, journal, decided, .. } = decision;
+        let Decision { goals, mut reason, journal, decided, withheld, .. } = decision;
+        let due = self.fenced.due(&goals, withheld.as_ref(), now);
         let (key, destination_rule) = (self.key.clone(), self.destination_rule());
         self.waits_for_proxies = false;
         self.awaits_proxies = false;
@@ -410,6 +402,21 @@ impl Worker {
                 effects.extend(proxies::ask(&cluster, held, known, &key, &destination_rule));
                 self.awaits_proxies |= known.since().is_none();
             }
+            let leased = match &next {
+                Next::Write(_) | Next::Seal(_) => match fence::may(&goal, withheld.as_ref(), due, now) {
+                    May::Freely => false,
+                    May::WithLease => true,
+                    May::At(at) => {
+                        wake_at = earlier(wake_at, at);
+                        continue;
+                    }
+                    May::Not(why) => {
+                        reason = if reason.needs_a_person() { reason } else { why };
+                        continue;
+                    }
+                },
+                Next::Wait { .. } | Next::Nothing => false,
+            };
             match next {
                 Next::Write(edit) => {
                     let corrected = match &goal {
@@ -424,7 +431,7 @@ impl Worker {
                         }
                         Ok(()) => {
                             let edit = held.write_sent(edit, journal.as_ref(), corrected.is_some());
-                            effects.push(Effect::Write { cluster, edit });
+                            effects.push(Effect::Write { cluster, edit, leased });
                         }
                     }
                 }
@@ -432,7 +439,7 @@ impl Worker {
                     Err(retry_at) => wake_at = earlier(wake_at, retry_at),
                     Ok(()) => {
                         let edit = held.write_sent(edit, journal.as_ref(), false);
-                        effects.push(Effect::Write { cluster, edit });
+                        effects.push(Effect::Write { cluster, edit, leased });
                     }
                 },
                 Next::Wait { until_ms, .. } => {

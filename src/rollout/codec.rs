@@ -113,6 +113,8 @@ struct Wire<'a> {
     convergence_wait_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     asks_proxies: bool,
+    #[serde(default, skip_serializing_if = "is_none")]
+    term: u64,
     #[serde(borrow)]
     packed: Cow<'a, str>,
 }
@@ -149,6 +151,11 @@ struct Packing<'a> {
 struct Packed {
     plan: Plan,
     routings: Vec<Routing>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_none(term: &u64) -> bool {
+    *term == 0
 }
 
 /// The distinct routings of a journal, in order of first use.
@@ -309,6 +316,7 @@ impl Journal {
             owns_traffic_policy: self.owns_traffic_policy,
             convergence_wait_ms: self.convergence_wait_ms,
             asks_proxies: self.asks_proxies,
+            term: self.term,
             packed: Cow::Borrowed(""),
         };
         let packed = table.packed(&self.plan)?;
@@ -391,6 +399,7 @@ impl Journal {
             owns_traffic_policy: wire.owns_traffic_policy,
             convergence_wait_ms: wire.convergence_wait_ms,
             asks_proxies: wire.asks_proxies,
+            term: wire.term,
         })
     }
 

@@ -16,19 +16,24 @@ use super::{
     Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
     accept, apart, converge, drift,
     failing::{self, Failing},
-    failure, gates, newcomer, restore, runs, sight,
+    failure, gates, lease, newcomer, restore, runs, sight,
     sight::Origin,
     stop, subsets, walk,
 };
 
 /// Decides (law 5: the same arguments give the same decision).
 pub fn decide(world: &World, now: Timestamp) -> Decision {
+    lease::confine(world, decide_in_full(world, now), now)
+}
+
+fn decide_in_full(world: &World, now: Timestamp) -> Decision {
     let hold = |reason| Decision {
         goals: world.clusters.keys().map(|name| (name.clone(), Goal::Keep)).collect(),
         wake_at: None,
         reason,
         journal: None,
         decided: false,
+        withheld: None,
     };
     let unknown = || match &world.git.refused {
         Some(why) => Reason::TipNotAccepted { why: why.to_string() },
@@ -280,7 +285,8 @@ impl<'a> Draft<'a> {
         }
         if self.journal.converged.is_none() {
             match converge::all(self.world, &self.journal) {
-                Some(at) if at <= self.now => self.journal.converged = Some(self.now),
+                // Whoever takes over has seen it since then; never since before the position was entered.
+                Some(at) if at <= self.now => self.journal.converged = Some(at.max(self.journal.entered).min(self.now)),
                 until => {
                     if let Some(at) = until {
                         self.wake(at);
@@ -405,6 +411,7 @@ impl<'a> Draft<'a> {
         let decided = self.origin == Origin::First || (changed && self.decided());
         if changed || !names.is_subset(&self.journal.subsets) {
             subsets::own(&mut self.journal, self.world, &names);
+            lease::sign(&mut self.journal, self.world, self.now);
         }
         let surplus = subsets::surplus(&self.journal, self.world, &names);
         // What failed must not be forgotten with the VirtualService.
@@ -439,15 +446,17 @@ impl<'a> Draft<'a> {
                 reason = left;
             }
             let awaits = leaves && converged.is_none();
-            let goal = Apply { journal: journal.clone(), journal_changed, subsets, remove_at, awaits, copy, leave };
-            let gains = gates::gains_gone(view, &journal.state);
+            let back = lease::leads_back(view, &journal);
+            let journal = journal.clone();
+            let goal = Apply { journal, journal_changed, subsets, remove_at, awaits, copy, leave, back };
+            let gains = gates::gains_gone(view, &goal.journal.state);
             if let Some(version) = gains.filter(|_| view.away_since.is_none()) {
                 reason = Reason::CannotServe { version };
                 goals.insert(name.clone(), Goal::Keep);
             } else {
                 let keeps = view.away_since.is_some()
-                    || drift::stands_lowered(name, view, &journal).is_some()
-                    || newcomer::keeps_out(world, view, &journal);
+                    || drift::stands_lowered(name, view, &goal.journal).is_some()
+                    || newcomer::keeps_out(world, view, &goal.journal);
                 goals.insert(name.clone(), if keeps { Goal::Keep } else { Goal::Apply(goal) });
             }
         }
@@ -462,6 +471,6 @@ impl<'a> Draft<'a> {
         }
         let reason = drift::disturbance(world, reason);
         let wake_at = wake_at.into_iter().chain(reason.until()).min();
-        Decision { goals, wake_at, reason, journal: Some(front), decided }
+        Decision { goals, wake_at, reason, journal: Some(front), decided, withheld: None }
     }
 }

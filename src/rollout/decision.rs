@@ -21,6 +21,8 @@ pub struct Decision {
     pub journal: Option<Arc<Journal>>,
     /// Whether anything was decided beside putting back what was there: only then is a write more than a correction.
     pub decided: bool,
+    /// Why nothing is written but what leads back; none: all is.
+    pub withheld: Option<Reason>,
 }
 
 /// What one cluster should be made like.
@@ -51,4 +53,6 @@ pub struct Apply {
     pub copy: bool,
     /// Somebody's change of the spec is left as it stands: only label, annotations and journal are put back.
     pub leave: bool,
+    /// Whether it leads back: such writes need no lease (law 3).
+    pub back: bool,
 }

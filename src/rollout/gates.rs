@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::plan::{Span, Traffic, VersionName};
 
 use super::{
-    ClusterName, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World, apart, newcomer,
+    ClusterName, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World, apart, lease, newcomer,
 };
 
 /// The present instant plus seconds.
@@ -151,7 +151,8 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
             is_left(world, journal, name)?;
         }
     }
-    Ok(())
+    // The last of all: a step that fails by its deadline fails without a lease, too.
+    lease::missing(world, now).map_or(Ok(()), Err)
 }
 
 /// The conditions that are the same for every raise, the first of all included: everything but endpoints.

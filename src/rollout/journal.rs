@@ -270,6 +270,8 @@ pub struct Journal {
     pub convergence_wait_ms: Option<i64>,
     /// Whether that process asked istiod about the proxies, likewise.
     pub asks_proxies: bool,
+    /// The latest term of the lease in which it was written; 0: in none.
+    pub term: u64,
 }
 
 impl Journal {
@@ -297,6 +299,11 @@ impl Journal {
     /// Whether what runs is still to be proven, though all is settled.
     pub fn is_doubted(&self) -> bool {
         matches!(self.phase, Phase::Settled) && runs::doubted(self).next().is_some()
+    }
+
+    /// Whether its plan was let go.
+    pub(super) fn is_released(&self) -> bool {
+        matches!(self.phase, Phase::Released { .. })
     }
 
     /// The weight that this very version has proven, 0 for one of another digest or with other images.

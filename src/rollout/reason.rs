@@ -84,6 +84,13 @@ pub enum Reason {
         /// When it was.
         last_look: Option<Timestamp>,
     },
+    /// This replica does not hold the lease, or is not sure of it.
+    NoLease {
+        /// Who holds it; none: nobody is known to.
+        holder: Option<Arc<str>>,
+        /// The later term of the lease that the plan's journal names.
+        outdated: Option<u64>,
+    },
     /// The branch is at a commit that does not count.
     TipNotAccepted {
         /// Why, with what to do.
@@ -294,6 +301,7 @@ impl Reason {
             Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
+            Self::NoLease { .. } => "NoLease",
             Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
             Self::Refused { .. } => "PlanRefused",

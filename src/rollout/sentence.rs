@@ -45,6 +45,16 @@ impl std::fmt::Display for Reason {
                 write!(f, "nothing rises: the plan repository was last read at {last}; going back still works")
             }
             Self::Blind { last_look: None } => write!(f, "nothing rises: the plan repository was not read yet"),
+            Self::NoLease { outdated: Some(term), .. } => write!(
+                f,
+                "nothing rises: the position was written in term {term} of the lease, which is later than this replica's; going back still works"
+            ),
+            Self::NoLease { holder: Some(holder), .. } => {
+                write!(f, "nothing rises from here: {holder} holds the lease; going back still works")
+            }
+            Self::NoLease { holder: None, .. } => {
+                write!(f, "nothing rises: no replica is known to hold the lease; going back still works")
+            }
             Self::TipNotAccepted { why } => write!(f, "nothing rises: {why}; going back still works"),
             Self::NewerInvalid => write!(
                 f,

@@ -275,6 +275,7 @@ pub(super) fn first(
         convergence_wait_ms: None,
         asks_proxies: false,
         apart: None,
+        term: 0,
         state,
     };
     if !unproven {

@@ -10,7 +10,7 @@ use crate::{
     plan::{ObjectKey, Plan, Revision, VersionName},
 };
 
-use super::{Fight, Images, Journal, JournalError, Noted, Owner, Proxies};
+use super::{Fight, Images, Journal, JournalError, Lease, Noted, Owner, Proxies};
 
 /// A cluster's name in tidegate's configuration.
 pub type ClusterName = String;
@@ -204,6 +204,8 @@ pub struct World {
     pub living_owners: Vec<String>,
     /// How fresh that is.
     pub git: GitSight,
+    /// Whether this process may raise.
+    pub lease: Lease,
     /// The clusters of the plan.
     pub clusters: BTreeMap<ClusterName, ClusterView>,
     /// Waits and limits.

@@ -82,7 +82,7 @@ fn by_template(rendering: &str) -> BTreeMap<PathBuf, String> {
 #[test]
 fn base_and_monitoring_are_what_the_chart_renders() {
     let files = by_template(&rendered(RENDERED_WITH));
-    assert_eq!(files.len(), 8, "{:?}", files.keys());
+    assert_eq!(files.len(), 9, "{:?}", files.keys());
     for (name, text) in &files {
         let path = deploy().join(name);
         if std::env::var_os("TIDEGATE_BLESS").is_some() {
@@ -176,6 +176,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("push.auth=password,push.secretName=push", "push.username is needed"),
         ("push.enabled=false,push.auth=ssh,push.secretName=push", "need push.enabled"),
         ("push.author=tide", "push.author"),
+        ("replicas=0", "replicas"),
         ("push.notes=true", "clusterName is needed"),
         ("istiod.urls={istiod:15014}", "istiod.urls"),
         ("istiod.find=true,istiod.urls={http://istiod:15014}", "exclude each other"),

@@ -6,10 +6,11 @@ use std::process::Stdio;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::SOON;
 use crate::controlplane::ControlPlane;
-use crate::kubernetes::{Recorder, api, eventually};
+use crate::kubernetes::{Recorder, api, create, eventually};
+use crate::render::documents;
 use crate::world::{Running, World, without, words};
+use crate::{SOON, deploy};
 
 fn plan(traffic: &str) -> (&'static str, String) {
     let text = format!(
@@ -82,4 +83,49 @@ async fn list_of_pods_is_for_servers_that_do_not_stream_lists() {
     let output = world.run_once();
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     assert_eq!(world.live().await, [("v1".to_owned(), 100)]);
+}
+
+/// The Role of the Lease in the world's namespace, after `lose` took something from its rules.
+async fn lease_role(world: &World, lose: impl Fn(&mut Value)) {
+    for mut document in documents(&std::fs::read_to_string(deploy().join("base/lease.yaml")).unwrap()) {
+        document["metadata"]["namespace"] = json!(world.namespace);
+        match document["kind"].as_str().unwrap() {
+            "Role" => lose(&mut document),
+            "RoleBinding" => {
+                document["subjects"][0]["name"] = json!(world.namespace);
+                document["subjects"][0]["namespace"] = json!(world.namespace);
+            }
+            other => panic!("lease.yaml has a {other}"),
+        }
+        create(&world.client, document).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_right_to_the_lease_is_needed_and_they_are_enough() {
+    for (verb, says) in [("", ""), ("create", "cannot create"), ("get", "cannot get"), ("patch", "cannot patch")] {
+        let world = world(|_| {}).await;
+        lease_role(&world, |role| {
+            for rule in role["rules"].as_array_mut().unwrap() {
+                rule["verbs"].as_array_mut().unwrap().retain(|other| other != verb);
+            }
+            role["rules"].as_array_mut().unwrap().retain(|rule| rule["verbs"] != json!([]));
+        })
+        .await;
+        let log = world.repository.home().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        let flags = ["--leader-elect", "--lease-namespace", &world.namespace];
+        let _running = Running(world.run(&flags).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap());
+        let said = || async { std::fs::read_to_string(&log).unwrap().contains(&format!("{says} resource \"leases\"")) };
+        if verb.is_empty() {
+            let made = || async { world.live().await == [("v1".to_owned(), 100)] };
+            eventually("it is made", SOON, made).await;
+            continue;
+        }
+        eventually(&format!("the log says {says}"), SOON, said).await;
+        if verb != "patch" {
+            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            assert_eq!(world.live().await, [], "without {verb} nothing is made");
+        }
+    }
 }

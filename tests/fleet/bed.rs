@@ -82,9 +82,14 @@ impl Fleet {
 
     /// Starts the binary on these clusters.
     pub fn start(&self, clusters: &[&str]) -> Process {
+        self.start_with(clusters, &[])
+    }
+
+    /// The same with more flags.
+    pub fn start_with(&self, clusters: &[&str], flags: &[&str]) -> Process {
         let (location, kubeconfig) = (self.repository.location(), self.kubeconfig().display().to_string());
         let contexts = clusters.join(",");
-        let arguments = [
+        let mut arguments = vec![
             "run",
             "--repo",
             &location,
@@ -99,6 +104,7 @@ impl Fleet {
             "--listen",
             "127.0.0.1:0",
         ];
+        arguments.extend(flags);
         Process::start(self.repository.home(), &arguments)
     }
 
@@ -253,6 +259,12 @@ impl Fleet {
         let server = format!("http://{}", address.split_whitespace().next().unwrap());
         let answer = process::run(self.repository.home(), &["status", "--server", &server, "-o", output]).await;
         answer.stdout
+    }
+
+    /// Waits until the process is sure that it holds the lease, or that it is not.
+    pub async fn until_leads(&self, leads: bool) {
+        let is = || async { self.status().await["lease"]["leads"] == leads };
+        eventually(&format!("leads: {leads}"), SOON, is).await;
     }
 
     /// Waits until the plan stands for a reason whose words begin so.

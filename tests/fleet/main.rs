@@ -73,6 +73,30 @@ async fn law_10_a_cluster_that_is_gone_holds_raises_in_the_other_and_no_way_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn law_03_a_way_back_needs_no_lease_whatever_the_cluster_that_holds_it() {
+    let fleet = Fleet::open("lease", &[EAST, WEST]).await;
+    let _process = fleet.start_with(&[EAST, WEST], &["--leader-elect"]);
+    fleet.plan(V1);
+    fleet.until_settled(&[("v1", 100)]).await;
+    fleet.plan(SLOW);
+    fleet.until(&[EAST, WEST], 10).await;
+    // The Lease is in the first cluster.
+    fleet.stop(EAST);
+    fleet.plan(FAST);
+    fleet.until_reason("ClusterAway", "cluster east does not answer since").await;
+    fleet.until_leads(false).await;
+    fleet.stays(WEST, 10).await;
+    fleet.plan(V1);
+    fleet.until(&[WEST], 0).await;
+    fleet.until_leads(false).await;
+    fleet.restart(EAST).await;
+    fleet.until_settled(&[("v1", 100)]).await;
+    fleet.until_leads(true).await;
+    fleet.plan(FAST);
+    fleet.until_settled(&[("v2", 100)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_new_gets_what_stands_once_it_can_serve_it() {
     let fleet = Fleet::open("new", &[EAST]).await;
     let process = fleet.start(&[EAST]);

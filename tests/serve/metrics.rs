@@ -161,7 +161,7 @@ async fn the_status_is_the_one_of_the_command_and_more() {
     assert_eq!((&repository["revision"], &repository["error"]), (&json!(tip), &json!(null)), "{repository:#}");
     let cluster = json!({"name": "proxy", "synced": true, "away": null, "istiods": [], "istiodsMissing": null,
         "gatewaysAsked": false});
-    assert_eq!(status["clusters"], json!([cluster]));
+    assert_eq!((&status["clusters"], &status["lease"]), (&json!([cluster]), &json!(null)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,6 +76,8 @@ type Choose = Box<dyn Fn(Kind) -> Option<When> + Send>;
 #[derive(Default)]
 struct Ledger {
     done: Vec<Kind>,
+    /// Requests whose path has this in it are not forwarded.
+    refuses: Option<&'static str>,
     trap: Option<(Choose, oneshot::Sender<Caught>)>,
 }
 
@@ -167,6 +169,11 @@ impl Proxy {
         self.ledger.lock().unwrap().done.clone()
     }
 
+    /// Answers requests whose path has this in it with an error of its own; none: forwards all again.
+    pub fn refuse(&self, part: Option<&'static str>) {
+        self.ledger.lock().unwrap().refuses = part;
+    }
+
     /// Holds back the first write that is chosen from now on.
     pub async fn catch(&self, deadline: Duration, choose: impl Fn(Kind) -> Option<When> + Send + 'static) -> Caught {
         let (caught, catch) = oneshot::channel();
@@ -189,6 +196,9 @@ impl Drop for Proxy {
 
 async fn handle(State(desk): State<Desk>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if desk.ledger.lock().unwrap().refuses.is_some_and(|part| parts.uri.path().contains(part)) {
+        return refusal();
+    }
     let Ok(body) = to_bytes(body, BODY_MAX).await else { return refusal() };
     let Some(kind) = kind(&parts, &body) else { return desk.forward(parts, body).await };
     let trapped = desk.trapped(kind);

@@ -144,6 +144,7 @@ impl World {
             once: false,
             canaryplans: true,
             publish: None,
+            lease: None,
             asks: None,
         };
         let (stop, stopped) = oneshot::channel();

@@ -85,6 +85,7 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         once: false,
         canaryplans: false,
         publish: None,
+        lease: None,
         asks: None,
     })
 }

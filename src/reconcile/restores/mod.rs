@@ -39,9 +39,11 @@ impl Restores {
 impl Engine {
     /// Takes in what Git should say of a plan again; none: no longer.
     pub(super) fn restore(&mut self, key: &ObjectKey, order: Option<RestoreOrder>) {
-        let now = self.clock.now();
+        let (now, leads) = (self.clock.now(), self.leads());
         match &mut self.restores {
             Some(restores) => restores.queue.set(key, order, now),
+            // Whoever leads says what it would have committed.
+            None if !leads => {}
             None => {
                 let Some(RestoreOrder { restore, .. }) = order else { return };
                 self.tally.restore("read_only");
@@ -52,13 +54,14 @@ impl Engine {
 
     /// When the next commit is due; none while one is on its way, and where nothing is to be committed.
     pub(super) fn restores_wake(&self) -> Option<Timestamp> {
-        self.restores.as_ref()?.queue.wake_at()
+        self.restores.as_ref().filter(|_| self.leads())?.queue.wake_at()
     }
 
     /// Hands the next one out, if it is due.
     pub(super) fn restores_turn(&mut self) {
-        let now = self.clock.now();
-        let Some(restores) = &mut self.restores else { return };
+        let (now, leads) = (self.clock.now(), self.leads());
+        // Whoever leads finds it in the journal.
+        let Some(restores) = self.restores.as_mut().filter(|_| leads) else { return };
         let Some((key, order)) = restores.queue.next(now) else { return };
         if restores.committer.give(Task::Restore { worker: key.clone(), order: Box::new(order) }) {
             self.in_flight += 1;

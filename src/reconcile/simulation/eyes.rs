@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use tidegate::{
     plan::{ObjectKey, Routing},
     reconcile::Sight,
-    rollout::{GitSight, Images},
+    rollout::{self, GitSight, Images},
 };
 
 use super::{
     git::Git,
+    lease::Lease,
     place::Place,
     running::{VERSIONS, images},
     world::{Process, World, wall},
@@ -25,6 +26,7 @@ pub(super) struct Eyes<'a> {
     places: &'a [Place],
     git: GitSight,
     lives: bool,
+    lease: Lease,
     skew_ms: i64,
 }
 
@@ -56,17 +58,21 @@ impl Sight for Eyes<'_> {
         self.git.clone()
     }
 
+    fn lease(&self) -> rollout::Lease {
+        self.lease.seen(self.skew_ms)
+    }
+
     fn lives(&self, _: &str) -> bool {
         self.lives
     }
 }
 
 impl World {
-    pub(super) fn eyes<'a>(places: &'a [Place], git: &Git, process: &Process) -> Eyes<'a> {
+    pub(super) fn eyes<'a>(places: &'a [Place], git: &Git, lease: Lease, process: &Process) -> Eyes<'a> {
         let last_look = process.git_ms.map(|at_ms| wall(at_ms, process.skew_ms));
         let refused = (!git.accepted).then(|| Arc::from("the tip does not count"));
         let sight = GitSight { last_look, max_age_s: GIT_AGE_S, refused };
-        Eyes { places, git: sight, lives: git.tip().is_some(), skew_ms: process.skew_ms }
+        Eyes { places, git: sight, lives: git.tip().is_some(), lease, skew_ms: process.skew_ms }
     }
 
     pub(super) fn knowledge(&self, process: &Process) -> Knowledge {
@@ -82,6 +88,7 @@ impl World {
             skewed: process.skew_ms.abs() > SKEW_MS_MAX,
             away: self.places.iter().any(|place| place.known_away),
             unready: [lacks(0), lacks(1), lacks(2)],
+            leaseless: self.lease.is_missing(),
             images: [0, 1, 2].map(|version| self.places[0].run(version)),
         }
     }

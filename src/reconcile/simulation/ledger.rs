@@ -99,7 +99,7 @@ impl Ledger {
         there.map_or(0, |(_, _, weight)| *weight)
     }
 
-    fn proven_by_name(&self, routing: &Routing, name: &VersionName) -> u8 {
+    pub(super) fn proven_by_name(&self, routing: &Routing, name: &VersionName) -> u8 {
         routing.version(name).map_or(0, |version| self.proven(version))
     }
 
@@ -442,8 +442,8 @@ impl Ledger {
         })?;
         let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
         ensure(!stopped, "law 4", || say("stopped"))?;
-        let Knowledge { blind, refused, skewed, away, unready, .. } = wrote.knowledge.unwrap_or_default();
-        ensure(!(blind || refused || skewed || away), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
+        let Knowledge { blind, refused, skewed, away, leaseless, unready, .. } = wrote.knowledge.unwrap_or_default();
+        ensure(!(blind || refused || skewed || away || leaseless), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
         let lacks =
             |name: &VersionName| ["v1", "v2", "v3"].iter().zip(unready).any(|(v, no)| no && *v == name.as_str());
         let gains = |(name, weight): (&VersionName, u8)| weight > position.traffic.weight(name) && lacks(name);

@@ -15,6 +15,7 @@ mod document;
 mod ending;
 mod eyes;
 mod git;
+mod lease;
 mod ledger;
 mod objects;
 mod place;

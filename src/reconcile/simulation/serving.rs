@@ -12,6 +12,7 @@ use tidegate::{
 };
 
 use super::{
+    lease::led_back,
     ledger::Ledger,
     story::Fault,
     world::{Item, World},
@@ -148,7 +149,8 @@ impl World {
                 Cause::FailedBefore => happened.invalid || happened.gone || happened.lowered || happened.unready,
             },
         };
-        let verdict = ledger.wrote(&wrote);
+        let back = led_back(&ledger, &wrote, knowledge);
+        let verdict = back.and(ledger.wrote(&wrote));
         self.tally.walks += u64::from(!was_settled && settled(&ledger));
         self.places[place].ledger = ledger;
         self.say(|world| {

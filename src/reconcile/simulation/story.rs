@@ -72,6 +72,8 @@ pub enum Act {
     Away(usize, bool),
     /// A watch breaks, its events are lost, and it lists anew (410) after so many milliseconds.
     WatchDrops(usize, i64),
+    /// Another process takes the lease, or this one has it again.
+    Lease(bool),
     /// Git stops answering, or answers again.
     Git(bool),
     /// The next push is treated so.
@@ -93,6 +95,8 @@ pub enum Act {
 pub struct Story {
     pub seed: u64,
     pub clusters: usize,
+    /// Whether the process is one of several, which needs the lease.
+    pub lease: bool,
     /// What happens, each so many milliseconds after the one before.
     pub acts: Vec<(i64, Act)>,
 }
@@ -135,13 +139,24 @@ impl Story {
         for _ in 0..length {
             acts.push((dice.pick(&PAUSES_MS), Act::draw(dice, clusters)));
         }
-        Self { seed, clusters, acts }
+        Self { seed, clusters, lease: false, acts }
+    }
+
+    /// The same story of one process of several: for a while another has the lease.
+    pub fn of_several(seed: u64) -> Self {
+        let mut story = Self::draw(seed);
+        let mut dice = Dice::new(seed ^ 0x1EA5E);
+        let lost = 2 + dice.below(story.acts.len() - 2);
+        story.acts.insert(lost, (dice.pick(&PAUSES_MS), Act::Lease(false)));
+        let found = lost + 1 + dice.below(story.acts.len() - lost);
+        story.acts.insert(found, (dice.pick(&PAUSES_MS), Act::Lease(true)));
+        Self { lease: true, ..story }
     }
 
     /// One walk in three steps that nothing disturbs.
     pub fn walk(seed: u64) -> Self {
         let acts = vec![(0, Act::Commit(Document::BASELINE)), (10_000, Act::Commit(Document::WALK))];
-        Self { seed, clusters: 1, acts }
+        Self { seed, clusters: 1, lease: false, acts }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     dice::Dice,
     document::{CLUSTERS, Document},
     git::Git,
+    lease::Lease,
     place::Place,
     serving::DEADLINE_MS,
     story::{Act, Story},
@@ -140,6 +141,7 @@ pub struct World {
     pub(super) dice: Dice,
     pub(super) places: Vec<Place>,
     pub(super) git: Git,
+    pub(super) lease: Lease,
     pub(super) process: Option<Process>,
     lives: u32,
     kill_after: Option<(usize, i64, i64)>,
@@ -177,6 +179,7 @@ impl World {
             dice: Dice::new(story.seed ^ 0x5EED),
             places: CLUSTERS.iter().take(story.clusters).map(|name| Place::new(name)).collect(),
             git: Git::new(),
+            lease: Lease::new(story.lease),
             process: None,
             lives: 0,
             kill_after: None,
@@ -416,9 +419,8 @@ impl World {
             _ => {}
         }
         let now = wall(self.now_ms, process.skew_ms);
-        let effects = process.worker.handle(event, now, &Self::eyes(&self.places, &self.git, &process));
-        let knowledge = self.knowledge(&process);
-        let life = process.life;
+        let effects = process.worker.handle(event, now, &Self::eyes(&self.places, &self.git, self.lease, &process));
+        let (knowledge, life) = (self.knowledge(&process), process.life);
         let mut dies = None;
         for effect in effects {
             let counts = matches!(effect, Effect::Write { .. } | Effect::Look { .. } | Effect::AskWriter { .. });
@@ -442,6 +444,7 @@ impl World {
             }
         }
         self.process = Some(process);
+        self.catch_up();
         if let Some((down_ms, skew_ms)) = dies {
             self.troubled(0);
             self.kill(down_ms, skew_ms);
@@ -450,7 +453,7 @@ impl World {
 
     fn perform(&mut self, effect: Effect, life: u32, process: &mut Process, knowledge: Knowledge) {
         match effect {
-            Effect::Write { cluster, edit } => {
+            Effect::Write { cluster, edit, .. } => {
                 let place = self.place(&cluster);
                 self.soon(Item::Arrive { life, place, edit, knowledge, answered: false });
             }

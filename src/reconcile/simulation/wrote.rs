@@ -17,6 +17,8 @@ pub struct Knowledge {
     pub refused: bool,
     pub skewed: bool,
     pub away: bool,
+    /// Whether another process holds the lease.
+    pub leaseless: bool,
     /// Versions without a ready endpoint, or with an unknown number, in some cluster.
     pub unready: [bool; 3],
     /// What the versions ran, as sets of two bits; none: not known.

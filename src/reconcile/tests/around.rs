@@ -6,7 +6,7 @@ use crate::{
     istio::ObjectKind,
     plan::{ObjectKey, Routing},
     reconcile::Sight,
-    rollout::{GitSight, Images, Taken},
+    rollout::{GitSight, Images, Lease, Taken},
 };
 
 /// What the worker may ask beside its events.
@@ -17,6 +17,7 @@ pub(super) struct Around {
     /// What they run, by `cluster/label` or by the label alone; what is missing is not known.
     pub(super) images: BTreeMap<String, Images>,
     pub(super) git: GitSight,
+    pub(super) lease: Lease,
     pub(super) offset_ms: Option<i64>,
     pub(super) living: Vec<String>,
     pub(super) claims: Vec<ObjectKey>,
@@ -55,6 +56,10 @@ impl Sight for Around {
 
     fn git(&self) -> GitSight {
         self.git.clone()
+    }
+
+    fn lease(&self) -> Lease {
+        self.lease.clone()
     }
 
     fn lives(&self, owner: &str) -> bool {

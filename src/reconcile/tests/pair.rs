@@ -167,7 +167,7 @@ impl Pair {
             self.now += jiff::SignedDuration::from_millis(1);
             for effect in self.worker.handle(event, self.now, &self.around) {
                 match effect {
-                    Effect::Write { cluster, edit } => {
+                    Effect::Write { cluster, edit, .. } => {
                         assert_ne!(self.away, Some(cluster.as_str()), "nothing is sent to a cluster that is away");
                         let refused = self.refuses.take_if(|refuses| *refuses == cluster.as_str());
                         let outcome = match refused {

@@ -85,6 +85,7 @@ impl Sim {
             ready: BTreeMap::new(),
             images: BTreeMap::new(),
             git,
+            lease: rollout::Lease::Alone,
             offset_ms: Some(0),
             living: Vec::new(),
             claims: Vec::new(),

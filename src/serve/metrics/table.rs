@@ -64,6 +64,8 @@ metrics! {
         |_, sink| sink.gauge([env!("CARGO_PKG_VERSION")], 1.0);
     "tidegate_ready" Gauge "" &[], "1 once Git and every cluster were read.",
         |scrape, sink| sink.gauge([], flag(scrape.report.ready));
+    "tidegate_leader" Gauge "" &[], "1 where this replica holds the lease, else 0; absent where there is none.",
+        |scrape, sink| scrape.report.lease.as_ref().map_or(Ok(()), |lease| sink.gauge([], flag(lease.leads)));
     "tidegate_plans" Gauge "" &["repository"], "Plans that are in force at the accepted tip.", plans;
     "tidegate_findings" Gauge "" &["repository", "severity"], "What is wrong with the plans at the accepted tip.", findings;
     "tidegate_target_weight" Gauge "percent" WEIGHT, "Where the plan wants the traffic.", target_weight;

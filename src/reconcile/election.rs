@@ -1,0 +1,134 @@
+//! What the loop makes of the lease: who leads writes what only one of many does, and all others watch and go back.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+
+use crate::{
+    cluster::{Candidate, Fence, Own, Tenure},
+    plan::ObjectKey,
+    rollout::{Lease, Reason},
+};
+
+use super::{Event, LeaseReport, engine::Engine, mirror::Mirror};
+
+/// This process as one of several.
+pub(super) struct Election {
+    candidate: Candidate,
+    tenure: Tenure,
+    /// Its rise asks for a look at the repository.
+    look: watch::Sender<u64>,
+    /// Routes whose position comes from a commit that was not seen yet.
+    behind: BTreeSet<ObjectKey>,
+}
+
+impl Election {
+    pub(super) fn new(candidate: Candidate, look: watch::Sender<u64>) -> Self {
+        Self { candidate, tenure: Tenure::default(), look, behind: BTreeSet::new() }
+    }
+
+    fn look(&self) {
+        self.look.send_modify(|count| *count += 1);
+    }
+}
+
+impl Engine {
+    /// Whether this process does now what only one of many does.
+    pub(super) fn leads(&self) -> bool {
+        self.view.lease.leads(self.clock.now())
+    }
+
+    /// What is asked right before a write that needs the lease is sent; none where there is no lease.
+    pub(super) fn fence(&self) -> Option<Fence> {
+        self.election.as_ref().map(|election| election.candidate.fence())
+    }
+
+    /// Takes in who holds the lease.
+    pub(super) fn tenure(&mut self, tenure: Tenure) {
+        let led = self.leads();
+        let Some(election) = &mut self.election else { return };
+        let known = self.tip.as_ref().map(|tip| tip.commit.as_str());
+        let hinted =
+            tenure.hint != election.tenure.hint && tenure.hint.as_deref().is_some_and(|hint| known != Some(hint));
+        let other = tenure.holder != election.tenure.holder;
+        self.view.lease = match tenure.own {
+            Some(Own { term, until }) => Lease::Held { term, until: self.clock.at(until) },
+            None => Lease::Elsewhere { holder: tenure.holder.clone() },
+        };
+        if hinted && tenure.own.is_some() {
+            election.look();
+        }
+        election.tenure = tenure;
+        let leads = self.leads();
+        if leads && !led {
+            self.take_over();
+        } else if other {
+            self.look_all();
+        }
+    }
+
+    /// Begins with what only one of many does, wherever the one before has left it.
+    fn take_over(&mut self) {
+        let now = self.clock.now();
+        let plain = self.catalog.plain_objects();
+        let plain: Vec<_> = plain.map(|object| (object.kind.clone(), object.key.clone())).collect();
+        for (kind, key) in plain {
+            self.apply_plain(&kind, &key);
+        }
+        if self.resources.is_some() {
+            // Another process has written them meanwhile.
+            self.resources = Some(Mirror::new(self.view.places.keys().cloned(), now));
+            for key in self.workers.keys().cloned().collect::<Vec<_>>() {
+                self.mirror_route(&key);
+            }
+        }
+        self.look_all();
+    }
+
+    /// Takes in why a route stands where it stands, as far as that concerns the lease.
+    pub(super) fn heed_lease(&self, reason: &Reason) {
+        if let (Reason::NoLease { outdated: Some(term), .. }, Some(election)) = (reason, &self.election) {
+            election.candidate.lift(*term);
+        }
+    }
+
+    /// Takes in whether a route's position comes from a commit that was not seen yet: then Git is looked at.
+    pub(super) fn heed_behind(&mut self, key: &ObjectKey, behind: bool) {
+        let Some(election) = &mut self.election else { return };
+        if !behind {
+            election.behind.remove(key);
+        } else if election.behind.insert(key.clone()) {
+            election.look();
+        }
+    }
+
+    /// Git was looked at: whoever waited for that decides again.
+    pub(super) fn caught_up(&mut self) {
+        let behind = self.election.as_mut().map(|election| std::mem::take(&mut election.behind));
+        for key in behind.unwrap_or_default() {
+            self.hand(&key, Event::Look);
+        }
+    }
+
+    /// A new commit was seen: whoever leads may not have been told.
+    pub(super) fn pass_on(&self, commit: &str) {
+        if let Some(election) = self.election.as_ref().filter(|election| election.tenure.own.is_none()) {
+            election.candidate.hint(commit);
+        }
+    }
+
+    /// Gives the lease away, as nothing is written any more.
+    pub(super) async fn resign(&self) {
+        if let Some(election) = &self.election {
+            election.candidate.release().await;
+        }
+    }
+
+    /// Who leads; none where there is no lease.
+    pub(super) fn lease_report(&self) -> Option<LeaseReport> {
+        let election = self.election.as_ref()?;
+        let (tenure, leads) = (&election.tenure, self.leads());
+        let term = tenure.own.filter(|_| leads).map(|own| own.term);
+        Some(LeaseReport { holder: tenure.holder.clone(), leads, term })
+    }
+}
