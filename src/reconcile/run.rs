@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    cluster::{self, Cluster, ProxyAccess},
+    cluster::{Cluster, Member},
     git::{self, Content},
     plan::Finding,
     rollout::{Reason, Settings},
@@ -21,6 +21,7 @@ use super::{
     Ask, Clock,
     committer::Committer,
     engine::{Engine, Incoming},
+    fleet::{FileReport, Fleet},
     mirror::Mirror,
     notes::Notes,
     restores::Restores,
@@ -46,10 +47,14 @@ pub struct Options {
     pub mirror: PathBuf,
     /// A rise of this counter asks for a look at the repository now.
     pub asked: watch::Receiver<u64>,
-    /// The clusters that every plan goes to.
+    /// The clusters that plans may go to.
+    pub members: Vec<Member>,
+    /// Clients of them that were made already; the others are made, again and again where that fails.
     pub clusters: Vec<Cluster>,
-    /// Who is asked about the proxies of a cluster; where nobody is, a stated wait stands in.
-    pub proxies: BTreeMap<String, ProxyAccess>,
+    /// The path of the file that says which they are.
+    pub file: Option<String>,
+    /// Which they are from now on, whenever the file changes; `Err`: why what it says is not taken.
+    pub configured: Option<mpsc::Receiver<Result<Vec<Member>, String>>>,
     /// Waits and limits.
     pub settings: Settings,
     /// How old the last good look at Git may be for a raise, in seconds.
@@ -87,42 +92,11 @@ pub struct Ending {
 pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
     let (sender, mut incoming) = mpsc::unbounded_channel();
     let (sights, mut seen) = mpsc::channel(SIGHTS_MAX);
-    let mut watched = Vec::new();
-    for cluster in options.clusters {
-        let (mut seen, endpoints) = cluster::watch(&cluster);
-        let (sights, name) = (sights.clone(), cluster.name().to_owned());
-        tokio::spawn(async move {
-            while let Some(seen) = seen.recv().await {
-                if sights.send((name.clone(), seen)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        watched.push((cluster, endpoints));
-    }
-    let mut engine = Engine::new(
-        &options.source,
-        options.mirror.clone(),
-        watched,
-        options.settings,
-        options.max_git_age_s,
-        options.instance.as_deref(),
-        sender.clone(),
-    );
-    let (proxies, mut proxy_news) = mpsc::channel(SIGHTS_MAX);
-    for (name, access) in &options.proxies {
-        let Some(place) = engine.view.places.get_mut(name) else { continue };
-        let (watch, mut news) = cluster::watch_proxies(&place.cluster, access.clone());
-        place.proxies.watch = Some(watch);
-        let (proxies, name) = (proxies.clone(), name.clone());
-        tokio::spawn(async move {
-            while let Some(news) = news.recv().await {
-                if proxies.send((name.clone(), news)).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
+    let (news, mut proxy_news) = mpsc::channel(SIGHTS_MAX);
+    let fleet = Fleet::new(sights, news, options.instance);
+    let (settings, max_git_age_s) = (options.settings, options.max_git_age_s);
+    let mut engine =
+        Engine::new(&options.source, options.mirror.clone(), settings, max_git_age_s, fleet, sender.clone());
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));
@@ -134,8 +108,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         engine.restores = writes.then(|| Restores::new(committer, look));
     }
     if options.canaryplans {
-        engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
+        engine.resources = Some(Mirror::new(engine.clock.now()));
     }
+    engine.fleet.file = options.file.map(|path| FileReport { path, taken: engine.clock.now(), error: None });
+    engine.configure(options.members, options.clusters);
     engine.files = options.once.then(BTreeMap::new);
     let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
     let (mut git, _thread) = git::follow(options.source, options.mirror, looks)?;
@@ -151,8 +127,9 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             () = &mut shutdown => break,
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
-            Some((cluster, seen)) = seen.recv() => engine.seen(cluster, seen),
-            Some((cluster, news)) = proxy_news.recv() => engine.proxies(&cluster, news),
+            Some((link, seen)) = seen.recv() => engine.seen(&link, seen),
+            Some((link, news)) = proxy_news.recv() => engine.proxies(&link, news),
+            Some(seen) = asked(&mut options.configured) => engine.configured(seen),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
             () = restores => engine.restores_turn(),
@@ -223,7 +200,7 @@ fn until(clock: &Clock, at: Option<Timestamp>) -> impl Future<Output = ()> + use
     }
 }
 
-async fn asked(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+async fn asked<T>(asks: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     match asks {
         Some(asks) => asks.recv().await,
         None => std::future::pending().await,

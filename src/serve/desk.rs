@@ -74,7 +74,15 @@ mod tests {
 
     fn report() -> Report {
         let at = jiff::Timestamp::UNIX_EPOCH;
-        Report { at, ready: true, repositories: vec![], clusters: vec![], plans: vec![], tally: Default::default() }
+        Report {
+            at,
+            ready: true,
+            repositories: vec![],
+            configuration: None,
+            clusters: vec![],
+            plans: vec![],
+            tally: Default::default(),
+        }
     }
 
     #[tokio::test]

@@ -103,6 +103,7 @@ mod tests {
                     at,
                     ready: true,
                     repositories,
+                    configuration: None,
                     clusters: vec![],
                     plans: vec![],
                     tally: Default::default(),

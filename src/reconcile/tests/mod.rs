@@ -11,6 +11,7 @@ mod images;
 mod journals;
 mod late;
 mod laws;
+mod leaving;
 mod loops;
 mod model;
 mod newcomers;

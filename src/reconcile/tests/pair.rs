@@ -76,9 +76,42 @@ impl Pair {
         self.turn();
     }
 
+    /// The plan is for these clusters from the next commit on.
+    pub(super) fn chooses(&mut self, clusters: &[&'static str]) {
+        let chosen = clusters.iter().map(|name| (*name).to_owned()).collect();
+        for unknown in self.worker.choose(&chosen, "plans", |name| [EAST, WEST].contains(&name)) {
+            if self.away == Some(unknown.as_str()) {
+                self.queue.push(Event::Reach { cluster: unknown, away_since: Some(self.now) });
+            } else {
+                self.show(if unknown == EAST { EAST } else { WEST });
+            }
+        }
+    }
+
+    /// Another process takes over for a plan of these clusters: it sees what is there, and what is in the others.
+    pub(super) fn starts_anew(&mut self, clusters: &[&'static str], draft: Draft) {
+        self.worker = new_worker([]);
+        self.queue.clear();
+        self.wake_at = None;
+        self.chooses(clusters);
+        self.push(draft);
+        for other in [EAST, WEST].into_iter().filter(|name| !clusters.contains(name)) {
+            let live = self.apis[other].objects.get(&ObjectKind::VirtualService).cloned();
+            if live.is_some_and(|live| self.worker.meet(other, &live)) {
+                self.show(other);
+            }
+        }
+        self.turn();
+    }
+
+    /// Whether the route has to do with a cluster.
+    pub(super) fn holds(&self, cluster: &str) -> bool {
+        self.worker.holds(cluster)
+    }
+
     pub(super) fn remove(&mut self) {
         let revision = Revision { branch: "main".into(), commit: "f".repeat(40) };
-        self.queue.push(Event::Wanted(Wanted::Removed { revision }));
+        self.queue.push(Event::Wanted(Wanted::Removed { revision, elsewhere: false }));
         self.turn();
     }
 
@@ -100,13 +133,13 @@ impl Pair {
         self.queue.push(Event::Look);
     }
 
-    fn leave(&mut self, cluster: &'static str) {
+    pub(super) fn leave(&mut self, cluster: &'static str) {
         self.away = Some(cluster);
         self.queue.push(Event::Reach { cluster: cluster.into(), away_since: Some(self.now) });
         self.turn();
     }
 
-    fn come_back(&mut self) {
+    pub(super) fn come_back(&mut self) {
         let Some(cluster) = self.away.take() else { return };
         self.queue.push(Event::Reach { cluster: cluster.into(), away_since: None });
         self.show(cluster);
@@ -203,7 +236,7 @@ impl Pair {
         shares.traffic.expect("one traffic").to_string()
     }
 
-    fn phase(&self, cluster: &str) -> Phase {
+    pub(super) fn phase(&self, cluster: &str) -> Phase {
         Journal::on(&self.object(cluster)).unwrap().unwrap().phase
     }
 
