@@ -28,6 +28,8 @@ mod decision;
 mod envoy;
 #[path = "speed/figures.rs"]
 mod figures;
+#[path = "speed/fleet.rs"]
+mod fleet;
 #[path = "../tests/support/git_http.rs"]
 #[allow(dead_code, reason = "the server of the tests can do more than is measured")]
 mod git_http;
@@ -70,7 +72,7 @@ use mesh::Mesh;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 17] = [
+const BENCHMARKS: [(&str, &str); 20] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans and objects, tidegate --version"),
     ("simulation", "walks that the simulation runs and judges a second"),
@@ -86,6 +88,9 @@ const BENCHMARKS: [(&str, &str); 17] = [
         "converge",
         "from the proxies having new weights to knowing it, and 1,000 plans that ask nothing, on istiod and Envoys",
     ),
+    ("fleet-1", "commit and revert to the last cluster's weights, and standing still, with 100 plans in one sandbox"),
+    ("fleet-10", "the same in 10 sandboxes, one of which dies"),
+    ("fleet-100", "the same in 100 sandboxes, 10 of which die"),
     ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
     ("scale-100", "the same with 100 plans"),
     ("scale-1000", "the same with 1,000 plans"),
@@ -146,8 +151,10 @@ fn main() -> ExitCode {
     if wanted.has("simulation") {
         simulation::measure(&wanted, &mut board);
     }
-    if BENCHMARKS.iter().any(|(name, _)| !["decision", "command", "simulation"].contains(name) && wanted.has(name)) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(fleet::measure(&wanted, &mut board));
+    let on_a_mesh = |name: &str| !["decision", "command", "simulation"].contains(&name) && !name.starts_with("fleet-");
+    if BENCHMARKS.iter().any(|(name, _)| on_a_mesh(name) && wanted.has(name)) {
         runtime.block_on(async {
             let mesh = Mesh::start().await;
             if wanted.has("walk") {

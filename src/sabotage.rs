@@ -9,6 +9,8 @@ pub(crate) enum Sabotage {
     ProofStays,
     /// Git is asked to follow before traffic has moved.
     GitBeforeTraffic,
+    /// A later wave of clusters does not wait for the one before it.
+    WavesAtOnce,
     /// Other images behind a label that a walk is raising are not noticed.
     ImagesIgnored,
     /// Subsets go before the weights that need them.

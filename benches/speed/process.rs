@@ -26,6 +26,8 @@ pub struct Setup {
     pub repo: String,
     /// The folder for the mirror and the log.
     pub folder: PathBuf,
+    /// The contexts of the clusters.
+    pub contexts: String,
     /// More arguments.
     pub more: Vec<String>,
 }
@@ -34,7 +36,7 @@ impl Setup {
     /// Follows the repository where it lies.
     pub fn local(plans: &PlanRepository) -> Self {
         let (repo, folder) = (plans.path().display().to_string(), plans.beside().to_path_buf());
-        Self { repo, folder, more: Vec::new() }
+        Self { repo, folder, contexts: "testbed".to_owned(), more: Vec::new() }
     }
 }
 
@@ -44,7 +46,7 @@ impl Running {
         let log = std::fs::File::create(setup.folder.join("tidegate.log")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(BINARY)
-            .args(["run", "--branch", "main", "--path", "plans", "--repo-name", "bench", "--context", "testbed"])
+            .args(["run", "--branch", "main", "--path", "plans", "--repo-name", "bench", "--context", &setup.contexts])
             .args(["--convergence-wait", &format!("{}ms", convergence_wait.as_millis())])
             .args(["--repo", &setup.repo, "--listen", &format!("127.0.0.1:{port}")])
             .arg("--kubeconfig")

@@ -29,7 +29,7 @@ pub async fn measure(wanted: &Wanted, mesh: &Mesh, board: &mut Board) {
             let more = vec!["--webhook-secret-file".to_owned(), secret.display().to_string()];
             let repo = started.url("plans.git");
             server = Some(started);
-            Setup { repo, folder: plans.beside().to_path_buf(), more }
+            Setup { repo, more, ..Setup::local(plans) }
         })
         .await;
         let mut live = Samples::new(Unit::Milliseconds);

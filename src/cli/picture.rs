@@ -35,6 +35,7 @@ pub(super) struct Picture {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Item {
+    pub(super) cluster: String,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) repository: Option<String>,
@@ -47,6 +48,8 @@ pub(super) struct Item {
     pub(super) reason: Option<Why>,
     pub(super) next: Option<Timestamp>,
     /// A tidegate of an older version does not tell it.
+    pub(super) wave: Option<Wave>,
+    /// Nor this.
     pub(super) images_changed: Option<BTreeMap<String, ImageChange>>,
 }
 
@@ -54,6 +57,14 @@ pub(super) struct Item {
 pub(super) struct Step {
     pub(super) name: Option<String>,
     pub(super) weight: u8,
+}
+
+/// How many waves of clusters have the position.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wave {
+    pub(super) reached: usize,
+    pub(super) of: usize,
+    pub(super) here: bool,
 }
 
 /// Why a plan stands where it stands.
@@ -262,6 +273,7 @@ fn without_objects(cluster: &str, repository: &str, resource: &Value) -> Option<
         "entered": null,
         "converged": null,
         "wayBackReady": null,
+        "wave": null,
         "imagesChanged": null,
         "restore": null,
     }))

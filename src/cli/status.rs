@@ -1,6 +1,6 @@
 //! `tidegate status`: where every plan stands, and what is wrong with the repositories.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use clap::Args;
 use serde_json::Value;
@@ -96,7 +96,11 @@ fn table(plans: &[Item], wide: bool) -> String {
     if plans.is_empty() {
         return "no plan is applied in this cluster\n".to_owned();
     }
-    let mut head = vec!["NAMESPACE", "NAME", "PHASE", "STEP", "TARGET", "LIVE", "NEXT"];
+    // Of one cluster the name says nothing; of several it is what tells the lines of a plan apart.
+    let several = plans.iter().map(|plan| &plan.cluster).collect::<BTreeSet<_>>().len() > 1;
+    let mut head = vec!["NAMESPACE", "NAME"];
+    head.extend(several.then_some("CLUSTER"));
+    head.extend(["PHASE", "STEP", "TARGET", "LIVE", "NEXT"]);
     head.extend(if wide { vec!["REVISION", "REASON"] } else { vec!["REASON"] });
     let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
     for plan in plans {
@@ -110,15 +114,20 @@ fn table(plans: &[Item], wide: bool) -> String {
                 None => step.weight.to_string(),
             },
         );
-        let mut row = vec![
-            plan.namespace.clone(),
-            plan.name.clone(),
+        let wave = plan.wave.as_ref().map(|wave| {
+            let here = if wave.here { "" } else { ", not here" };
+            format!(" (wave {} of {}{here})", wave.reached, wave.of)
+        });
+        let step = step + &wave.unwrap_or_default();
+        let mut row = vec![plan.namespace.clone(), plan.name.clone()];
+        row.extend(several.then(|| plan.cluster.clone()));
+        row.extend([
             plan.phase.clone(),
             step,
             text(&plan.target),
             text(&plan.live),
             plan.next.map_or_else(|| "-".to_owned(), |at| at.strftime("%H:%M:%SZ").to_string()),
-        ];
+        ]);
         let reason = plan.reason.as_ref();
         if wide {
             row.push(plan.revision.clone().unwrap_or_else(|| "?".to_owned()));

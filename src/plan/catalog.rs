@@ -346,7 +346,10 @@ impl Catalog {
 
     /// Why a plan has not the clusters that it asks for.
     fn homeless(&self, plan: &Plan) -> Option<Refusal> {
-        plan.clusters.check(self.known.as_ref()?).err().map(Refusal::NoCluster)
+        let known = self.known.as_ref()?;
+        let chosen = plan.clusters.check(known);
+        let waves = super::chosen::in_waves(&plan.waves, known);
+        chosen.err().or(waves.err()).map(Refusal::NoCluster)
     }
 
     fn is_missing(&self, key: &PlanKey) -> bool {

@@ -25,8 +25,8 @@ pub enum Chosen {
 pub enum Unchosen {
     /// No cluster is called so.
     Unknown {
-        /// Which name of the list it is.
-        place: usize,
+        /// Which name of `clusters` it is; none: it stands elsewhere.
+        place: Option<usize>,
         /// The name.
         name: String,
         /// Those that there are.
@@ -61,12 +61,7 @@ impl Chosen {
     /// Where a name is none of the clusters, or labels select none.
     pub fn check(&self, known: &Known) -> Result<(), Unchosen> {
         match self {
-            Self::Named(names) => {
-                let unknown = names.iter().enumerate().find(|(_, name)| !known.contains_key(*name));
-                unknown.map_or(Ok(()), |(place, name)| {
-                    Err(Unchosen::Unknown { place, name: name.clone(), known: known.keys().cloned().collect() })
-                })
-            }
+            Self::Named(names) => named(names, known),
             Self::Labelled(labels) if self.of(known).is_empty() => {
                 let there: BTreeSet<String> = known.values().flatten().map(pair).collect();
                 let labels: Vec<String> = labels.iter().map(pair).collect();
@@ -75,6 +70,24 @@ impl Chosen {
             Self::All | Self::Labelled(_) => Ok(()),
         }
     }
+}
+
+/// # Errors
+/// The first of the names that is none of the clusters.
+fn named<'a>(names: impl IntoIterator<Item = &'a String>, known: &Known) -> Result<(), Unchosen> {
+    let unknown = names.into_iter().enumerate().find(|(_, name)| !known.contains_key(*name));
+    unknown.map_or(Ok(()), |(place, name)| {
+        Err(Unchosen::Unknown { place: Some(place), name: name.clone(), known: known.keys().cloned().collect() })
+    })
+}
+
+/// # Errors
+/// Where a wave names what is none of the clusters.
+pub(super) fn in_waves(waves: &[Vec<String>], known: &Known) -> Result<(), Unchosen> {
+    named(waves.iter().flatten(), known).map_err(|unchosen| match unchosen {
+        Unchosen::Unknown { name, known, .. } => Unchosen::Unknown { place: None, name, known },
+        nobody => nobody,
+    })
 }
 
 fn pair((key, value): (&String, &String)) -> String {
@@ -113,7 +126,7 @@ mod tests {
     #[test]
     fn what_chooses_nothing_says_what_there_is() {
         let unknown = Chosen::Named(vec!["eu-1".into(), "eu-9".into()]).check(&known()).unwrap_err();
-        let Unchosen::Unknown { place: 1, name, known: there } = unknown else { panic!("{unknown:?}") };
+        let Unchosen::Unknown { place: Some(1), name, known: there } = unknown else { panic!("{unknown:?}") };
         assert_eq!((name.as_str(), there.len()), ("eu-9", 3));
         let nobody = labelled(&[("region", "eu"), ("tier", "two")]).check(&known()).unwrap_err();
         let Unchosen::Nobody { labels, known: there } = nobody else { panic!("{nobody:?}") };

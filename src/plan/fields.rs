@@ -137,6 +137,12 @@ const SPEC: &[Field] = &[
         Shape::Choice(&["rollback", "hold"]),
         "what becomes of traffic when a step fails: back to the last settled state, or it stays; default: rollback",
     ),
+    optional("waves", Shape::List(&TEXTS), "clusters in the order in which they enter each step; default: all at once"),
+    optional(
+        "onPartial",
+        Shape::Choice(&["rollback-all", "rollback-failed", "hold"]),
+        "what becomes of traffic when a step fails in some clusters alone; default: rollback-all",
+    ),
     optional("attempt", ATTEMPT, "raised to try failed content again; default: 1"),
     optional(
         "progressDeadline",
@@ -152,7 +158,6 @@ const SPEC: &[Field] = &[
     ),
     optional("pause", Shape::Flag, "nothing rises; going back and drift repair go on"),
     optional("suspend", Shape::Flag, "write nothing at all, and alarm"),
-    later("waves", "the order of clusters"),
     later("adopt", "change the weights of an object that somebody else owns"),
     later("router", "split by replicas instead of weights"),
     later("mirror", "copy requests to a version"),

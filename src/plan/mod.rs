@@ -31,7 +31,9 @@ pub use digest::Digest;
 pub use emit::to_yaml;
 pub use file::{parse_file, refused_file};
 pub use finding::{Document, Finding, ParsedFile, Place, Severity};
-pub use model::{DriftPolicy, ObjectSpec, OnFailure, Pin, PlainObject, Plan, Readiness, Route, Routing, Step, Version};
+pub use model::{
+    DriftPolicy, ObjectSpec, OnFailure, OnPartial, Pin, PlainObject, Plan, Readiness, Route, Routing, Step, Version,
+};
 pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
 pub(crate) use read::{duration_ns, takes_everything};
 pub use render::{render, shown};

@@ -37,6 +37,12 @@ pub struct Plan {
     /// What becomes of traffic when a step fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// What becomes of it when a step fails in some clusters alone.
+    #[serde(default)]
+    pub on_partial: OnPartial,
+    /// The order in which clusters enter each step; fewer than two: all at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Vec<String>>,
     /// Raised to try failed content again.
     #[serde(default = "Plan::first_attempt")]
     pub attempt: u32,
@@ -91,6 +97,19 @@ pub enum OnFailure {
     #[default]
     Rollback,
     /// It stays, and nothing rises.
+    Hold,
+}
+
+/// What becomes of traffic when a step fails in some of the clusters that have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnPartial {
+    /// It is a failure of the step like any other: all clusters go back.
+    #[default]
+    RollbackAll,
+    /// Those in which it failed go back, the others stay, and nothing rises.
+    RollbackFailed,
+    /// All stay where they are, and nothing rises.
     Hold,
 }
 

@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(spec["required"], json!(["service", "versions", "traffic"]));
         assert_eq!(spec["properties"]["steps"]["items"]["properties"]["weight"]["maximum"], 99);
         assert!(spec["properties"]["steps"]["description"].is_string());
-        assert!(spec["properties"].get("waves").is_none());
+        assert!(spec["properties"].get("adopt").is_none());
         assert_eq!(spec["properties"]["clusters"]["anyOf"][0]["type"], "array");
     }
 }

@@ -71,6 +71,10 @@ impl Plan {
                 OnFailure::Hold => "hold",
             }),
         );
+        if !self.waves.is_empty() {
+            put("waves", json!(self.waves));
+        }
+        put("onPartial", json!(self.on_partial));
         put("attempt", json!(self.attempt));
         put("progressDeadline", json!(self.progress_deadline));
         let Readiness { min_endpoints, capacity_percent, way_back_percent } = self.readiness;
@@ -150,6 +154,8 @@ spec:
   objects: {virtualService: {name: web-vs, exportTo: ["."]}, destinationRule: {name: web-dr}}
   driftPolicy: warn
   onFailure: hold
+  waves: [[east], [west, north]]
+  onPartial: rollback-failed
   attempt: 3
   progressDeadline: 20m
   ready: {minEndpoints: 3, capacityFactor: 0.75}

@@ -45,7 +45,10 @@ impl Engine {
         while !self.writes.are_many(self.view.places.len()) {
             match self.backlog.0.pop_front() {
                 Some(Later::Want(route)) => self.want(&route),
-                Some(Later::Show(route, cluster)) => self.show(&route, &cluster),
+                Some(Later::Show(route, cluster)) => {
+                    self.show(&route, &cluster);
+                    self.settle_up();
+                }
                 None => return,
             }
         }

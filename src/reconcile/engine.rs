@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    Clock, Event, Live, RestoreOrder, RestoreState, Worker, announce,
+    Clock, Effect, Event, Live, RestoreOrder, RestoreState, Worker, announce,
     backlog::Backlog,
     committer::{Question, Trouble},
     fleet::Fleet,
@@ -73,6 +73,8 @@ pub(super) struct Engine {
     pub(super) away: HashMap<ClusterName, String>,
     pub(super) in_flight: usize,
     pub(super) backlog: Backlog,
+    /// The workers that have taken in events of several clusters and are still to decide, or only to be looked after.
+    pub(super) gathered: BTreeMap<ObjectKey, bool>,
     /// Kept only where they are printed at the end.
     pub(super) files: Option<BTreeMap<String, git::Content>>,
     settings: Settings,
@@ -126,6 +128,7 @@ impl Engine {
             away: HashMap::new(),
             in_flight: 0,
             backlog: Backlog::default(),
+            gathered: BTreeMap::new(),
             files: None,
             settings,
             allow_removal: None,
@@ -386,11 +389,20 @@ impl Engine {
             }
             return;
         }
+        if self.gathers(key, &event) {
+            return self.gather(key, event);
+        }
+        self.gathered.remove(key);
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
         let (began, shows) = (Instant::now(), !matches!(event, Event::Look));
         let effects = worker.handle(event, now, &self.view);
         self.tally.took(Stage::Decide, began.elapsed());
+        self.handed(key, effects, shows);
+    }
+
+    /// What follows from what a worker was handed.
+    pub(super) fn handed(&mut self, key: &ObjectKey, effects: Vec<Effect>, shows: bool) {
         if shows || !effects.is_empty() {
             self.mirror_route(key);
         }
@@ -418,6 +430,7 @@ impl Engine {
     /// Ends a worker: its route is none of this repository's any more.
     pub(super) fn dismiss(&mut self, key: &ObjectKey) {
         self.workers.remove(key);
+        self.gathered.remove(key);
         self.links.forget(key);
         self.timers.set(key, None);
         self.restore(key, None);

@@ -58,8 +58,7 @@ impl Worker {
     /// Takes an event in and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
         if self.parting.is_empty() && self.leaving.is_empty() {
-            let here = event.cluster().is_none_or(|name| self.clusters.contains_key(name));
-            return if here { self.act(event, now, sight) } else { Vec::new() };
+            return if self.is_in_step(&event) { self.act(event, now, sight) } else { Vec::new() };
         }
         let before = self.wakes();
         let mut effects = Vec::new();
@@ -151,6 +150,12 @@ impl Worker {
         parting.map(move |(name, held)| (name, reached(held)))
     }
 
+    /// Whether an event is of a cluster in step, and none is being let go: of many such events the last one is decided on.
+    pub(super) fn is_in_step(&self, event: &Event) -> bool {
+        let whole = self.parting.is_empty() && self.leaving.is_empty();
+        whole && event.cluster().is_none_or(|name| self.clusters.contains_key(name))
+    }
+
     /// Whether it has to do with a cluster.
     pub(super) fn holds(&self, cluster: &str) -> bool {
         self.clusters.contains_key(cluster) || self.parting.contains_key(cluster)
@@ -192,7 +197,7 @@ impl Worker {
         self.get_up();
         let stays = self.clusters.iter().any(|(name, held)| !self.leaving.contains(name) && has_position(held));
         let passed = |held: &Held| match &held.journal {
-            Some(Ok(journal)) => journal.plan.digest == plan.digest && journal.is_settled(),
+            Some(Ok(journal)) => journal.plan.digest == plan.digest && journal.is_settled() && journal.apart.is_none(),
             _ => false,
         };
         let may = |name: &&ClusterName| {

@@ -11,6 +11,7 @@ mod ending;
 mod engine;
 mod fights;
 mod fleet;
+mod gather;
 mod held;
 pub mod history;
 pub mod inspect;

@@ -29,7 +29,7 @@ impl Engine {
     /// Asks for the namespace of a route of which nothing is live, where endpoints are missing.
     pub(super) fn ask_namespace(&mut self, route: &ObjectKey, reason: &Reason) {
         let nothing_live = self.workers.get(route).is_some_and(|worker| worker.journal().is_none());
-        if !matches!(reason, Reason::Endpoints { .. }) || !nothing_live {
+        if !matches!(reason.plainly(), Reason::Endpoints { .. }) || !nothing_live {
             return;
         }
         for cluster in self.view.places.keys().cloned().collect::<Vec<_>>() {

@@ -134,6 +134,8 @@ pub struct Position {
     pub phase: Phase,
     /// The step that was entered, while walking: its name, and percent of the rising versions.
     pub step: Option<(Option<String>, u8)>,
+    /// How many of how many waves of clusters have it, where not all do, and whether this cluster does.
+    pub wave: Option<(usize, usize, bool)>,
     /// The versions of what was reached and of the plan in force.
     pub versions: Box<[VersionName]>,
     /// What was reached.
@@ -172,6 +174,7 @@ impl Position {
             revision: journal.revision.clone(),
             phase: journal.phase.clone(),
             step,
+            wave: journal.waves(),
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),
             way_back_ready: journal.way_back_ready.clone(),

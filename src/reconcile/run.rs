@@ -140,6 +140,8 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             },
             () = &mut patience, if options.once && !engine.is_informed() => break,
         }
+        engine.take_more(&mut incoming, &mut seen);
+        engine.settle_up();
         if options.once && engine.is_idle() {
             break;
         }

@@ -94,6 +94,7 @@ impl Standing<'_> {
             "next": self.next,
             "entered": position.map(|position| position.entered),
             "converged": position.and_then(|position| position.converged),
+            "wave": self.position.and_then(|position| position.wave).map(|(reached, of, has)| json!({"reached": reached, "of": of, "here": has})),
             "wayBackReady": self.way_back_ready(),
             "imagesChanged": position.and_then(|position| position.images.as_deref()),
             "restore": self.restore(),
@@ -280,6 +281,16 @@ fn plan_schema() -> Value {
         "next": {"type": ["string", "null"], "format": "date-time", "description": "when it moves next, where that is known"},
         "entered": {"type": ["string", "null"], "format": "date-time"},
         "converged": {"type": ["string", "null"], "format": "date-time"},
+        "wave": {
+            "type": ["object", "null"],
+            "description": "how many of the plan's waves have the present position; null where all clusters have it",
+            "properties": {
+                "reached": {"type": "integer"},
+                "of": {"type": "integer"},
+                "here": {"type": "boolean", "description": "whether this cluster is of those that have it"},
+            },
+            "required": ["reached", "of", "here"],
+        },
         "wayBackReady": {
             "type": ["object", "null"],
             "description": "ready endpoints of each version that a failure goes back to; null where nothing is raised",

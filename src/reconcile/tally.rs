@@ -151,7 +151,7 @@ impl Tally {
 /// What led to a transition: a commit, gates that opened, a loss, or what failed.
 pub(super) fn cause(transition: &Transition, journal: Option<&Journal>) -> &'static str {
     match transition.what {
-        What::StepEntered | What::TargetEntered | What::Settled => "Gates",
+        What::StepEntered | What::TargetEntered | What::WaveEntered | What::Settled => "Gates",
         What::Restored => "Loss",
         What::FailureHeld => journal.and_then(|journal| journal.failure.as_ref()).map_or("Gates", Cause::name),
         What::WentBack => match journal.map(|journal| &journal.phase) {

@@ -282,8 +282,18 @@ impl Worker {
 
     /// Takes an event in for all clusters that are in step.
     pub(super) fn act(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+        let Some((mut effects, decides)) = self.take(event, now, sight) else { return Vec::new() };
+        if decides {
+            self.decide(now, sight, &mut effects);
+        }
+        effects
+    }
+
+    /// Takes an event in without deciding anything; returns what is to be done, and whether to decide. None where it told
+    /// nothing. Of many clusters many answer at once, and each decision looks at all of them.
+    pub(super) fn take(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Option<(Vec<Effect>, bool)> {
         if self.is_told(&event) || self.rests_on(&event, sight) {
-            return Vec::new();
+            return None;
         }
         self.get_up();
         let mut effects = Vec::new();
@@ -330,10 +340,7 @@ impl Worker {
             Event::Look => {}
         }
         self.note(&mut effects);
-        if !waits {
-            self.decide(now, sight, &mut effects);
-        }
-        effects
+        Some((effects, !waits))
     }
 
     /// Whether an event tells nothing: a watch shows what the answer to a write has shown.
@@ -369,7 +376,8 @@ impl Worker {
         }
     }
 
-    fn decide(&mut self, now: Timestamp, sight: &impl Sight, effects: &mut Vec<Effect>) {
+    /// Decides on what was taken in.
+    pub(super) fn decide(&mut self, now: Timestamp, sight: &impl Sight, effects: &mut Vec<Effect>) {
         let unknown = |held: &Held| !held.is_known() && held.away_since.is_none();
         if self.clusters.is_empty() || self.clusters.values().any(|held| unknown(held)) {
             return;
@@ -461,7 +469,7 @@ impl Worker {
                 }
             }
         }
-        if matches!(reason, Reason::Endpoints { .. })
+        if matches!(reason.plainly(), Reason::Endpoints { .. })
             && let Some(cluster) = self.clusters.keys().find(|name| sight.lacks_namespace(name, &self.key.namespace))
         {
             reason = Reason::NoNamespace { namespace: self.key.namespace.clone(), cluster: cluster.clone() };

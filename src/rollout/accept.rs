@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Revision, Routing, Span, VersionName};
 
-use super::{Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, failure, gates, runs};
+use super::{
+    Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, apart, failure, gates, runs,
+};
 
 /// Appends a transition that describes the journal as it stands.
 pub(super) fn note(journal: &mut Journal, now: Timestamp, what: What, note: String) {
@@ -41,6 +43,7 @@ pub(super) fn go_back(journal: &mut Journal, refuge: &Settled, now: Timestamp, p
     journal.way_back = None;
     journal.way_back_ready.clear();
     journal.failure = None;
+    journal.together();
 }
 
 /// The plan's routing with the pins that may be written, and with the versions that it no longer declares but that
@@ -65,7 +68,8 @@ pub(super) fn followed(world: &World, journal: &Journal) -> State {
     State { traffic: journal.state.traffic.clone(), routing: routing(journal, pins, &journal.state) }
 }
 
-/// The versions that the plan wants above both what they have and what they have proven. What an open walk would go back
+/// The versions that the plan wants above both what they have, in the cluster where that is least, and what they have
+/// proven. What an open walk would go back
 /// to counts as proven whatever runs there now: a commit goes back as freely as a failure does (law 3).
 fn rising(journal: &Journal, plan: &Plan) -> BTreeSet<VersionName> {
     let way_back = journal.way_back.as_ref().filter(|_| !journal.is_settled());
@@ -73,7 +77,7 @@ fn rising(journal: &Journal, plan: &Plan) -> BTreeSet<VersionName> {
         let wanted = plan.traffic.weight(&version.name);
         let leads_back = way_back.is_some_and(|settled| settled.state.traffic.weight(&version.name) > 0);
         let proven = if leads_back { journal.stood(version) } else { journal.proven(version) };
-        wanted > journal.state.traffic.weight(&version.name).max(proven)
+        wanted > apart::least(journal, &version.name).max(proven)
     };
     plan.routing.versions.iter().filter(above).map(|version| version.name.clone()).collect()
 }
@@ -117,9 +121,13 @@ pub(super) fn accept(
     owner: &Owner,
     now: Timestamp,
 ) -> Result<(), Reason> {
+    apart::reorder(journal, plan, now);
     let before = journal.clone();
     let rising = rising(&before, plan);
-    let distrusted = distrusts(&before, plan);
+    let runs = |name: &VersionName| runs::seen(world, name);
+    let same_failure = before.is_held_at(plan, &rising, runs);
+    // Clusters that fell back have to walk again, and no step has one of them behind the others.
+    let distrusted = distrusts(&before, plan) || (apart::has_fallen(&before) && !same_failure);
     let target = State { traffic: plan.traffic.clone(), routing: Arc::new(plan.routing.clone()) };
     let leaves = |name: &VersionName| !target.reached().contains(name);
     // What is left for good may get other labels: a revert must never wait for that.
@@ -140,8 +148,6 @@ pub(super) fn accept(
     if at_once {
         return apply_at_once(journal, before, world, now);
     }
-    let runs = |name: &VersionName| runs::seen(world, name);
-    let same_failure = before.is_held_at(plan, &rising, runs);
     if !same_failure && before.has_failed(plan, &rising, runs) {
         return refuse_failed(journal, before, world, now);
     }
@@ -190,6 +196,7 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
     let (pins, _) = gates::pins(world, journal, &before.state);
     let routing = routing(journal, pins, &State { traffic: target.clone(), routing: before.state.routing.clone() });
     journal.state = State { traffic: target, routing };
+    journal.together();
     let weights_alone = journal.state.differs_in_weights_alone(&before.state);
     let is_it = |settled: &Settled| settled.state.clone().following(&before.state) == journal.state;
     let known = journal.settled.iter().any(is_it);

@@ -17,8 +17,8 @@ use crate::{
 };
 
 use super::{
-    Answered, Cause, FailedKey, Images, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition, UnderTest,
-    deflate, inflate,
+    Answered, Apart, Cause, ClusterName, FailedKey, Images, Journal, Owner, Phase, Proof, Restore, Settled, State,
+    Transition, UnderTest, deflate, inflate,
     packs::{self, Pack},
 };
 
@@ -77,6 +77,8 @@ struct Wire<'a> {
     target: Cow<'a, Traffic>,
     traffic: Cow<'a, Traffic>,
     routing: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    apart: Option<WireApart<'a>>,
     phase: Cow<'a, Phase>,
     origin: Cow<'a, Traffic>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -113,6 +115,17 @@ struct Wire<'a> {
     asks_proxies: bool,
     #[serde(borrow)]
     packed: Cow<'a, str>,
+}
+
+/// Clusters that stand alike share an entry.
+#[derive(Serialize, Deserialize)]
+struct WireApart<'a> {
+    reached: usize,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    fallen: Cow<'a, BTreeSet<ClusterName>>,
+    states: Vec<(Cow<'a, Traffic>, usize, Vec<Cow<'a, str>>)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    front: Option<(Cow<'a, Traffic>, usize)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +166,19 @@ impl<'a> Table<'a> {
     /// The packed part of a journal with these.
     fn packed(&self, plan: &Arc<Plan>) -> Result<Arc<str>, JournalError> {
         packs::text(plan, &self.0, || pack(&Packing { plan, routings: self.0.iter().map(|one| &***one).collect() }))
+    }
+
+    fn apart(&mut self, apart: &'a Apart) -> WireApart<'a> {
+        let mut states: Vec<(Cow<'a, Traffic>, usize, Vec<Cow<'a, str>>)> = Vec::new();
+        for (name, state) in &apart.clusters {
+            let place = self.place(&state.routing);
+            match states.iter_mut().find(|(traffic, there, _)| **traffic == state.traffic && *there == place) {
+                Some((.., names)) => names.push(Cow::Borrowed(name)),
+                None => states.push((Cow::Borrowed(&state.traffic), place, vec![Cow::Borrowed(name)])),
+            }
+        }
+        let front = apart.front.as_ref().map(|state| (Cow::Borrowed(&state.traffic), self.place(&state.routing)));
+        WireApart { reached: apart.reached, fallen: Cow::Borrowed(&apart.fallen), states, front }
     }
 
     fn settled(&mut self, settled: &'a Settled) -> WireSettled<'a> {
@@ -214,6 +240,12 @@ impl Journal {
         let tested = self.tested.values().flat_map(|test| [Some(&test.images), test.was.as_ref()]).flatten();
         let transition =
             |there: &Transition| ENTRY_BYTES + 6 * (there.commit.len() + there.traffic.len() + there.note.len());
+        let elsewhere = |apart: &Apart| {
+            let there = |(name, state): (&String, &State)| ENTRY_BYTES + 6 * name.len() + weights(&state.traffic);
+            let front = apart.front.iter().map(|state| ENTRY_BYTES + weights(&state.traffic)).sum::<usize>();
+            let front = front + apart.fallen.iter().map(|name| ENTRY_BYTES + 6 * name.len()).sum::<usize>();
+            ENTRY_BYTES + front + apart.clusters.iter().map(there).sum::<usize>()
+        };
         let Owner { repository, plan } = &self.owner;
         let names = self.proof.keys().chain(&self.rising).chain(&self.subsets).chain(self.way_back_ready.keys());
         let names = names.chain(self.tested.keys());
@@ -229,6 +261,7 @@ impl Journal {
             names.map(name).sum(),
             proven.chain(tested).map(Images::bytes_at_most).sum(),
             self.settled.iter().chain(&self.way_back).map(settled).sum(),
+            self.apart.iter().map(|apart| elsewhere(apart)).sum(),
             self.failed.iter().map(failed).sum(),
             self.transitions.iter().map(transition).sum(),
             causes.map(|cause| 6 * cause.to_string().len()).sum(),
@@ -254,6 +287,7 @@ impl Journal {
             target: Cow::Borrowed(&self.plan.traffic),
             traffic: Cow::Borrowed(&self.state.traffic),
             routing: table.place(&self.state.routing),
+            apart: self.apart.as_deref().map(|apart| table.apart(apart)),
             phase: Cow::Borrowed(&self.phase),
             origin: Cow::Borrowed(&self.origin),
             rising: Cow::Borrowed(&self.rising),
@@ -288,6 +322,9 @@ impl Journal {
     fn packed(&self) -> Result<Arc<str>, JournalError> {
         let mut table = Table::default();
         table.place(&self.state.routing);
+        if let Some(apart) = &self.apart {
+            table.apart(apart);
+        }
         for settled in self.settled.iter().chain(&self.way_back) {
             table.place(&settled.state.routing);
         }
@@ -312,11 +349,27 @@ impl Journal {
             let state = State { traffic: wire.traffic.into_owned(), routing: routing(wire.routing)? };
             Ok::<_, JournalError>(Settled { state, revision: wire.revision.map(Cow::into_owned), at: wire.at })
         };
+        let apart = |wire: WireApart<'_>| {
+            let state = |traffic: &Traffic, place| Ok(State { traffic: traffic.clone(), routing: routing(place)? });
+            let mut clusters = BTreeMap::new();
+            for (traffic, place, names) in &wire.states {
+                let state: State = state(traffic, *place)?;
+                clusters.extend(names.iter().map(|name| (name.to_string(), state.clone())));
+            }
+            let front = wire.front.map(|(traffic, place)| state(&traffic, place)).transpose()?;
+            Ok::<_, JournalError>(Box::new(Apart {
+                reached: wire.reached,
+                fallen: wire.fallen.into_owned(),
+                clusters,
+                front,
+            }))
+        };
         Ok(Self {
             owner: Owner { repository: wire.repository.into_owned(), plan: wire.plan.into_owned() },
             plan,
             revision: wire.revision.into_owned(),
             state: State { traffic: wire.traffic.into_owned(), routing: routing(wire.routing)? },
+            apart: wire.apart.map(apart).transpose()?,
             phase: wire.phase.into_owned(),
             origin: wire.origin.into_owned(),
             rising: wire.rising.into_owned(),

@@ -41,12 +41,22 @@ pub(super) fn lag(world: &World) -> Option<Arc<str>> {
     world.clusters.iter().find_map(waited)
 }
 
+/// Whether every cluster has the journal with all that happened: where one had another past, what settles for all would be
+/// no more proven than what that one knows. Of one cluster there is but one.
+pub(super) fn on_record(world: &World, journal: &Journal) -> bool {
+    let has = |view: &ClusterView| matches!(&view.journal, Some(Ok(there)) if there.transitions == journal.transitions);
+    world.clusters.len() < 2 || world.clusters.values().all(has)
+}
+
 /// When every cluster has the present state; none while one that is new to the plan has nothing of it.
 pub(super) fn all(world: &World, journal: &Journal) -> Option<Timestamp> {
     if newcomer::joins(world) {
         return None;
     }
     let kept = journal.kept_subsets();
-    let views = world.clusters.values();
-    views.map(|view| one(world, journal, view, &kept)).collect::<Option<Vec<_>>>()?.into_iter().max()
+    let each = world.clusters.iter().map(|(name, view)| match journal.as_in(name) {
+        Some(apart) => one(world, &apart, view, &apart.kept_subsets()),
+        None => one(world, journal, view, &kept),
+    });
+    each.collect::<Option<Vec<_>>>()?.into_iter().max()
 }

@@ -1,6 +1,9 @@
 //! The one function that decides: plan, journals, observation and instant in; goals, next instant and reason out.
 
+mod release;
+
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -11,7 +14,11 @@ use crate::plan::{DriftPolicy, Plan, Revision, VersionName};
 
 use super::{
     Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
-    accept, converge, drift, failure, gates, newcomer, restore, runs, sight, sight::Origin, stop, subsets, walk,
+    accept, apart, converge, drift,
+    failing::{self, Failing},
+    failure, gates, newcomer, restore, runs, sight,
+    sight::Origin,
+    stop, subsets, walk,
 };
 
 /// Decides (law 5: the same arguments give the same decision).
@@ -107,6 +114,7 @@ impl<'a> Draft<'a> {
             // What was held elsewhere was not held here, and the objects there are not these.
             (journal.entered, journal.elapsed_ms, journal.owns_traffic_policy) = (now, 0, false);
         }
+        apart::join(&mut journal, world);
         // What is to be held counts from when the last cluster has it.
         if newcomer::joins(world) && !journal.is_settled() {
             (journal.converged, journal.elapsed_ms) = (None, 0);
@@ -172,8 +180,11 @@ impl<'a> Draft<'a> {
         if self.journal.plan.drift == DriftPolicy::Correct || self.decided() {
             return None;
         }
-        let kept = self.journal.kept_subsets();
-        self.world.clusters.iter().find_map(|(name, view)| drift::left(name, view, &self.journal, &kept, self.now))
+        self.world.clusters.iter().find_map(|(name, view)| {
+            let apart = self.journal.as_in(name);
+            let journal = apart.as_ref().unwrap_or(&self.journal);
+            drift::left(name, view, journal, &journal.kept_subsets(), self.now)
+        })
     }
 
     fn wake(&mut self, at: Timestamp) {
@@ -195,7 +206,10 @@ impl<'a> Draft<'a> {
     /// A lowering that no settled state answers stops what a commit has made of the walk meanwhile, too.
     fn stands_lowered(&self) -> Option<Reason> {
         let mut clusters = self.world.clusters.iter();
-        let lowered = clusters.find_map(|(name, view)| drift::stands_lowered(name, view, &self.journal))?;
+        let lowered = clusters.find_map(|(name, view)| {
+            let apart = self.journal.as_in(name);
+            drift::stands_lowered(name, view, apart.as_ref().unwrap_or(&self.journal))
+        })?;
         Some(Reason::NoWayBack { cause: Cause::LoweredByHand(lowered).to_string() })
     }
 
@@ -210,7 +224,10 @@ impl<'a> Draft<'a> {
 
     fn accept(&mut self, plan: &Arc<Plan>, revision: &Revision, owner: &Owner) -> Result<(), Reason> {
         let before = self.journal.clone();
-        accept::accept(&mut self.journal, self.world, plan, revision, owner, self.now)?;
+        if let Err(reason) = accept::accept(&mut self.journal, self.world, plan, revision, owner, self.now) {
+            self.journal = before;
+            return Err(reason);
+        }
         // A position that can't be written down would hold up the way back from it.
         if let Err(JournalError::TooLarge(bytes)) = self.journal.fits() {
             self.journal = before;
@@ -225,12 +242,12 @@ impl<'a> Draft<'a> {
             // Nothing stands yet from which one could go back.
             return refused().map(|message| Reason::Rejected { message });
         }
-        let (cause, wake) = gates::failure(self.world, &self.journal, self.now);
-        if let Some(wake) = wake {
+        let failing = failing::failing(self.world, &self.journal, self.now);
+        if let Some(wake) = failing.wake {
             self.wake(wake);
         }
-        let cause = self.journal.failure.clone().or(cause)?;
-        failure::step(&mut self.journal, self.world, cause, self.now).err()
+        let cause = self.journal.failure.clone().or_else(|| failing.cause().cloned())?;
+        failure::step(&mut self.journal, self.world, cause, &failing, self.now).err()
     }
 
     fn advance(&mut self, blocked: Option<Reason>, stop: Option<String>) -> Reason {
@@ -274,12 +291,25 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+        if self.origin == Origin::Live && !converge::on_record(self.world, &self.found) {
+            let away = gates::away(self.world);
+            return Err(blocked.or(away).unwrap_or(Reason::Converging { until: None, lag: None }));
+        }
         if let Some(until) = self.journal.hold_opens().filter(|opens| *opens > self.now) {
             self.wake(until);
             return Err(blocked.unwrap_or(Reason::Hold { until }));
         }
         if let Some(reason) = blocked {
             return Err(reason);
+        }
+        if self.journal.apart.is_some() {
+            if let Some(text) = stop {
+                return Err(Reason::Stopped { text });
+            }
+            let entered = apart::next_wave(&mut self.journal, self.world, self.now);
+            return entered
+                .or_else(|reason| self.wait_or_fail(reason))
+                .map(|()| Reason::Converging { until: None, lag: None });
         }
         if matches!(self.journal.phase, Phase::Target) {
             if self.follow_routing() {
@@ -349,7 +379,8 @@ impl<'a> Draft<'a> {
         let (pins, _) = gates::pins(self.world, journal, &State { traffic: traffic.clone(), ..journal.state.clone() });
         let carried = State { traffic: traffic.clone(), routing: journal.state.routing.clone() };
         let routing = accept::routing(journal, pins, &carried);
-        self.journal.state = State { traffic, routing };
+        let left = std::mem::replace(&mut self.journal.state, State { traffic, routing });
+        apart::begin(&mut self.journal, self.world, left);
         gates::note_way_back(self.world, &mut self.journal);
         accept::enter(&mut self.journal, self.now, phase, hold);
         accept::note(&mut self.journal, self.now, what, label);
@@ -357,73 +388,14 @@ impl<'a> Draft<'a> {
     }
 
     fn wait_or_fail(&mut self, reason: Reason) -> Result<(), Reason> {
-        if let Reason::Endpoints { version, deadline: Some(deadline), .. } = &reason {
+        if let Reason::Endpoints { version, deadline: Some(deadline), .. } = reason.plainly() {
             if *deadline <= self.now {
-                return failure::step(&mut self.journal, self.world, Cause::Deadline(version.to_string()), self.now);
+                let cause = Cause::Deadline(version.to_string());
+                return failure::step(&mut self.journal, self.world, cause, &Failing::default(), self.now);
             }
             self.wake(*deadline);
         }
         Err(reason)
-    }
-
-    /// The plan is gone: in mid-walk that is a way back (law 12); then the objects are let go.
-    fn released(mut self) -> Decision {
-        let live = self.world.clusters.values().any(|cluster| cluster.virtual_service.is_some());
-        // Before a plan there was nothing to go back to: what has never settled goes as what has.
-        let first = self.journal.settled.is_empty();
-        let prune = |journal: &Journal| journal.plan.prune && (first || matches!(journal.phase, Phase::Settled));
-        let elsewhere = matches!(self.world.wanted, Wanted::Removed { elsewhere: true, .. });
-        let gone = if elsewhere { "this cluster was taken out of the plan" } else { "the plan was removed" };
-        match self.journal.phase {
-            Phase::Released { .. } => {}
-            _ if !live => {
-                self.journal.phase = Phase::Released { prune: prune(&self.journal), elsewhere };
-            }
-            Phase::Settled | Phase::WentBack { .. } => {
-                self.journal.phase = Phase::Released { prune: prune(&self.journal), elsewhere };
-                accept::note(&mut self.journal, self.now, What::Released, gone.to_owned());
-            }
-            Phase::Starting | Phase::Walking { .. } | Phase::Target => {
-                let note = match gates::refuge(self.world, &self.journal).cloned() {
-                    Some(refuge) => {
-                        accept::go_back(
-                            &mut self.journal,
-                            &refuge,
-                            self.now,
-                            Phase::Released { prune: false, elsewhere },
-                        );
-                        format!("{gone} in mid-walk")
-                    }
-                    None if first => {
-                        self.journal.phase = Phase::Released { prune: prune(&self.journal), elsewhere };
-                        format!("{gone} before it ever settled")
-                    }
-                    None => {
-                        let cause = gone.to_owned();
-                        return self.finish(Reason::NoWayBack { cause });
-                    }
-                };
-                accept::note(&mut self.journal, self.now, What::Released, note);
-            }
-        }
-        let Phase::Released { prune, .. } = self.journal.phase else { return self.finish(Reason::Released) };
-        let (world, unchanged) = (self.world, self.journal == *self.found);
-        let mut decision = self.finish(Reason::Released);
-        for (name, goal) in &mut decision.goals {
-            let view = world.clusters.get(name);
-            let live = view.is_some_and(|cluster| cluster.virtual_service.is_some());
-            let has_journal = view.is_some_and(|cluster| matches!(cluster.journal, Some(Ok(_))));
-            // Another cluster may have missed the way back; what a person does to one that has it is theirs.
-            let missed = has_journal && matches!(goal, Goal::Apply(apply) if apply.journal_changed);
-            if view.is_some_and(sight::is_foreign) {
-                *goal = Goal::Keep;
-            } else if prune {
-                *goal = Goal::Prune;
-            } else if !live || (unchanged && !missed) {
-                *goal = Goal::Keep;
-            }
-        }
-        decision
     }
 
     fn finish(mut self, reason: Reason) -> Decision {
@@ -442,13 +414,17 @@ impl<'a> Draft<'a> {
         let wait = SignedDuration::from_millis(world.settings.convergence_wait_ms);
         let mut goals = BTreeMap::new();
         let mut reason = reason;
+        let front = journal;
         for (name, view) in &world.clusters {
+            let apart = front.as_in(name).map(Arc::new);
+            let kept = apart.as_ref().map_or_else(|| Cow::Borrowed(&kept), |apart| Cow::Owned(apart.kept_subsets()));
+            let journal = apart.unwrap_or_else(|| front.clone());
             let there = view.journal.as_ref().and_then(|journal| journal.as_ref().ok());
             let journal_changed = there.is_none_or(|there| *there != journal);
             let standing = subsets::standing(&kept, &journal.state, view);
             // Once for the proxies to leave the subset, once for requests in flight.
             let leaves = surplus || standing.is_some();
-            let subsets = standing.unwrap_or_else(|| kept.clone());
+            let subsets = standing.unwrap_or_else(|| kept.to_vec());
             let drained = |at: Timestamp| at.checked_add(wait).ok();
             let converged = if leaves { converge::one(world, &journal, view, &subsets) } else { None };
             let remove_at = converged.and_then(drained);
@@ -456,7 +432,7 @@ impl<'a> Draft<'a> {
             if let Some(at) = remove_at.filter(|at| *at > now) {
                 wake_at = Some(wake_at.map_or(at, |before: Timestamp| before.min(at)));
             }
-            let subsets = if remove_at.is_some_and(|at| at <= now) { kept.clone() } else { subsets };
+            let subsets = if remove_at.is_some_and(|at| at <= now) { kept.to_vec() } else { subsets };
             let left = if decided { None } else { drift::left(name, view, &journal, &subsets, now) };
             let leave = left.is_some();
             if let Some(left) = left.filter(|_| matches!(reason, Reason::Settled)) {
@@ -475,16 +451,17 @@ impl<'a> Draft<'a> {
                 goals.insert(name.clone(), if keeps { Goal::Keep } else { Goal::Apply(goal) });
             }
         }
-        if let Some(message) = world.clusters.values().find_map(|view| view.rejected.clone())
+        if let Some((name, message)) =
+            world.clusters.iter().find_map(|(name, view)| Some((name, view.rejected.clone()?)))
             && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. })
         {
-            reason = Reason::Rejected { message };
+            reason = Reason::Rejected { message }.of(name, world);
         }
         if matches!(reason, Reason::Settled | Reason::Converging { until: None, .. }) {
-            reason = newcomer::held(world, &journal).unwrap_or(reason);
+            reason = newcomer::held(world, &front).unwrap_or(reason);
         }
         let reason = drift::disturbance(world, reason);
         let wake_at = wake_at.into_iter().chain(reason.until()).min();
-        Decision { goals, wake_at, reason, journal: Some(journal), decided }
+        Decision { goals, wake_at, reason, journal: Some(front), decided }
     }
 }

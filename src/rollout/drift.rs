@@ -131,7 +131,7 @@ pub(super) fn left(
 
 /// What stands before any other reason: somebody sets back what is written, or the server stores something else.
 pub(super) fn disturbance(world: &World, reason: Reason) -> Reason {
-    if matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::Rejected { .. }) {
+    if matches!(reason.plainly(), Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::Rejected { .. }) {
         return reason;
     }
     let found = world.clusters.iter().find_map(|(name, view)| {

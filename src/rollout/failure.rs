@@ -2,20 +2,34 @@
 
 use jiff::Timestamp;
 
-use crate::plan::{OnFailure, VersionName};
+use crate::plan::{OnFailure, OnPartial, VersionName};
 
-use super::{Cause, Journal, Phase, Reason, Restore, What, World, accept, gates};
+use super::{Cause, Journal, Phase, Reason, Restore, What, World, accept, apart, failing::Failing, gates};
 
 /// A step, or a target that has not settled, failed: what the plan says of that happens. Returns what stands in the way
 /// of a way back.
-pub(super) fn step(journal: &mut Journal, world: &World, cause: Cause, now: Timestamp) -> Result<(), Reason> {
-    if journal.plan.on_failure == OnFailure::Rollback {
+///
+/// Where it did not fail in all clusters that have it, the plan may say otherwise.
+pub(super) fn step(
+    journal: &mut Journal,
+    world: &World,
+    cause: Cause,
+    failing: &Failing,
+    now: Timestamp,
+) -> Result<(), Reason> {
+    let partial = apart::stands_elsewhere(journal, world, &failing.names()).then_some(journal.plan.on_partial);
+    let holds = matches!(partial, Some(OnPartial::Hold | OnPartial::RollbackFailed));
+    if journal.plan.on_failure == OnFailure::Rollback && !holds {
         return go_back(journal, world, cause, now);
     }
-    if journal.failure.is_none() {
+    let fell = partial == Some(OnPartial::RollbackFailed) && apart::fall(journal, world, &failing.names());
+    let cause = failing.cause().filter(|_| fell).cloned().unwrap_or(cause);
+    if journal.failure.is_none() || fell {
         journal.remember_failure(&cause);
         journal.failure = Some(cause.clone());
-        accept::note(journal, now, What::FailureHeld, cause.to_string());
+        let place = failing.clusters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let note = if holds { format!("in {place}: {cause}") } else { cause.to_string() };
+        accept::note(journal, now, What::FailureHeld, note);
     }
     Err(Reason::FailureHeld { cause, retry: journal.retry() })
 }

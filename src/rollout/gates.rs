@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::plan::{Span, Traffic, VersionName};
 
 use super::{
-    Cause, ClusterView, Endpoints, Journal, Phase, Proxies, Reason, Settled, State, Wanted, World, accept, newcomer,
+    ClusterName, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World, apart, newcomer,
 };
 
 /// The present instant plus seconds.
@@ -17,24 +17,22 @@ pub(super) fn after(at: Timestamp, seconds: u64) -> Timestamp {
 /// The least ready endpoints of a version over all clusters: unknown in one is unknown, none ready counts from the
 /// first cluster that saw it.
 pub(super) fn endpoints(world: &World, version: &VersionName) -> Endpoints {
-    let mut least = Endpoints { ready: Some(u32::MAX), none_since: None };
-    for cluster in answering(world) {
-        let here = cluster.endpoints(version);
-        match (least.ready, here.ready) {
-            (_, None) => least.ready = None,
-            (Some(before), Some(now)) if now < before => least = here,
-            _ => {}
-        }
-    }
-    if least.ready == Some(u32::MAX) { Endpoints::UNKNOWN } else { least }
+    least(world, version).map_or(Endpoints::UNKNOWN, |(_, least)| least)
+}
+
+/// The same, and the cluster that has them.
+fn least<'a>(world: &'a World, version: &VersionName) -> Option<(&'a ClusterName, Endpoints)> {
+    let each = answering(world).map(|(name, view)| (name, view.endpoints(version)));
+    // What is not known is less than none.
+    each.min_by_key(|(_, here)| here.ready)
 }
 
 /// The clusters that answer: of the others nothing is known. One that is new to a plan which stands in others carries
 /// nothing of it: what serves there counts once it is to get something.
-fn answering(world: &World) -> impl Iterator<Item = &ClusterView> {
-    let answer = |cluster: &&ClusterView| cluster.away_since.is_none();
-    let begins = world.clusters.values().filter(answer).all(newcomer::is_new);
-    world.clusters.values().filter(answer).filter(move |cluster| begins || !newcomer::is_new(cluster))
+pub(super) fn answering(world: &World) -> impl Iterator<Item = (&ClusterName, &ClusterView)> {
+    let answer = |(_, view): &(&ClusterName, &ClusterView)| view.away_since.is_none();
+    let begins = world.clusters.iter().filter(answer).all(|(_, view)| newcomer::is_new(view));
+    world.clusters.iter().filter(answer).filter(move |(_, view)| begins || !newcomer::is_new(view))
 }
 
 /// The first version that the traffic names and that is known to have no ready endpoint (law 3).
@@ -42,7 +40,7 @@ pub(super) fn known_gone<'a>(world: &World, traffic: &'a Traffic) -> Option<&'a 
     traffic
         .iter()
         .map(|(name, _)| name)
-        .find(|name| answering(world).any(|cluster| cluster.endpoints(name).known_gone()))
+        .find(|name| answering(world).any(|(_, cluster)| cluster.endpoints(name).known_gone()))
 }
 
 /// A version that is known to be gone in the cluster and that would get more there than is live, though others
@@ -69,7 +67,10 @@ pub(super) fn can_serve(world: &World, traffic: &Traffic, needed: u32) -> Result
 ///
 /// `patience` is since when it is waited, and how long.
 fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Timestamp, Span)>) -> Result<(), Reason> {
-    let seen = endpoints(world, name);
+    let (cluster, seen) = match least(world, name) {
+        Some((cluster, seen)) => (Some(cluster), seen),
+        None => (None, Endpoints::UNKNOWN),
+    };
     if seen.ready.is_some_and(|ready| ready >= needed) {
         return Ok(());
     }
@@ -78,7 +79,11 @@ fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Ti
         let from = seen.none_since.map_or(began, |gone| gone.max(began));
         after(from, span.seconds())
     });
-    Err(Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline })
+    let reason = Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline };
+    Err(match cluster {
+        Some(cluster) => reason.of(cluster, world),
+        None => reason,
+    })
 }
 
 /// Whether every version that gains weight has as many of the endpoints that served everything at the start of the walk
@@ -130,6 +135,8 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
     if let Some(reason) = newcomer::held(world, journal) {
         return Err(reason);
     }
+    let entering = apart::entering(journal, world);
+    let world = &*entering;
     let raised = matches!(journal.phase, Phase::Walking { .. });
     let patience = raised.then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {
@@ -165,18 +172,19 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
     if let Some(reason) = away(world) {
         return Err(reason);
     }
-    for cluster in world.clusters.values() {
+    for (name, cluster) in &world.clusters {
+        let here = |reason: Reason| Err(reason.of(name, world));
         if let Some(offset_ms) = cluster.clock_offset_ms.filter(|ms| ms.abs() > world.settings.clock_skew_max_ms) {
-            return Err(Reason::ClockSkew { offset_ms });
+            return here(Reason::ClockSkew { offset_ms });
         }
         if let Some(by) = cluster.claims.first() {
-            return Err(Reason::Claimed { by: by.clone() });
+            return here(Reason::Claimed { by: by.clone() });
         }
         if let Some(by) = &cluster.shadow {
-            return Err(Reason::Shadowed { by: by.clone() });
+            return here(Reason::Shadowed { by: by.clone() });
         }
         if let Some(what) = &cluster.dependency {
-            return Err(Reason::Dependency { what: what.clone() });
+            return here(Reason::Dependency { what: what.clone() });
         }
     }
     Ok(())
@@ -193,41 +201,6 @@ pub(super) fn away(world: &World) -> Option<Reason> {
 /// When the wait for entry conditions began: once the hold of the present position had opened.
 fn wait_began(journal: &Journal) -> Timestamp {
     journal.hold_opens().map_or(journal.entered, |opens| opens.max(journal.entered))
-}
-
-/// Why the present step has failed, if it has, and else when the endpoints that are gone now make it fail.
-pub(super) fn failure(world: &World, journal: &Journal, now: Timestamp) -> (Option<Cause>, Option<Timestamp>) {
-    if journal.is_settled() {
-        return (None, None);
-    }
-    let refusing = world.clusters.values().filter(|cluster| !cluster.forbidden);
-    if let Some(message) = refusing.filter_map(|cluster| cluster.rejected.clone()).next() {
-        return (Some(Cause::Rejected(message)), None);
-    }
-    if matches!(journal.phase, Phase::Starting) {
-        return (None, None);
-    }
-    let proxies =
-        world.clusters.values().filter(|cluster| !cluster.unanswered).filter_map(|view| view.proxies.as_ref());
-    if let Some(why) = proxies.filter_map(Proxies::refused).next()
-        // What they refuse is what stands, and that is about to be replaced where the plan has other routing by now.
-        && accept::followed(world, journal).differs_in_weights_alone(&journal.state)
-    {
-        return (Some(Cause::ProxyRefused(why.to_string())), None);
-    }
-    let mut wake: Option<Timestamp> = None;
-    for name in journal.state.reached() {
-        for cluster in answering(world) {
-            let here = cluster.endpoints(name);
-            let Some(since) = here.none_since.filter(|_| here.known_gone()) else { continue };
-            let fails = after(since, world.settings.endpoints_gone_s);
-            if fails <= now {
-                return (Some(Cause::EndpointsGone(name.to_string())), None);
-            }
-            wake = Some(wake.map_or(fails, |before| before.min(fails)));
-        }
-    }
-    (None, wake)
 }
 
 /// The state that a failure goes to: the way back, else the newest of those that settled before it, of those that can

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
+use super::{Answered, Apart, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -229,6 +229,8 @@ pub struct Journal {
     pub revision: Revision,
     /// L: what was last applied.
     pub state: State,
+    /// The clusters that stand elsewhere; none: all stand alike.
+    pub apart: Option<Box<Apart>>,
     /// Where the walk stands.
     pub phase: Phase,
     /// O: L at the start of the walk.
@@ -357,16 +359,19 @@ impl Journal {
         self.tested.get(name).map(|test| test.images.clone())
     }
 
-    /// Lowers the proof of every version that `traffic` gives less than it has now, and drops the settled states
+    /// Lowers the proof of every version that `traffic` gives less than it has now in any cluster, and drops the settled states
     /// that lie above it (never the last one): what was reverted or retreated from has to walk again.
     pub fn retreat_to(&mut self, traffic: &Traffic) {
         #[cfg(test)]
         if crate::sabotage::is(crate::sabotage::Sabotage::ProofStays) {
             return;
         }
-        for (name, weight) in self.state.traffic.iter() {
+        let elsewhere = self.apart.iter().flat_map(|apart| apart.clusters.values());
+        let states = std::iter::once(&self.state).chain(elsewhere);
+        let legs = states.flat_map(|state| state.traffic.iter().map(move |(name, weight)| (state, name, weight)));
+        for (state, name, weight) in legs {
             let lower = traffic.weight(name);
-            let version = self.state.routing.version(name).map(Version::digest);
+            let version = state.routing.version(name).map(Version::digest);
             if lower < weight
                 && let Some(proof) = self.proof.get_mut(name)
                 && version.as_ref() == Some(&proof.digest)
@@ -426,7 +431,8 @@ impl Journal {
         let released = matches!(self.phase, Phase::Released { .. } | Phase::WentBack { .. });
         let planned = if released { &[][..] } else { &self.plan.routing.versions };
         let back = self.way_back.iter().flat_map(|settled| settled.state.reached_versions());
-        let applied = self.state.reached_versions();
+        let elsewhere = self.apart.iter().flat_map(|apart| apart.clusters.values().chain(&apart.front));
+        let applied = self.state.reached_versions().chain(elsewhere.flat_map(State::reached_versions));
         let mut kept: Vec<&Version> = Vec::new();
         // What is applied decides on the definition: another one would change it under running traffic.
         for version in applied.chain(back).chain(planned).chain(&self.state.routing.versions) {

@@ -8,6 +8,7 @@
 //! VirtualService holds what was reached.
 
 mod accept;
+mod apart;
 mod cause;
 mod codec;
 mod converge;
@@ -16,6 +17,7 @@ mod decision;
 mod deflate;
 mod drift;
 mod failed;
+mod failing;
 mod failure;
 mod fight;
 mod gates;
@@ -36,6 +38,7 @@ mod transition;
 mod walk;
 mod world;
 
+pub use apart::Apart;
 pub use codec::{JOURNAL, JOURNAL_MAX_BYTES, JournalError, MANAGED_BY, OWNER, STOP, SUBSETS, WAY_BACK};
 pub use decide::decide;
 pub use decision::{Apply, Decision, Goal};

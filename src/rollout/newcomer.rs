@@ -46,10 +46,11 @@ pub(super) fn held(world: &World, journal: &Journal) -> Option<Reason> {
     if world.clusters.len() < 2 {
         return None;
     }
-    world
-        .clusters
-        .iter()
-        .find_map(|(name, view)| obstacle(view, journal).map(|what| Reason::NewCluster { cluster: name.clone(), what }))
+    world.clusters.iter().find_map(|(name, view)| {
+        let apart = journal.as_in(name);
+        let what = obstacle(view, apart.as_ref().unwrap_or(journal))?;
+        Some(Reason::NewCluster { cluster: name.clone(), what })
+    })
 }
 
 /// Whether nothing is written to this cluster for that.

@@ -9,7 +9,7 @@ use crate::{
     plan::{ObjectKey, VersionName},
 };
 
-use super::{Cause, ClusterName, Fight, ImageChange, Retry};
+use super::{Cause, ClusterName, Fight, ImageChange, Retry, World};
 
 /// What a plan waits for, or why it does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,11 +257,32 @@ pub enum Reason {
     Released,
     /// A write comes next.
     Writing,
+    /// Of several clusters, what one of them waits for.
+    In {
+        /// Which.
+        cluster: ClusterName,
+        /// What.
+        reason: Box<Reason>,
+    },
 }
 
 impl Reason {
+    /// The reason itself, whichever cluster it is of.
+    pub fn plainly(&self) -> &Self {
+        match self {
+            Self::In { reason, .. } => reason.plainly(),
+            plain => plain,
+        }
+    }
+
+    /// The same as of this cluster, where the plan has several.
+    pub(super) fn of(self, cluster: &ClusterName, world: &World) -> Self {
+        let several = world.clusters.len() > 1;
+        if several { Self::In { cluster: cluster.clone(), reason: Box::new(self) } } else { self }
+    }
+
     /// A stable name for machines.
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Settled => "Settled",
             Self::GitUnknown => "GitUnknown",
@@ -306,13 +327,14 @@ impl Reason {
             Self::WriteAltered { .. } => "WriteAltered",
             Self::Released => "Released",
             Self::Writing => "Writing",
+            Self::In { reason, .. } => reason.name(),
         }
     }
 
     /// Whether somebody has to do something before the plan can go on.
-    pub const fn needs_a_person(&self) -> bool {
+    pub fn needs_a_person(&self) -> bool {
         matches!(
-            self,
+            self.plainly(),
             Self::TipNotAccepted { .. }
                 | Self::NewerInvalid
                 | Self::NoNamespace { .. }
@@ -344,8 +366,8 @@ impl Reason {
     }
 
     /// Until when, where that is known (law 13).
-    pub const fn until(&self) -> Option<Timestamp> {
-        match self {
+    pub fn until(&self) -> Option<Timestamp> {
+        match self.plainly() {
             Self::Hold { until } | Self::WriteAltered { until, .. } => Some(*until),
             Self::DriftFight { fight, .. } => Some(fight.until),
             Self::Converging { until, .. } | Self::ImagesChanged { until, .. } => *until,

@@ -5,6 +5,7 @@ use super::{JOURNAL_MAX_BYTES, Reason};
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::In { cluster, reason } => write!(f, "cluster {cluster}: {reason}"),
             Self::Settled => write!(f, "the target is settled"),
             Self::GitUnknown => write!(f, "waits for the first look at the plan repository"),
             Self::Hold { until } => write!(f, "holds the present weights until {until}"),
@@ -65,7 +66,7 @@ impl std::fmt::Display for Reason {
             Self::WentBack { cause, retry } => write!(f, "went back: {cause}; {retry}"),
             Self::FailureHeld { cause, retry } => write!(
                 f,
-                "failed: {cause}; traffic stays and nothing rises, as the plan says `onFailure: hold`; commit the former target to go back; {retry}"
+                "failed: {cause}; traffic stays and nothing rises, as the plan says by `onFailure` or `onPartial`; commit the former target to go back; {retry}"
             ),
             Self::NoWayBack { cause } => write!(f, "failed: {cause}; no settled state can serve, so nothing moves"),
             Self::Foreign { kind, object } => write!(

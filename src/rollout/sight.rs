@@ -138,6 +138,7 @@ pub(super) fn join(world: &World) -> Sight {
     for sight in world.clusters.values().map(|cluster| of_cluster(cluster, noted)) {
         match sight {
             Sight::Journal(journal, origin) => {
+                let journal = journal.in_front();
                 joined = Some(match joined {
                     None => (journal, origin),
                     Some((one, before)) if one == journal => (one, before.and(origin)),
@@ -273,6 +274,7 @@ pub(super) fn first(
         owns_traffic_policy: false,
         convergence_wait_ms: None,
         asks_proxies: false,
+        apart: None,
         state,
     };
     if !unproven {

@@ -16,6 +16,8 @@ pub enum What {
     StepEntered,
     /// The target was entered at the end of a walk.
     TargetEntered,
+    /// What earlier waves of clusters have held was entered by the next.
+    WaveEntered,
     /// The target passed its gates.
     Settled,
     /// Another plan document came into force.
@@ -43,6 +45,7 @@ impl What {
             Self::Applied => "Applied",
             Self::StepEntered => "StepEntered",
             Self::TargetEntered => "TargetEntered",
+            Self::WaveEntered => "WaveEntered",
             Self::Settled => "Settled",
             Self::Accepted => "Accepted",
             Self::WentBack => "WentBack",

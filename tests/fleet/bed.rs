@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidegate::rollout::{Journal, Phase};
 
 use crate::controlplane::ControlPlane;
-use crate::kubernetes::{self, Recorder, eventually};
+use crate::kubernetes::{self, Endpoint, Recorder, eventually};
 use crate::process::{self, Process};
 use crate::repository::Repository;
 
@@ -139,6 +139,18 @@ impl Fleet {
         Process::start(self.repository.home(), &arguments)
     }
 
+    /// No pod of v2 is ready there any more.
+    pub async fn fail(&self, cluster: &str) {
+        let ips = ["10.1.0.1", "10.1.0.2", "10.1.0.3"];
+        let pods = ["web-v1", "web-v2", "web-v3"];
+        let endpoints = pods.iter().zip(ips).map(|(pod, ip)| {
+            let endpoint = Endpoint::of(pod, ip);
+            Endpoint { ready: Some(*pod != "web-v2"), ..endpoint }
+        });
+        let endpoints: Vec<_> = endpoints.collect();
+        kubernetes::endpoint_slice(&self.clients[cluster], &self.namespace, "web", "web", &endpoints).await;
+    }
+
     /// What a command with these arguments says that is refused as they are.
     pub async fn refused(&self, arguments: &[&str]) -> String {
         let (location, kubeconfig) = (self.repository.location(), self.kubeconfig().display().to_string());
@@ -187,15 +199,40 @@ impl Fleet {
         self.recorders[cluster].walk("web").iter().map(v2).collect()
     }
 
+    /// When a cluster got v2 to this weight.
+    pub fn got(&self, cluster: &str, weight: u64) -> Instant {
+        let mut events = self.recorders[cluster].events().into_iter().filter(|event| event.kind == "VirtualService");
+        let has = |object: &Value| kubernetes::weights(object).contains(&("v2".to_owned(), weight));
+        events.find(|event| has(&event.object)).unwrap().at
+    }
+
     /// When the first and when the last cluster got v2 to this weight.
     pub fn entered(&self, weight: u64) -> (Instant, Instant) {
-        let first = |cluster: &str| {
-            let mut events =
-                self.recorders[cluster].events().into_iter().filter(|event| event.kind == "VirtualService");
-            let has = |object: &Value| kubernetes::weights(object).contains(&("v2".to_owned(), weight));
-            events.find(|event| has(&event.object)).unwrap().at
+        let (east, west) = (self.got(EAST, weight), self.got(WEST, weight));
+        (east.min(west), east.max(west))
+    }
+
+    /// When each cluster got v2 to this weight the last time: the first and the last of them.
+    pub fn last(&self, weight: u64) -> (Instant, Instant) {
+        let at = |cluster: &str| {
+            let events = self.recorders[cluster].events();
+            let routes = events.iter().filter(|event| event.kind == "VirtualService");
+            let weights = |object: &Value| {
+                let all = kubernetes::weights(object);
+                all.iter().find(|(version, _)| version == "v2").map_or(0, |(_, weight)| *weight)
+            };
+            let mut last = None;
+            let mut before = None;
+            for event in routes {
+                let now = weights(&event.object);
+                if now == weight && before != Some(weight) {
+                    last = Some(event.at);
+                }
+                before = Some(now);
+            }
+            last.unwrap()
         };
-        let (east, west) = (first(EAST), first(WEST));
+        let (east, west) = (at(EAST), at(WEST));
         (east.min(west), east.max(west))
     }
 
@@ -246,9 +283,18 @@ impl Fleet {
 
     /// `status -o json` of the running process.
     pub async fn status(&self) -> Value {
-        let Some(server) = self.address() else { return Value::Null };
-        let answer = process::run(self.repository.home(), &["status", "--server", &server, "-o", "json"]).await;
-        serde_json::from_str(&answer.stdout).unwrap_or(Value::Null)
+        serde_json::from_str(&self.asked_for_status("json").await).unwrap_or(Value::Null)
+    }
+
+    /// The table that `status` prints of it.
+    pub async fn status_table(&self) -> String {
+        self.asked_for_status("table").await
+    }
+
+    async fn asked_for_status(&self, output: &str) -> String {
+        let Some(server) = self.address() else { return String::new() };
+        let answer = process::run(self.repository.home(), &["status", "--server", &server, "-o", output]).await;
+        answer.stdout
     }
 
     /// Waits until the plan stands for a reason whose words begin so.

@@ -21,6 +21,7 @@ mod reload;
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
 mod secrets;
+mod waves;
 
 use bed::{EAST, Fleet, WEST};
 

@@ -9,8 +9,9 @@ use serde_json::{Map, json};
 
 use super::{Catalog, Commit, Entry, FileAt, Touched};
 use crate::plan::{
-    Chosen, Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, OnFailure, ParsedFile, Place,
-    PlainObject, Plan, PlanKey, Readiness, Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
+    Chosen, Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, OnFailure, OnPartial, ParsedFile,
+    Place, PlainObject, Plan, PlanKey, Readiness, Revision, Route, Routing, Severity, Span, Traffic, Version,
+    VersionName,
 };
 
 /// A plan in the making; service, objects and host are named after the plan unless said otherwise.
@@ -95,6 +96,8 @@ impl Draft {
             steps: vec![],
             settle: Span::ZERO,
             on_failure: OnFailure::Rollback,
+            on_partial: OnPartial::RollbackAll,
+            waves: Vec::new(),
             attempt: Plan::first_attempt(),
             progress_deadline: Plan::usual_progress_deadline(),
             from: None,

@@ -67,8 +67,11 @@ fn an_unknown_name_is_refused_where_it_stands_and_the_last_good_version_stays() 
       |
       = help: name one that it is configured with: eu-1, us-1
     ");
+    repository.push("  clusters: [us-1]\n  waves: [[us-1], [eu-7]]");
+    assert!(repository.findings()[0].contains("TG39") && repository.findings()[0].contains("eu-7"));
+    assert_eq!(repository.force(), Some((1, true)));
     repository.push("  clusters: [us-1]");
-    assert_eq!((repository.force(), repository.findings()), (Some((3, false)), vec![]));
+    assert_eq!((repository.force(), repository.findings()), (Some((4, false)), vec![]));
 }
 
 #[test]

@@ -63,8 +63,8 @@ impl Refusal {
                 format!("push two commits: this one without the change of plan {to}, then that one"),
             ),
             Self::NoCluster(unchosen) => {
-                let at = if let Unchosen::Unknown { place, .. } = unchosen { *place } else { 0 };
-                place = good.chosen.get(at).unwrap_or(place);
+                let at = if let Unchosen::Unknown { place, .. } = unchosen { *place } else { Some(0) };
+                place = at.and_then(|at| good.chosen.get(at)).unwrap_or(place);
                 no_cluster(key, unchosen)
             }
         };

@@ -17,6 +17,7 @@ mod steps;
 mod syntax;
 mod traffic;
 mod versions;
+mod waves;
 
 #[cfg(test)]
 mod tests;

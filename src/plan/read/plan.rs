@@ -3,7 +3,7 @@
 use super::super::{
     Digest, DriftPolicy, Host, OnFailure, Plan, PlanKey, Readiness, Routing, Span, fields, node::Node, report::Report,
 };
-use super::{clusters, document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions};
+use super::{clusters, document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions, waves};
 
 /// The plan's names, as every part needs them.
 pub(super) struct Names<'n> {
@@ -64,6 +64,8 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
         prune: flag("prune"),
         drift: drift(spec),
         on_failure: on_failure(spec),
+        on_partial: waves::on_partial(spec),
+        waves: waves::read(spec, report),
         attempt: whole("attempt").unwrap_or(Plan::first_attempt()),
         progress_deadline: span("progressDeadline").unwrap_or(Plan::usual_progress_deadline()),
         readiness: readiness(spec),

@@ -45,7 +45,7 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let route = "name: a, match: [{uri: {prefix: /a/}}]";
     vec![
         (but("service:", "servcie:"), vec![("PL04", "spec"), ("PL01", "servcie")]),
-        (with("waves: [[a]]\nsteps: [{weight: 5, hold: 1m, pins: []}]"), vec![("PL02", "waves"), ("PL02", "pins")]),
+        (with("adopt: {}\nsteps: [{weight: 5, hold: 1m, pins: []}]"), vec![("PL02", "adopt"), ("PL02", "pins")]),
         (with("clusters: [eu-1, 'arn:aws:eks/eu']"), vec![]),
         (with("clusters: {matchLabels: {region: eu}}"), vec![]),
         (with("clusters: eu-1"), vec![("PL03", "eu-1")]),
@@ -57,6 +57,7 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
             vec![("PL04", "clusters"), ("PL04", "clusters"), ("PL01", "matchLabel")],
         ),
         (with("clusters: {matchLabels: {a/b/c: d, e: 'f g'}}"), vec![("PL06", "a/b/c"), ("PL06", "'f g'")]),
+        (with("waves: [[a], [], [b, a, '']]"), vec![("PL04", "["), ("PL10", "a"), ("PL04", "''")]),
         (but("kind: CanaryPlan", "kind: Freeze"), vec![("PL02", "Freeze")]),
         (
             with("pause: no\nmatch: {}\nname: 5\nsettle: {hold: 10}"),

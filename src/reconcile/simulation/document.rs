@@ -6,6 +6,9 @@ use tidegate::plan::{self, Plan};
 
 use super::dice::Dice;
 
+/// The clusters that a story may have, as many of them as it has.
+pub const CLUSTERS: [&str; 7] = ["east", "west", "north", "south", "upper", "lower", "middle"];
+
 /// Targets, as percent of v1, v2 and v3.
 const TARGETS: [[u8; 3]; 9] = [
     [100, 0, 0],
@@ -47,6 +50,28 @@ pub struct Document {
     holds: bool,
     /// Versions that nothing is to reach are not declared.
     lean: bool,
+    order: Order,
+    partial: Partial,
+}
+
+/// In which order the clusters of a story go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    Together,
+    /// One after the other.
+    Each,
+    /// The first of them, then all others.
+    FirstAlone,
+    /// The last of them, then all others.
+    LastAlone,
+}
+
+/// What becomes of a failure in some clusters alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Partial {
+    All,
+    Failed,
+    Hold,
 }
 
 impl Document {
@@ -62,6 +87,8 @@ impl Document {
         prune: false,
         holds: false,
         lean: false,
+        order: Order::Together,
+        partial: Partial::All,
     };
 
     /// All requests to v2 in three steps: the walk that the benchmark counts.
@@ -79,7 +106,25 @@ impl Document {
             prune: dice.chance(10),
             holds: dice.chance(10),
             lean: dice.chance(30),
+            order: Order::Together,
+            partial: Partial::All,
         }
+    }
+
+    /// The same for several clusters.
+    pub fn in_fleet(self, dice: &mut Dice) -> Self {
+        let order = dice.pick(&[Order::Together, Order::Each, Order::Each, Order::FirstAlone, Order::LastAlone]);
+        Self { order, partial: dice.pick(&[Partial::All, Partial::All, Partial::Failed, Partial::Hold]), ..self }
+    }
+
+    /// The same, with the order of another.
+    pub const fn ordered_as(self, other: Self) -> Self {
+        Self { order: other.order, partial: other.partial, ..self }
+    }
+
+    /// Whether a failure in some clusters alone moves no other.
+    pub fn may_part(self) -> bool {
+        self.partial != Partial::All
     }
 
     /// The same with other traffic.
@@ -125,6 +170,23 @@ impl Document {
         }
         if let Some(settle) = self.settle {
             let _ = writeln!(text, "  settle: {{hold: {settle}s}}");
+        }
+        let each: Vec<String> = CLUSTERS.iter().map(|name| format!("[{name}]")).collect();
+        let (first, last) = (CLUSTERS[0], CLUSTERS[1]);
+        let waves = match self.order {
+            Order::Together => None,
+            Order::Each => Some(each.join(", ")),
+            // What no wave names is of the last.
+            Order::FirstAlone => Some(format!("[{first}], [{last}]")),
+            Order::LastAlone => Some(format!("[{last}], [{first}]")),
+        };
+        if let Some(waves) = waves {
+            let _ = writeln!(text, "  waves: [{waves}]");
+        }
+        match self.partial {
+            Partial::All => {}
+            Partial::Failed => text.push_str("  onPartial: rollback-failed\n"),
+            Partial::Hold => text.push_str("  onPartial: hold\n"),
         }
         if self.holds {
             text.push_str("  onFailure: hold\n");

@@ -1,6 +1,8 @@
 //! What an onlooker knows who sees every write of one cluster and trusts no journal: what has stood for how long, what
 //! it has proven, and what has failed. Laws 1, 2, 3, 4, 7 and 12 are checked against that.
 
+mod several;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
@@ -152,7 +154,14 @@ impl Ledger {
         }
         match self.journal.clone() {
             None => self.first(&journal)?,
-            Some(before) if *before != *journal => self.follows(&before, &journal, wrote)?,
+            Some(before) if *before != *journal => {
+                self.after_others(&before, &journal, wrote)?;
+                if journal.apart.as_ref().is_some_and(|apart| apart.front.is_some()) {
+                    self.stays(&before, &journal, wrote)?;
+                } else {
+                    self.follows(&before, &journal, wrote)?;
+                }
+            }
             Some(before) => self.corrected(&before, wrote)?,
         }
         let known = wrote.knowledge.as_ref().filter(|_| wrote.alone);
@@ -223,7 +232,16 @@ impl Ledger {
         };
         let mut position = Position { routing: before.state.routing.clone(), traffic: before.state.traffic.clone() };
         let mut stands_ms = wrote.now_ms - self.since_ms + (self.skews_ms.1 - self.skews_ms.0);
+        // Documents that came and went elsewhere, each of which may have been what stood or not.
+        let mut missed: Vec<Arc<Routing>> = Vec::new();
+        let mut apart = before.apart.as_ref().is_some_and(|apart| apart.front.is_some());
         for (place, transition) in fresh.iter().enumerate() {
+            apart &= !several::ends_apart(transition.what);
+            if apart {
+                // That was in front alone.
+                self.hold_ms = None;
+                continue;
+            }
             let traffic = traffic_of(&transition.traffic);
             let moved = traffic != position.traffic;
             let plan = (wrote.plan_of)(&transition.commit).unwrap_or_else(|| journal.plan.clone());
@@ -235,10 +253,11 @@ impl Ledger {
             match transition.what {
                 // What was raised elsewhere meanwhile and has gone back there was never live here.
                 What::StepEntered | What::TargetEntered if went_on => {
-                    self.enters(&position, &traffic, &plan, (transition, wrote.alone));
+                    self.enters(&position, &traffic, &plan, (transition, wrote));
                     routing = carried(&plan, &position);
                 }
-                What::StepEntered | What::TargetEntered => {
+                What::WaveEntered if !moved => {}
+                What::StepEntered | What::TargetEntered | What::WaveEntered => {
                     // Where more than a plan came before it in the same write, what was left had no hold of its own.
                     let held = match fresh {
                         [_] => true,
@@ -246,7 +265,10 @@ impl Ledger {
                         _ => false,
                     };
                     self.hold_ms = self.hold_ms.filter(|_| held && before.is_raised());
-                    if wrote.alone {
+                    // A later wave gets what an earlier one has held, also where a commit has put other steps ahead meanwhile.
+                    if transition.what == What::WaveEntered {
+                        self.hold_ms = None;
+                    } else if wrote.alone {
                         self.raised(&position, &traffic, &plan, wrote, stands_ms)?;
                     } else {
                         self.declared(&position, &traffic, &plan)?;
@@ -254,7 +276,7 @@ impl Ledger {
                             self.all_held(&position, &traffic, wrote)?;
                         }
                     }
-                    self.enters(&position, &traffic, &plan, (transition, wrote.alone));
+                    self.enters(&position, &traffic, &plan, (transition, wrote));
                 }
                 What::Settled if went_on => self.prove(&routing, &traffic),
                 What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone && !wrote.handled)?,
@@ -262,7 +284,12 @@ impl Ledger {
                     if transition.what == What::WentBack {
                         self.failed(journal, wrote)?;
                     }
-                    self.went_back((&position, &before.state.traffic), &traffic, transition.what, wrote.alone)?;
+                    let sure = |name: &VersionName| {
+                        let build = |of: &Routing| of.version(name).and_then(|version| version.build.clone());
+                        missed.iter().all(|of| build(of) == build(&position.routing))
+                    };
+                    let from = (&position, &before.state.traffic);
+                    self.went_back(from, &traffic, transition.what, (wrote.alone, &sure))?;
                     // What was left again at once has held nothing.
                     if transition.what == What::Applied {
                         routing = Arc::new(plan.routing.clone());
@@ -275,6 +302,7 @@ impl Ledger {
                     // Of several clusters another had its routing, and left that.
                     if last || !wrote.alone {
                         routing = Arc::new(plan.routing.clone());
+                        missed.extend((!last).then(|| routing.clone()));
                     }
                 }
                 What::FailureHeld | What::RestoreLanded | What::RestoreDropped | What::Created | What::Adopted => {}
@@ -295,31 +323,6 @@ impl Ledger {
         })?;
         if journal.is_settled() {
             self.hold_ms = None;
-        }
-        Ok(())
-    }
-
-    /// Another branch of what happened: another cluster's, or a journal that was lost and restored from a copy. Nothing
-    /// is above what has stood.
-    fn restored(&mut self, before: &Journal, journal: &Journal, wrote: &Wrote<'_>) -> Verdict {
-        self.hold_ms = None;
-        // The other cluster entered by a decision of its own what stands here too, and has settled it for both.
-        if !wrote.alone && matches!(journal.phase, Phase::Settled) && journal.state == before.state {
-            self.prove(&journal.state.routing, &journal.state.traffic);
-        }
-        let copied = || wrote.copy.and_then(|rule| Journal::on(rule)?.ok()).filter(|copy| copy.state == journal.state);
-        if wrote.knowledge.is_none() {
-            return Ok(());
-        }
-        if let Some(copy) = copied() {
-            // The newest that is left of it: what came after is not known any more.
-            self.prove(&copy.state.routing, &copy.state.traffic);
-            self.failed.clone_from(&copy.failed);
-            return Ok(());
-        }
-        for (name, weight) in journal.state.traffic.iter() {
-            let most = before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name));
-            ensure(weight <= most, "law 2", || format!("{name} was restored at {weight}, above {most}"))?;
         }
         Ok(())
     }
@@ -347,30 +350,6 @@ impl Ledger {
         }
     }
 
-    /// A raise in one of several clusters: others' positions and clocks count too, but its weight is one of the plan's.
-    fn declared(&self, position: &Position, traffic: &Traffic, plan: &Plan) -> Verdict {
-        let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
-        let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
-        let is_step = |of: &BTreeSet<VersionName>| {
-            let to = total(traffic, of);
-            to == total(&plan.traffic, of) || plan.steps.iter().any(|step| step.weight == to)
-        };
-        // What has stood in this cluster may not have in another: there it rises, too.
-        let declared = is_step(&self.rising(position, plan)) || is_step(&gaining);
-        ensure(declared, "law 2", || format!("{traffic} is no step towards {}", plan.traffic))
-    }
-
-    /// Law 7 for the first of several clusters that rises: all of them had what is left for as long as it is to be held.
-    fn all_held(&self, position: &Position, traffic: &Traffic, wrote: &Wrote<'_>) -> Verdict {
-        let Some(hold_ms) = self.hold_ms.filter(|_| !wrote.handled) else { return Ok(()) };
-        let say = |what: &str| format!("{what}: from {} to {traffic}", position.traffic);
-        let Some(others_ms) = wrote.others_ms else { return Err(("law 7", say("another cluster is elsewhere"))) };
-        let stands_ms = wrote.now_ms - self.since_ms.max(others_ms) + (self.skews_ms.1 - self.skews_ms.0);
-        ensure(stands_ms >= hold_ms + WAIT_MS, "law 7", || {
-            say(&format!("all have stood {stands_ms} ms of {hold_ms} ms and the wait"))
-        })
-    }
-
     /// Since when the weights have stood; none: there are others. What came after an instant is not known then.
     pub fn since_ms(&self, traffic: &Traffic, known_ms: i64) -> Option<i64> {
         let are_these = |journal: &Arc<Journal>| journal.state.traffic == *traffic;
@@ -381,7 +360,13 @@ impl Ledger {
     }
 
     /// The hold of what was entered.
-    fn enters(&mut self, position: &Position, traffic: &Traffic, plan: &Plan, (what, alone): (&Transition, bool)) {
+    fn enters(
+        &mut self,
+        position: &Position,
+        traffic: &Traffic,
+        plan: &Plan,
+        (what, wrote): (&Transition, &Wrote<'_>),
+    ) {
         let gains = |name: &&VersionName| traffic.weight(name) > position.traffic.weight(name);
         let gaining: BTreeSet<VersionName> = traffic.iter().map(|(name, _)| name).filter(gains).cloned().collect();
         let all_gaining = gaining.clone();
@@ -390,11 +375,12 @@ impl Ledger {
         let totals: Vec<u8> = of.map(|of| total(traffic, &of)).collect();
         let step =
             plan.steps.iter().find(|step| totals.contains(&step.weight) || totals.is_empty() && step.weight == 0);
-        // Of several clusters the least proof counts: another step may have been meant than this cluster's would tell.
+        // Of several clusters the least proof counts, and of other images none: another step may have been meant than what
+        // has stood here would tell.
         let meant = plan.steps.iter().filter(|step| sums(traffic, &all_gaining).contains(&step.weight));
         let least = meant.map(|step| step.hold).min();
         let hold = match (what.what, step) {
-            (What::StepEntered, _) if !alone => least,
+            (What::StepEntered, _) if !wrote.alone || wrote.images => least,
             (What::StepEntered, Some(step)) => Some(step.hold),
             _ => Some(plan.settle),
         };
@@ -466,8 +452,13 @@ impl Ledger {
     }
 
     /// Going back raises nothing above what has stood or is live, and lowers what is proven.
-    fn went_back(&mut self, from: (&Position, &Traffic), traffic: &Traffic, what: What, alone: bool) -> Verdict {
-        let (position, live) = from;
+    fn went_back(
+        &mut self,
+        (position, live): (&Position, &Traffic),
+        traffic: &Traffic,
+        what: What,
+        (alone, sure): (bool, &dyn Fn(&VersionName) -> bool),
+    ) -> Verdict {
         let to_last = what != What::Applied && self.last_settled.as_ref() == Some(traffic);
         for (name, weight) in traffic.iter().filter(|_| alone && !to_last) {
             // Of which build it was is known only where nothing came after.
@@ -480,6 +471,7 @@ impl Ledger {
             let lower = traffic.weight(name);
             let build = position.routing.version(name).and_then(|version| version.build.clone());
             if lower < weight
+                && sure(name)
                 && let Some(proven) = self.proven.iter_mut().find(|(there, of, _)| there == name && *of == build)
             {
                 proven.2 = proven.2.min(lower);

@@ -25,11 +25,12 @@ pub(super) struct Position {
     pub(super) traffic: Traffic,
 }
 
-/// Whether a transition of the journal comes of another document and moved nothing.
+/// Whether a transition of the journal comes of another document, of its end, or of other images, and moved nothing.
 pub(super) fn moves_nothing(journal: &Journal, there: &Transition) -> bool {
     let moved = |pair: &[Transition]| pair[1] == *there && pair[0].traffic != pair[1].traffic;
-    let of_documents = [What::Accepted, What::Applied, What::RestoreLanded, What::RestoreDropped];
-    of_documents.contains(&there.what) && !journal.transitions.windows(2).any(moved)
+    let told_alone =
+        [What::Accepted, What::Applied, What::WentBack, What::Released, What::RestoreLanded, What::RestoreDropped];
+    told_alone.contains(&there.what) && !journal.transitions.windows(2).any(moved)
 }
 
 pub(super) fn total(traffic: &Traffic, of: &BTreeSet<VersionName>) -> u8 {

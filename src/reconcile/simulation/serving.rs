@@ -120,8 +120,10 @@ impl World {
                 if there_already { Some(i64::MIN) } else { since_ms(left.as_ref()?) }
             })
             .try_fold(i64::MIN, |latest, since_ms| Some(latest.max(since_ms?)));
+        let earlier_ms = known.as_ref().and_then(|journal| self.earlier_ms(place, journal, knowledge.at_ms));
         let happened = &self.happened;
         let wrote = Wrote {
+            earlier_ms,
             now_ms: self.now_ms,
             alone: self.places.len() == 1,
             others_ms,
@@ -155,6 +157,21 @@ impl World {
             format!("{} now {}", world.places[place].name, position.unwrap_or_default())
         });
         self.judge(verdict);
+    }
+}
+
+impl World {
+    /// Since when all clusters of earlier waves have the traffic that is written here; none where there are none.
+    fn earlier_ms(&self, place: usize, journal: &Journal, known_ms: i64) -> Option<Option<i64>> {
+        let wave = |name: &str| {
+            let waves = &journal.plan.waves;
+            let there = waves.iter().position(|wave| wave.iter().any(|there| there == name));
+            there.unwrap_or(waves.len().saturating_sub(1))
+        };
+        let own = wave(&self.places[place].name);
+        let earlier = self.places.iter().filter(|other| wave(&other.name) < own);
+        let since = earlier.map(|other| other.ledger.since_ms(&journal.state.traffic, known_ms));
+        since.reduce(|one, other| Some(one?.max(other?)))
     }
 }
 

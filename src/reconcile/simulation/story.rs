@@ -108,10 +108,32 @@ impl Story {
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let clusters = 1 + usize::from(dice.chance(30));
+        Self::drawn(seed, clusters, &mut dice)
+    }
+
+    /// A story of two to seven clusters, with plans that order them.
+    pub fn fleet(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let clusters = dice.pick(&[2, 2, 3, 4, 5, 6, 7]);
+        let mut story = Self::drawn(seed, clusters, &mut dice);
+        let (mut last, mut keeps) = (Document::BASELINE.in_fleet(&mut dice), true);
+        for (_, act) in &mut story.acts {
+            if let Act::Commit(document) = act {
+                // Most commits leave the order as it is.
+                let drawn = document.in_fleet(&mut dice);
+                last = if keeps { document.ordered_as(last) } else { drawn };
+                keeps = dice.chance(75);
+                *document = last;
+            }
+        }
+        story
+    }
+
+    fn drawn(seed: u64, clusters: usize, dice: &mut Dice) -> Self {
         let length = 3 + dice.below(14);
-        let mut acts = vec![(0, Act::Commit(Document::BASELINE)), (10_000, Act::Commit(Document::draw(&mut dice)))];
+        let mut acts = vec![(0, Act::Commit(Document::BASELINE)), (10_000, Act::Commit(Document::draw(dice)))];
         for _ in 0..length {
-            acts.push((dice.pick(&PAUSES_MS), Act::draw(&mut dice, clusters)));
+            acts.push((dice.pick(&PAUSES_MS), Act::draw(dice, clusters)));
         }
         Self { seed, clusters, acts }
     }

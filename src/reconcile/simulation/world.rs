@@ -14,7 +14,7 @@ use tidegate::{
 
 use super::{
     dice::Dice,
-    document::Document,
+    document::{CLUSTERS, Document},
     git::Git,
     place::Place,
     serving::DEADLINE_MS,
@@ -175,7 +175,7 @@ impl World {
             sequence: 0,
             queue: BTreeMap::new(),
             dice: Dice::new(story.seed ^ 0x5EED),
-            places: ["east", "west"].iter().take(story.clusters).map(|name| Place::new(name)).collect(),
+            places: CLUSTERS.iter().take(story.clusters).map(|name| Place::new(name)).collect(),
             git: Git::new(),
             process: None,
             lives: 0,

@@ -32,6 +32,9 @@ pub struct Wrote<'a> {
     /// Since when the last of the other clusters that have not risen already has had the weights that are left; none: one
     /// of them has others.
     pub others_ms: Option<i64>,
+    /// Since when the clusters of earlier waves have the weights that are written, none within where one has others; none
+    /// where there is no earlier wave.
+    pub earlier_ms: Option<Option<i64>>,
     /// Whether a hand has taken journals, marks or objects away, or has put old ones back.
     pub stripped: bool,
     /// Whether a hand has ever set weights: they may have stood before they were written.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::simulation::Sim;
 use crate::{
     plan::{
-        Chosen, Digest, DriftPolicy, Host, ObjectSpec, OnFailure, Pin, Plan, PlanKey, Readiness, Route, Routing, Span,
-        Step, Traffic, Version, VersionName,
+        Chosen, Digest, DriftPolicy, Host, ObjectSpec, OnFailure, OnPartial, Pin, Plan, PlanKey, Readiness, Route,
+        Routing, Span, Step, Traffic, Version, VersionName,
     },
     rollout::Phase,
 };
@@ -88,6 +88,8 @@ pub(super) fn plan(target: &str) -> Draft {
         prune: false,
         drift: DriftPolicy::Correct,
         on_failure: OnFailure::Rollback,
+        on_partial: OnPartial::RollbackAll,
+        waves: Vec::new(),
         attempt: Plan::first_attempt(),
         progress_deadline: Plan::usual_progress_deadline(),
         readiness: Readiness::default(),

@@ -25,4 +25,5 @@ mod restores;
 mod seeds;
 mod simulation;
 mod stops;
+mod waves;
 mod way_back;

@@ -4,7 +4,11 @@ use super::{
     draft::{plan, traffic},
     pair::{EAST, Pair, WEST, beside, both, on_v1, settled, to_v2},
 };
-use crate::istio::ObjectKind;
+use crate::{
+    istio::ObjectKind,
+    plan::VersionName,
+    rollout::{Journal, Phase},
+};
 
 #[test]
 fn a_cluster_that_joins_in_mid_walk_is_waited_for_and_holds_as_long_as_the_others() {
@@ -46,6 +50,37 @@ fn law_03_a_way_back_waits_for_no_cluster_that_is_new() {
         assert_eq!(pair.weights_in(other), "v1=100");
         pair.pass(5);
         assert_eq!(pair.weights(), both("v1=100"), "v1 can serve there");
+    }
+}
+
+/// Each of the clusters may be given the first state by a decision of its own: what settles is proven in all of them.
+#[test]
+fn nothing_settles_while_a_cluster_has_another_past() {
+    for late in [EAST, WEST] {
+        let mut pair = Pair::new();
+        pair.push(plan("v1=100"));
+        pair.pass(2);
+        pair.throttles = Some(late);
+        let other = beside(late);
+        let created = |pair: &Pair, cluster: &str| {
+            let journal = Journal::on(&pair.object(cluster)).unwrap().unwrap();
+            journal.transitions[0].at
+        };
+        let mut journal = Journal::on(&pair.object(other)).unwrap().unwrap();
+        let mut past = journal.transitions[0].clone();
+        past.at = past.at - jiff::SignedDuration::from_secs(1);
+        journal.transitions = std::sync::Arc::new(vec![past]);
+        pair.tells(late, &journal);
+        assert_ne!(created(&pair, late), created(&pair, other));
+        pair.pass(60);
+        assert_ne!((pair.phase(other), pair.reason()), (Phase::Settled, "Settled"), "{late} has another past");
+        pair.throttles = None;
+        pair.pass(60);
+        assert_eq!((created(&pair, late), pair.reason()), (created(&pair, other), "Settled"));
+        for cluster in [EAST, WEST] {
+            let journal = Journal::on(&pair.object(cluster)).unwrap().unwrap();
+            assert_eq!(journal.proof[&VersionName::new("v1")].weight, 100, "{cluster}");
+        }
     }
 }
 

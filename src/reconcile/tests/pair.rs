@@ -15,7 +15,7 @@ use crate::{
     istio::ObjectKind,
     plan::{Revision, VersionName},
     reconcile::{Effect, Event, News, Worker, packed::Packed, simulation::Api},
-    rollout::{Cause, Image, Images, Journal, Owner, Phase, STOP, Wanted},
+    rollout::{Cause, Image, Images, JOURNAL, Journal, Owner, Phase, STOP, Wanted},
 };
 
 pub(super) const EAST: &str = "east";
@@ -26,17 +26,20 @@ const STEPS: &str = "10:5m 25:10m 50:10m";
 pub(super) struct Pair {
     now: Timestamp,
     pub(super) apis: BTreeMap<&'static str, Api>,
-    away: Option<&'static str>,
+    pub(super) away: Option<&'static str>,
     /// Writes there are done and not answered.
     silent: Option<&'static str>,
     lost: Vec<(String, ObjectKind)>,
+    /// Writes there are not taken for now, and tried again later.
+    pub(super) throttles: Option<&'static str>,
     /// The next write there is refused.
-    refuses: Option<&'static str>,
+    pub(super) refuses: Option<&'static str>,
     around: Around,
     worker: Worker,
     queue: Vec<Event>,
     wake_at: Option<Timestamp>,
     commits: u64,
+    wanted: Option<Wanted>,
 }
 
 impl Pair {
@@ -48,12 +51,14 @@ impl Pair {
             away: None,
             silent: None,
             lost: Vec::new(),
+            throttles: None,
             refuses: None,
             around: sim.around,
             worker: new_worker([EAST, WEST]),
             queue: Vec::new(),
             wake_at: None,
             commits: 0,
+            wanted: None,
         };
         pair.show(EAST);
         pair.show(WEST);
@@ -72,7 +77,17 @@ impl Pair {
         let plan = draft.done();
         let owner = Owner { repository: "plans".into(), plan: plan.key.clone() };
         let revision = Revision { branch: "main".into(), commit: format!("{:02x}{}", self.commits, "0".repeat(38)) };
-        self.queue.push(Event::Wanted(Wanted::Plan { plan, revision, owner, newer_invalid: false }));
+        let wanted = Wanted::Plan { plan, revision, owner, newer_invalid: false };
+        self.wanted = Some(wanted.clone());
+        self.queue.push(Event::Wanted(wanted));
+        self.turn();
+    }
+
+    /// The same commit, told to another process.
+    fn push_again(&mut self) {
+        if let Some(wanted) = self.wanted.clone() {
+            self.queue.insert(0, Event::Wanted(wanted));
+        }
         self.turn();
     }
 
@@ -122,10 +137,31 @@ impl Pair {
     /// Another process, and a cluster where nothing of the plan was ever made.
     pub(super) fn meets(&mut self, cluster: &'static str) {
         self.apis.insert(cluster, Api::default());
+        self.restarts();
+    }
+
+    /// Another process takes over.
+    pub(super) fn restarts(&mut self) {
         self.worker = new_worker([EAST, WEST]);
         self.queue.clear();
         self.show(EAST);
         self.show(WEST);
+    }
+
+    /// The object of a cluster has this journal.
+    pub(super) fn tells(&mut self, cluster: &'static str, journal: &Journal) {
+        let mut object = Value::clone(&self.object(cluster));
+        object["metadata"]["annotations"][JOURNAL] = journal.encode().unwrap().into();
+        self.apis.get_mut(cluster).unwrap().put(ObjectKind::VirtualService, object);
+        self.restarts();
+        self.push_again();
+    }
+
+    /// Somebody deletes the VirtualService.
+    pub(super) fn loses_object(&mut self, cluster: &'static str) {
+        self.apis.get_mut(cluster).unwrap().objects.remove(&ObjectKind::VirtualService);
+        self.show(cluster);
+        self.turn();
     }
 
     pub(super) fn ready(&mut self, place: &str, count: Option<u32>) {
@@ -169,6 +205,9 @@ impl Pair {
                         let refused = self.refuses.take_if(|refuses| *refuses == cluster.as_str());
                         let outcome = match refused {
                             Some(_) => Outcome::Rejected { message: "denied".into(), code: 422 },
+                            None if self.throttles == Some(cluster.as_str()) => {
+                                Outcome::Unknown { message: "it takes no more requests now (429)".into() }
+                            }
                             None => self.apis.get_mut(cluster.as_str()).unwrap().write(&edit),
                         };
                         if self.silent == Some(cluster.as_str()) {

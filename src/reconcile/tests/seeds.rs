@@ -10,7 +10,7 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 47] = [
+const BROKE: [u64; 51] = [
     102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
@@ -58,9 +58,17 @@ const BROKE: [u64; 47] = [
     106_519_730_200_628,
     106_189_329_977_642,
     101_846_575_532_289,
+    45_682_080_459_174,
+    46_648_385_996_928,
+    52_858_490_586_882,
+    108_684_734_758_112,
 ];
 /// How long fresh seeds are looked for, unless `TIDEGATE_SIM_SECONDS` says otherwise.
 const FRESH_S: u64 = 3;
+
+/// Fixed seeds of fleets, and those that once broke a law.
+const FLEETS: u64 = 200;
+const BROKE_FLEETS: [u64; 2] = [1_967_095_021_638, 44_401_371_906_158];
 
 /// In so many walks the simulation notices what is broken on purpose.
 const SABOTAGED: u64 = 100;
@@ -69,14 +77,26 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
+fn fresh() -> Duration {
+    Duration::from_secs(variable("TIDEGATE_SIM_SECONDS").unwrap_or(FRESH_S))
+}
+
 fn run(seed: u64) -> simulation::Tally {
-    let story = Story::draw(seed);
-    simulation::run(&story).unwrap_or_else(|broken| {
-        let (story, trace) = simulation::shortest(&story, broken.law);
+    tell(&format!("TIDEGATE_SIM_SEED={seed}"), &Story::draw(seed))
+}
+
+fn run_fleet(seed: u64) -> simulation::Tally {
+    tell(&format!("TIDEGATE_FLEET_SEED={seed}"), &Story::fleet(seed))
+}
+
+fn tell(setting: &str, story: &Story) -> simulation::Tally {
+    simulation::run(story).unwrap_or_else(|broken| {
+        let (story, trace) = simulation::shortest(story, broken.law);
         panic!(
-            "{} does not hold: {}\nTIDEGATE_SIM_SEED={seed} shows it again; its shortest part:\n{:#?}\n{}",
+            "{} does not hold: {}\n{} shows it again; its shortest part:\n{:#?}\n{}",
             broken.law,
             broken.what,
+            setting,
             story.acts,
             trace.join("\n")
         )
@@ -92,11 +112,10 @@ fn every_law_holds_for_fixed_and_fresh_seeds() {
     for seed in (0..SEEDS).chain(BROKE) {
         run(seed);
     }
-    let fresh = Duration::from_secs(variable("TIDEGATE_SIM_SECONDS").unwrap_or(FRESH_S));
     let first =
         u64::from(std::process::id()) << 32 | u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs());
     let (began, mut seed) = (Instant::now(), first);
-    while began.elapsed() < fresh {
+    while began.elapsed() < fresh() {
         run(seed);
         seed += 1;
     }
@@ -104,16 +123,36 @@ fn every_law_holds_for_fixed_and_fresh_seeds() {
 }
 
 #[test]
+fn every_law_holds_in_fleets_of_two_to_seven_clusters() {
+    if let Some(seed) = variable("TIDEGATE_FLEET_SEED") {
+        println!("fleet {seed}: {:?}", run_fleet(seed));
+        return;
+    }
+    for seed in (0..FLEETS).chain(BROKE_FLEETS) {
+        run_fleet(seed);
+    }
+    let first = u64::from(std::process::id()) << 32;
+    let (began, mut seed) = (Instant::now(), first);
+    while began.elapsed() < fresh() {
+        run_fleet(seed);
+        seed += 1;
+    }
+    println!("{FLEETS} fixed fleets and {} fresh ones from {first}", seed - first);
+}
+
+#[test]
 fn what_is_broken_on_purpose_is_found() {
     let broken = [
         (Sabotage::ProofStays, "law 2"),
         (Sabotage::ImagesIgnored, "law 2"),
+        (Sabotage::WavesAtOnce, "law 7"),
         (Sabotage::GitBeforeTraffic, "order"),
         (Sabotage::SubsetsBeforeWeights, "order"),
     ];
     for (sabotage, law) in broken {
+        let draw = if sabotage == Sabotage::WavesAtOnce { Story::fleet } else { Story::draw };
         let finds =
-            |seed: &u64| sabotage::with(sabotage, || simulation::run(&Story::draw(*seed))).is_err_and(|b| b.law == law);
+            |seed: &u64| sabotage::with(sabotage, || simulation::run(&draw(*seed))).is_err_and(|b| b.law == law);
         let seed = (0..SABOTAGED).find(finds);
         println!("{sabotage:?} breaks {law} in seed {seed:?}");
         assert!(seed.is_some(), "{sabotage:?} was not found in {SABOTAGED} walks");

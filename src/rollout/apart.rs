@@ -1,0 +1,197 @@
+//! Clusters that do not stand where the others do: those of later waves, and those in which alone a step has failed.
+//!
+//! The journal of a plan is one, and each cluster carries it as it holds there: its `state` is what stands in that very
+//! cluster, so whoever reads one object alone (a person, `status`, the way back) reads what is true of it. Before anything
+//! is decided all of them are turned to the front's view, in which `state` is what the front has.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::plan::{Plan, Span, VersionName};
+
+use super::{ClusterName, Journal, Reason, State, What, World, accept, gates};
+
+/// Where the clusters stand that do not have the present position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// How many waves of the plan have the present position.
+    pub reached: usize,
+    /// Those of the others that had it, and in which it failed.
+    pub fallen: BTreeSet<ClusterName>,
+    /// What stands in each of the others.
+    pub clusters: BTreeMap<ClusterName, State>,
+    /// In the journal of one of them what stands in front; none in the front's own.
+    pub front: Option<State>,
+}
+
+impl Plan {
+    /// The place of a cluster in the waves: one that no wave names comes last.
+    pub(super) fn wave(&self, cluster: &str) -> usize {
+        let named = |wave: &Vec<ClusterName>| wave.iter().any(|name| name == cluster);
+        self.waves.iter().position(named).unwrap_or(self.waves.len().saturating_sub(1))
+    }
+}
+
+impl Journal {
+    /// The journal as a cluster carries it that stands apart; none where it stands with the front.
+    pub(super) fn as_in(&self, cluster: &str) -> Option<Self> {
+        let apart = self.apart.as_deref()?;
+        let state = apart.clusters.get(cluster)?.clone();
+        let front = Some(self.state.clone());
+        Some(Self { state, apart: Some(Box::new(Apart { front, ..apart.clone() })), ..self.clone() })
+    }
+
+    /// The journal as the front carries it.
+    pub(super) fn in_front(self: Arc<Self>) -> Arc<Self> {
+        let Some(front) = self.apart.as_ref().and_then(|apart| apart.front.clone()) else { return self };
+        let mut journal = Self::clone(&self);
+        journal.state = front;
+        if let Some(apart) = &mut journal.apart {
+            apart.front = None;
+        }
+        Arc::new(journal)
+    }
+
+    /// How many of how many waves have the present position, where not all have it, and whether this journal is of a
+    /// cluster that does.
+    pub fn waves(&self) -> Option<(usize, usize, bool)> {
+        let apart = self.apart.as_deref().filter(|_| self.plan.waves.len() > 1)?;
+        Some((apart.reached, self.plan.waves.len(), apart.front.is_none()))
+    }
+
+    /// All stand alike again.
+    pub(super) fn together(&mut self) {
+        self.apart = None;
+    }
+}
+
+/// A raise was decided from `left`: the first wave enters it, and all others stay there.
+pub(super) fn begin(journal: &mut Journal, world: &World, left: State) {
+    #[cfg(test)]
+    if crate::sabotage::is(crate::sabotage::Sabotage::WavesAtOnce) {
+        return;
+    }
+    let Some(first) = first_wave(journal, world.clusters.keys()) else { return };
+    let later = world.clusters.keys().filter(|name| journal.plan.wave(name) > first);
+    let clusters: BTreeMap<ClusterName, State> = later.map(|name| (name.clone(), left.clone())).collect();
+    let fallen = BTreeSet::new();
+    journal.apart =
+        (!clusters.is_empty()).then(|| Box::new(Apart { reached: first + 1, fallen, clusters, front: None }));
+}
+
+fn first_wave<'a>(journal: &Journal, clusters: impl Iterator<Item = &'a ClusterName>) -> Option<usize> {
+    if journal.plan.waves.len() < 2 {
+        return None;
+    }
+    clusters.map(|name| journal.plan.wave(name)).min()
+}
+
+/// What a version has where it has least.
+pub(super) fn least(journal: &Journal, name: &VersionName) -> u8 {
+    let elsewhere = journal.apart.iter().flat_map(|apart| apart.clusters.values());
+    let weight = |state: &State| state.traffic.weight(name);
+    elsewhere.map(weight).fold(weight(&journal.state), u8::min)
+}
+
+/// The clusters that a raise is entered in, and those that have it already: whether they can serve is what counts.
+pub(super) fn entering<'a>(journal: &Journal, world: &'a World) -> Cow<'a, World> {
+    let next = match &journal.apart {
+        Some(apart) => first_wave(journal, apart.clusters.keys()),
+        None => first_wave(journal, world.clusters.keys()),
+    };
+    let Some(next) = next else { return Cow::Borrowed(world) };
+    let mut entering = world.clone();
+    entering.clusters.retain(|name, _| journal.plan.wave(name) <= next);
+    Cow::Owned(entering)
+}
+
+/// The next wave enters what those before it have held; its hold is the same.
+///
+/// # Errors
+/// What stands in the way of any raise there.
+pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) -> Result<(), Reason> {
+    let Some(apart) = journal.apart.clone() else { return Ok(()) };
+    let Some(next) = first_wave(journal, apart.clusters.keys()) else {
+        journal.together();
+        return Ok(());
+    };
+    let enters: BTreeSet<&ClusterName> = apart.clusters.keys().filter(|name| journal.plan.wave(name) == next).collect();
+    let behind = enters.first().and_then(|name| journal.as_in(name));
+    gates::entry(world, behind.as_ref().unwrap_or(journal), &journal.state.traffic, now)?;
+    let note = format!("wave {} of {}", next + 1, journal.plan.waves.len());
+    let clusters: BTreeMap<ClusterName, State> =
+        apart.clusters.iter().filter(|(name, _)| !enters.contains(name)).map(|(a, b)| (a.clone(), b.clone())).collect();
+    let fallen = BTreeSet::new();
+    journal.apart =
+        (!clusters.is_empty()).then(|| Box::new(Apart { reached: next + 1, fallen, clusters, front: None }));
+    let (phase, hold) = (journal.phase.clone(), journal.hold);
+    accept::enter(journal, now, phase, hold);
+    accept::note(journal, now, What::WaveEntered, note);
+    Ok(())
+}
+
+/// Another plan has come: where it orders the clusters otherwise, what the first waves had alone is taken back from them,
+/// for nobody has said in which order the others would follow. Where some have fallen, all will begin anew.
+pub(super) fn reorder(journal: &mut Journal, plan: &Plan, now: Timestamp) {
+    let Some(apart) =
+        journal.apart.as_deref().filter(|apart| apart.fallen.is_empty() && journal.plan.waves != plan.waves)
+    else {
+        return;
+    };
+    if let Some(state) = apart.clusters.values().next().cloned() {
+        journal.state = state;
+        accept::note(journal, now, What::WentBack, "the clusters go in another order".to_owned());
+        // What stood there before has passed its gates.
+        (journal.converged, journal.elapsed_ms, journal.hold) = (None, 0, Span::ZERO);
+    }
+    journal.together();
+}
+
+/// A cluster that joins while some stand apart is of its wave.
+pub(super) fn join(journal: &mut Journal, world: &World) {
+    let Some(apart) = journal.apart.as_deref_mut() else { return };
+    let Some(state) = apart.clusters.values().next().cloned() else { return };
+    let reached = apart.reached;
+    let plan = journal.plan.clone();
+    let missing = world
+        .clusters
+        .iter()
+        .filter(|(name, view)| super::newcomer::is_new(view) && plan.wave(name) >= reached && plan.waves.len() > 1);
+    for (name, _) in missing {
+        apart.clusters.entry(name.clone()).or_insert_with(|| state.clone());
+    }
+}
+
+/// Whether a step that fails in some clusters, or has failed there, stands in others: one that is away has it until
+/// something else is known.
+pub(super) fn stands_elsewhere(journal: &Journal, world: &World, failing: &BTreeSet<&ClusterName>) -> bool {
+    let has = |name: &ClusterName| !journal.apart.as_ref().is_some_and(|apart| apart.clusters.contains_key(name));
+    (journal.failure.is_some() || !failing.is_empty())
+        && journal.is_raised()
+        && world.clusters.keys().any(|name| has(name) && !failing.contains(name))
+}
+
+/// Takes a step back in the clusters in which it failed, and in them alone. Returns whether there are new ones.
+pub(super) fn fall(journal: &mut Journal, world: &World, failing: &BTreeSet<&ClusterName>) -> bool {
+    let Some(refuge) = gates::refuge(world, journal).map(|settled| settled.state.clone()) else { return false };
+    let reached = journal.plan.waves.len();
+    let apart = journal.apart.get_or_insert_with(|| {
+        Box::new(Apart { reached, fallen: BTreeSet::new(), clusters: BTreeMap::new(), front: None })
+    });
+    let fresh: Vec<&ClusterName> = failing.iter().copied().filter(|name| !apart.fallen.contains(*name)).collect();
+    for name in &fresh {
+        apart.fallen.insert((*name).clone());
+        apart.clusters.insert((*name).clone(), refuge.clone());
+    }
+    !fresh.is_empty()
+}
+
+/// Whether a step has been taken back in some clusters alone.
+pub(super) fn has_fallen(journal: &Journal) -> bool {
+    journal.apart.as_ref().is_some_and(|apart| !apart.fallen.is_empty())
+}
