@@ -13,6 +13,7 @@
 //!
 //! The others are the shell.
 //! - [`git`]: a bare mirror of a plan repository, polled and watched.
+//! - [`config`]: the configuration file: which clusters there are, and how each is reached.
 //! - [`cluster`]: a client per context, watch caches, writes.
 //! - [`reconcile`]: a worker per route without I/O, and the loop that performs what it asks for.
 //! - [`failpoint`]: where a test lets the process die.
@@ -27,6 +28,7 @@ extern crate self as tidegate;
 
 pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod failpoint;
 pub mod git;
 pub mod istio;

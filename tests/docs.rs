@@ -77,7 +77,8 @@ fn whole(text: &str) -> String {
 #[test]
 fn every_plan_in_the_docs_is_accepted_or_refused_as_it_says() {
     let mut count = 0;
-    for block in pages().iter().flat_map(|page| blocks(page)).filter(|block| block.language == "yaml") {
+    let is_plan = |block: &Block| block.language == "yaml" && !block.text.contains("kind: Configuration");
+    for block in pages().iter().flat_map(|page| blocks(page)).filter(is_plan) {
         let text = whole(&block.text);
         let file = parse_file("plan.yaml", text.as_bytes());
         let found: BTreeSet<&str> = file.findings.iter().map(|finding| finding.code).collect();
@@ -93,6 +94,24 @@ fn every_plan_in_the_docs_is_accepted_or_refused_as_it_says() {
         count += 1;
     }
     assert!(count > 25, "only {count} examples were found");
+}
+
+#[test]
+fn every_configuration_in_the_docs_is_accepted_and_every_field_of_it_is_described() {
+    let mut count = 0;
+    for block in pages().iter().flat_map(|page| blocks(page)).filter(|block| block.text.contains("kind: Configuration"))
+    {
+        let read = tidegate::config::configuration(Path::new("tidegate.yaml"), block.text.as_bytes());
+        assert!(read.is_ok(), "{}: {read:?}", block.at);
+        count += 1;
+    }
+    assert!(count > 0);
+    let operations = read("docs/operations.md");
+    let cluster = &tidegate::config::schema()["properties"]["clusters"]["items"]["properties"];
+    for field in cluster.as_object().unwrap().keys() {
+        let described = operations.contains(&format!("`{field}`")) || operations.contains(&format!("[].{field}`"));
+        assert!(described, "docs/operations.md does not describe `{field}`");
+    }
 }
 
 /// One `$ command` of a console block, with the lines that it is said to print.

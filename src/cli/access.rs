@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    cluster::{Access, Cluster, ConnectError, IN_CLUSTER},
+    cluster::{Access, Cluster, ConnectError, IN_CLUSTER, Member},
+    config::Repository,
     git::{Source, Trust, Verify, VerifyMode, check_keys},
 };
 
@@ -25,7 +26,7 @@ pub(super) struct ClusterArgs {
 impl ClusterArgs {
     /// Builds the client; the API server is not asked anything yet.
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
-        connect(self.kubeconfig.as_ref(), self.context.as_ref(), None).await
+        Ok(reach(self.kubeconfig.as_ref(), self.context.as_ref(), None).await?.1)
     }
 }
 
@@ -44,8 +45,8 @@ pub(super) struct ClustersArgs {
 }
 
 impl ClustersArgs {
-    /// Builds the clients, all at once; no API server is asked anything yet.
-    pub(super) async fn connect(&self) -> Result<Vec<Cluster>, Failure> {
+    /// Builds the clients, all at once; no API server is asked anything yet. Each with how it is reached.
+    pub(super) async fn connect(&self) -> Result<Vec<(Access, Cluster)>, Failure> {
         let twice =
             self.context.iter().enumerate().find(|(place, name)| self.context.iter().take(*place).any(|n| n == *name));
         if let Some((_, name)) = twice {
@@ -57,48 +58,48 @@ impl ClustersArgs {
         }
         let name = self.cluster_name.as_deref();
         if self.context.is_empty() {
-            return Ok(vec![connect(self.kubeconfig.as_ref(), None, name).await?]);
+            return Ok(vec![reach(self.kubeconfig.as_ref(), None, name).await?]);
         }
-        let each = self.context.iter().map(|context| connect(self.kubeconfig.as_ref(), Some(context), name));
+        let each = self.context.iter().map(|context| reach(self.kubeconfig.as_ref(), Some(context), name));
         futures::future::try_join_all(each).await
     }
 
     /// Whether the cluster's name is the same in every pod.
-    pub(super) fn is_nameless(&self, clusters: &[Cluster]) -> bool {
-        self.cluster_name.is_none() && clusters.iter().any(|cluster| cluster.name() == IN_CLUSTER)
+    pub(super) fn is_nameless(&self, members: &[Member]) -> bool {
+        self.cluster_name.is_none() && members.iter().any(|member| member.name == IN_CLUSTER)
     }
 }
 
-async fn connect(
+async fn reach(
     kubeconfig: Option<&PathBuf>,
     context: Option<&String>,
     name: Option<&str>,
-) -> Result<Cluster, Failure> {
-    let in_cluster = kubeconfig.is_none()
-        && context.is_none()
-        && std::env::var_os("KUBECONFIG").is_none()
-        && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let access = Access { kubeconfig: kubeconfig.cloned(), context: context.cloned(), in_cluster };
+) -> Result<(Access, Cluster), Failure> {
+    let access = match (kubeconfig, context) {
+        (None, None) => Access::usual(),
+        _ => Access { kubeconfig: kubeconfig.cloned(), context: context.cloned(), ..Access::default() },
+    };
     let refused = |error: ConnectError| {
         let hint = error.hint();
         Failure::usage(error, hint)
     };
     let named = name.map_or_else(|| access.context_name(), |name| Ok(name.to_owned())).map_err(refused)?;
-    Cluster::connect(&named, &access).await.map_err(refused)
+    let cluster = Cluster::connect(&named, &access).await.map_err(refused)?;
+    Ok((access, cluster))
 }
 
 /// Which plan repository.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RepositoryArgs {
     /// Plan repository: a path, a file://, https:// or ssh:// URL, or user@host:path
-    #[arg(long, value_name = "PATH|URL")]
-    repo: String,
-    /// Branch to follow
-    #[arg(long, default_value = "main")]
-    branch: String,
-    /// Folder of the plans in the repository
-    #[arg(long, default_value = "plans")]
-    path: String,
+    #[arg(long, value_name = "PATH|URL", required = true)]
+    repo: Option<String>,
+    /// Branch to follow [default: main]
+    #[arg(long)]
+    branch: Option<String>,
+    /// Folder of the plans in the repository [default: plans]
+    #[arg(long)]
+    path: Option<String>,
     /// The repository's name in the objects' tidegate.dev/plan; default: the last part of --repo
     #[arg(long, value_name = "NAME")]
     repo_name: Option<String>,
@@ -116,7 +117,12 @@ impl RepositoryArgs {
     /// The checked source.
     pub(super) fn source(&self, interval: Duration) -> Result<Source, Failure> {
         let access = self.git.access();
-        let source = Source::with_access(&self.repo, &self.branch, &self.path, interval, access).map_err(|error| {
+        let Some(repo) = &self.repo else {
+            let error = anyhow::anyhow!("no plan repository is named");
+            return Err(Failure::usage(error, "say --repo, or `repository: {url: …}` in the configuration"));
+        };
+        let (branch, path) = (self.branch.as_deref().unwrap_or("main"), self.path.as_deref().unwrap_or("plans"));
+        let source = Source::with_access(repo, branch, path, interval, access).map_err(|error| {
             let hint = error.hint();
             Failure::usage(error, hint)
         })?;
@@ -125,6 +131,17 @@ impl RepositoryArgs {
             Some(name) => source.named(name.clone()),
             None => source,
         })
+    }
+
+    /// Takes over what a configuration file says, where no flag does.
+    ///
+    /// # Errors
+    /// Where a flag and the file say the same thing.
+    pub(super) fn fill(&mut self, file: &Repository) -> Result<(), Failure> {
+        fill("--repo", &mut self.repo, "url", &file.url)?;
+        fill("--branch", &mut self.branch, "branch", &file.branch)?;
+        fill("--path", &mut self.path, "path", &file.path)?;
+        fill("--repo-name", &mut self.repo_name, "name", &file.name)
     }
 
     /// Which signatures are asked for; keys that cannot be read now are refused now.
@@ -137,6 +154,23 @@ impl RepositoryArgs {
         let mode = if which == "every" { VerifyMode::Every } else { VerifyMode::Tip };
         Ok(Some(Verify { mode, keys: self.verify_keys.clone() }))
     }
+}
+
+/// Takes over what a field of `repository` in a configuration file says, where the flag is not given.
+pub(super) fn fill<T: Clone>(
+    flag: &str,
+    given: &mut Option<T>,
+    field: &str,
+    written: &Option<T>,
+) -> Result<(), Failure> {
+    if given.is_some() && written.is_some() {
+        let error = anyhow::anyhow!("{flag} and `repository.{field}` of the configuration say the same thing");
+        return Err(Failure::usage(error, "keep one of them"));
+    }
+    if given.is_none() {
+        given.clone_from(written);
+    }
+    Ok(())
 }
 
 /// A duration of the command line, as plans write them; milliseconds too.

@@ -81,6 +81,7 @@ impl Diff {
                 },
                 None if sound => Wanted::Removed {
                     revision: crate::plan::Revision { branch: branch.clone(), commit: "0".repeat(40) },
+                    elsewhere: false,
                 },
                 None => Wanted::Unknown,
             };

@@ -8,6 +8,7 @@ mod advance;
 mod check;
 mod commit;
 mod completions;
+mod configuration;
 mod demo;
 mod diff;
 mod git_access;

@@ -122,6 +122,7 @@ impl Picture {
                 reason: Some(&decision.reason),
                 restoring: None,
                 next: decision.reason.until().or(decision.wake_at),
+                leaves: false,
             };
             items.push(standing.json());
             known.insert(owner.to_owned());

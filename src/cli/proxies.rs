@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cluster::{Gateways, Istiods, PodSelector, ProxyAccess};
+use crate::cluster::{Gateways, Istiods, PodSelector, ProxyAccess, address};
 
 use super::Failure;
 
@@ -91,9 +91,5 @@ fn asked(text: &str) -> Result<Asked, String> {
     if text == AUTO {
         return Ok(Asked::Auto);
     }
-    let url: http::Uri = text.parse().map_err(|error| format!("it is no URL: {error}"))?;
-    match (url.scheme_str(), url.authority()) {
-        (Some("http" | "https"), Some(_)) => Ok(Asked::At(url)),
-        _ => Err(format!("write it as http://HOST:PORT, or `{AUTO}`")),
-    }
+    address(text).map(Asked::At)
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
+    cluster::{Access, Cluster, Member},
     git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
@@ -13,7 +14,8 @@ use crate::{
 
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
-    access::{ClustersArgs, RepositoryArgs, duration},
+    access::{ClustersArgs, RepositoryArgs, duration, fill},
+    configuration,
     lease::LeaseArgs,
     log,
     proxies::ProxyArgs,
@@ -23,9 +25,28 @@ use super::{
     terminal::say,
 };
 
+/// `--interval` where it is left out.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// What a configuration file says of each cluster.
+const NAMED_IN_FILE: [&str; 8] = [
+    "kubeconfig",
+    "context",
+    "cluster_name",
+    "istiod",
+    "istiod_token",
+    "istiod_namespace",
+    "istiod_labels",
+    "gateway_admin",
+];
+
 /// Follow a plan repository and keep a cluster as its plans say
 #[derive(Debug, Args)]
+#[command(mut_arg("repo", |arg| arg.required(false).required_unless_present("config")))]
 pub(super) struct Run {
+    /// File with the clusters that plans may go to, and the plan repository; it is followed
+    #[arg(long, value_name = "FILE", conflicts_with_all = NAMED_IN_FILE)]
+    config: Option<PathBuf>,
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
@@ -41,8 +62,9 @@ pub(super) struct Run {
     #[arg(long, value_name = "POLICY", value_parser = ["accept", "hold", "reject"], default_value = "accept")]
     history_policy: String,
     /// How often to look at the repository when nothing hints at a change
-    #[arg(long, default_value = "30s", value_parser = duration)]
-    interval: Duration,
+    /// [default: 30s]
+    #[arg(long, value_parser = duration)]
+    interval: Option<Duration>,
     /// Folder for the repository's mirror; without it, a temporary one
     #[arg(long, value_name = "DIR")]
     mirror: Option<PathBuf>,
@@ -74,12 +96,16 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) async fn run(self) -> Result<u8, Failure> {
+    pub(super) async fn run(mut self) -> Result<u8, Failure> {
         log::start(&self.log_format);
         #[cfg(feature = "otlp")]
         let exporting = super::otlp::start()?;
-        let proxies = self.proxies.access()?;
-        let mut source = self.repository.source(self.interval)?;
+        let file = self.config.clone().map(configuration::File::open).transpose()?;
+        if let Some(file) = &file {
+            self.repository.fill(&file.repository)?;
+            fill("--interval", &mut self.interval, "interval", &file.repository.interval)?;
+        }
+        let mut source = self.repository.source(self.interval.unwrap_or(INTERVAL))?;
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
             "reject" => HistoryPolicy::Reject,
@@ -92,41 +118,41 @@ impl Run {
             None => (None, tokio::sync::watch::channel(0).1),
         };
         let publish = if self.read_only { None } else { Some(self.push.options(&source, None)?) };
-        let clusters = self.clusters.connect().await?;
-        if self.git_notes && self.clusters.is_nameless(&clusters) {
+        let (members, clusters) = match &file {
+            Some(file) => (file.members.clone(), Vec::new()),
+            None => self.named().await?,
+        };
+        if file.is_none() && self.git_notes && self.clusters.is_nameless(&members) {
             let error = anyhow::anyhow!("--git-notes needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, another one for each cluster that plans go to"));
-        }
-        if let Some(flag) = self.proxies.named().filter(|_| clusters.len() > 1) {
-            let error =
-                anyhow::anyhow!("{flag} has addresses of one cluster, and there are {} clusters", clusters.len());
-            return Err(Failure::usage(
-                error,
-                format!("say `{flag} auto`: each cluster's own are found by their labels"),
-            ));
         }
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
         let settings = Settings {
             convergence_wait_ms: i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX),
-            asks_proxies: proxies.is_some(),
             notes: self.git_notes,
             ..Settings::default()
+        };
+        let lease = match self.lease.options() {
+            Some(lease) => Some((lease, self.first(&members, &clusters).await?)),
+            None => None,
         };
         let options = Options {
             source,
             mirror,
             asked,
-            proxies: clusters.iter().filter_map(|one| Some((one.name().to_owned(), proxies.clone()?))).collect(),
+            members,
             clusters,
+            file: file.as_ref().map(configuration::File::path),
+            configured: file.filter(|_| !self.once).map(configuration::File::follow),
             settings,
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
             publish,
-            lease: self.lease.options(),
+            lease,
             asks,
         };
         let ending = reconcile::run(options, asked_to_end()).await?;
@@ -159,6 +185,41 @@ impl Run {
             (true, false) => FINDINGS,
             (true, true) => DONE,
         })
+    }
+}
+
+impl Run {
+    /// A client of the first cluster, which holds the lease: without it nothing rises, so it has to be named rightly.
+    async fn first(&self, members: &[Member], clusters: &[Cluster]) -> Result<Cluster, Failure> {
+        if let Some(cluster) = clusters.first() {
+            return Ok(cluster.clone());
+        }
+        let Some(member) = members.first() else {
+            return Err(Failure::usage(anyhow::anyhow!("no cluster is named to hold the lease"), "name one"));
+        };
+        Cluster::connect(&member.name, &member.access).await.map_err(|error| {
+            let hint = error.hint();
+            Failure::usage(anyhow::Error::new(error).context("the first cluster holds the lease"), hint)
+        })
+    }
+
+    /// The clusters that flags name, with the clients of all of them.
+    async fn named(&self) -> Result<(Vec<Member>, Vec<Cluster>), Failure> {
+        let proxies = self.proxies.access()?;
+        let reached = self.clusters.connect().await?;
+        if let Some(flag) = self.proxies.named().filter(|_| reached.len() > 1) {
+            let error =
+                anyhow::anyhow!("{flag} has addresses of one cluster, and there are {} clusters", reached.len());
+            return Err(Failure::usage(
+                error,
+                format!("say `{flag} auto`: each cluster's own are found by their labels"),
+            ));
+        }
+        let member = |(access, cluster): (Access, Cluster)| {
+            let (name, labels) = (cluster.name().to_owned(), Default::default());
+            (Member { name, labels, access, proxies: proxies.clone() }, cluster)
+        };
+        Ok(reached.into_iter().map(member).unzip())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `tidegate schema`: prints the JSON Schema of plans of the status or of a history, or the definition of the CanaryPlan resource.
+//! `tidegate schema`: prints the JSON Schema of plans, of the configuration, of the status or of a history, or the definition of the CanaryPlan resource.
 
 use clap::Args;
 
@@ -13,8 +13,11 @@ pub(super) struct Schema {
     /// Print the schema of `tidegate history -o json` instead
     #[arg(long, conflicts_with = "status")]
     history: bool,
-    /// Print the definition of the CanaryPlan resource instead, for kubectl
+    /// Print the schema of the configuration file instead
     #[arg(long, conflicts_with_all = ["status", "history"])]
+    config: bool,
+    /// Print the definition of the CanaryPlan resource instead, for kubectl
+    #[arg(long, conflicts_with_all = ["status", "history", "config"])]
     crd: bool,
 }
 
@@ -27,6 +30,7 @@ impl Schema {
         let schema = match (self.status, self.history) {
             (true, _) => crate::reconcile::status_schema(),
             (_, true) => crate::reconcile::history::history_schema(),
+            _ if self.config => crate::config::schema(),
             _ => crate::plan::schema(),
         };
         say!("{schema:#}");

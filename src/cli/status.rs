@@ -62,10 +62,13 @@ impl Status {
     }
 }
 
-/// What is wrong with the repositories; nothing where nothing is.
+/// What is wrong with the configuration and the repositories; nothing where nothing is.
 fn repositories(picture: &Picture) -> String {
     let mut text = String::new();
     let mut say = |line: &str| text.push_str(&(terminal::plain(line) + "\n"));
+    if let Some(error) = picture.document.pointer("/configuration/error").and_then(Value::as_str) {
+        say(&format!("configuration: what the file says is not in force: {error}"));
+    }
     for repository in picture.document.get("repositories").and_then(Value::as_array).into_iter().flatten() {
         let field = |name: &str| repository.get(name).and_then(Value::as_str).unwrap_or_default();
         let of = format!("repository {} ({})", field("name"), field("branch"));

@@ -1,6 +1,7 @@
 //! Builds one client per cluster, with the deadlines that kube leaves out.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::Api;
 use kube::client::ClientBuilder;
-use kube::config::{ExecInteractiveMode, KubeConfigOptions};
+use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 
 use super::kubeconfig::{candidates, choose};
 use super::meter::{Meter, MeterLayer};
+use super::secret::{self, SecretName};
 use super::untyped::Untyped;
 use super::{Answer, IstioVersion, Turns, Verb};
 use crate::istio::ObjectKind;
@@ -33,9 +35,18 @@ pub struct Access {
     pub context: Option<String>,
     /// Whether to use the service account of the pod that tidegate runs in, instead of a kubeconfig.
     pub in_cluster: bool,
+    /// The Secret of the cluster that tidegate runs in that has the kubeconfig.
+    pub secret: Option<SecretName>,
 }
 
 impl Access {
+    /// The way to a cluster where nobody says one: the pod's service account in a pod that is told of no kubeconfig, else
+    /// the current context.
+    pub fn usual() -> Self {
+        let in_pod = std::env::var_os("KUBECONFIG").is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        Self { in_cluster: in_pod, ..Self::default() }
+    }
+
     /// What to call the cluster where its configuration gives it no name: the context's name.
     ///
     /// # Errors
@@ -89,6 +100,16 @@ pub enum ConnectError {
         /// What is wrong with the context.
         why: String,
     },
+    /// The Secret can't be used.
+    #[error("cannot make a client for cluster {cluster} from Secret {secret}: {why}")]
+    Secret {
+        /// The cluster's name.
+        cluster: String,
+        /// The Secret.
+        secret: SecretName,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A credential plugin did not end.
     #[error("no client for cluster {cluster} was made in {BUILD_DEADLINE:?}")]
     Slow {
@@ -110,6 +131,9 @@ impl ConnectError {
                 format!("choose one with --context: {}", known.join(", "))
             }
             Self::Unusable { .. } => "fix the context's cluster or user in the kubeconfig".into(),
+            Self::Secret { .. } => {
+                "make it as `istioctl create-remote-secret` or Argo CD does, and let tidegate get it".into()
+            }
             Self::Slow { .. } => "run the context's credential plugin by hand: it may be waiting for input".into(),
         }
     }
@@ -124,24 +148,34 @@ pub struct Cluster {
     meter: Arc<Meter>,
     istio: Arc<OnceLock<IstioVersion>>,
     turns: Arc<Turns>,
+    credentials: Credentials,
 }
+
+/// What a client was made of, as one number: other credentials are another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials(u64);
 
 impl Cluster {
     /// Builds the client; the API server is not asked anything, so one that is away is no error here.
     ///
     /// Errs as [`ConnectError`], after 30 s at most. Must be called inside a tokio runtime.
     pub async fn connect(name: &str, access: &Access) -> Result<Self, ConnectError> {
-        let (name, access) = (name.to_owned(), access.clone());
-        let slow = ConnectError::Slow { cluster: name.clone() };
-        // Credential plugins and files are read synchronously while the client is built.
-        let built = tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Handle::current();
-            runtime.block_on(build(name, &access))
-        });
-        match tokio::time::timeout(BUILD_DEADLINE, built).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(slow),
-        }
+        let (cluster, access) = (name.to_owned(), access.clone());
+        aside(name, async move { build(cluster, &access).await }).await
+    }
+
+    /// What a client would be made of now; no credential plugin is run.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn credentials_now(name: &str, access: &Access) -> Result<Credentials, ConnectError> {
+        let (cluster, access) = (name.to_owned(), access.clone());
+        aside(name, async move { Ok(load(&cluster, &access).await?.1) }).await
+    }
+
+    /// What this client was made of.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials
     }
 
     /// The cluster's name in tidegate's configuration.
@@ -210,14 +244,65 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
+/// Credential plugins and files are read synchronously while a client is built.
+async fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl Future<Output = Result<T, ConnectError>> + Send + 'static,
+) -> Result<T, ConnectError> {
+    let done = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(work));
+    match tokio::time::timeout(BUILD_DEADLINE, done).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) | Err(_) => Err(ConnectError::Slow { cluster: name.to_owned() }),
+    }
+}
+
+/// What [`local`] gives, or the Secret, and what stands for it.
+async fn load(name: &str, access: &Access) -> Result<(Option<(Kubeconfig, String)>, Credentials), ConnectError> {
+    let found = match &access.secret {
+        None => local(access)?,
+        Some(secret) => {
+            let unread = |why| ConnectError::Secret { cluster: name.to_owned(), secret: secret.clone(), why };
+            let (home, ..) = make(name, local(&Access::usual())?).await?;
+            Some(secret::read(&home, secret, name).await.map_err(unread)?)
+        }
+    };
+    let mut hasher = DefaultHasher::new();
+    if let Some((kubeconfig, context)) = &found {
+        context.hash(&mut hasher);
+        serde_json::to_vec(kubeconfig).unwrap_or_default().hash(&mut hasher);
+        // A token file is read again by the client itself.
+        let users = kubeconfig.auth_infos.iter().filter_map(|user| user.auth_info.as_ref());
+        let files = users.flat_map(|user| [&user.client_certificate, &user.client_key]);
+        let clusters = kubeconfig.clusters.iter().filter_map(|cluster| cluster.cluster.as_ref());
+        let files = files.chain(clusters.map(|cluster| &cluster.certificate_authority));
+        files.flatten().for_each(|file| std::fs::read(file).ok().hash(&mut hasher));
+    }
+    Ok((found, Credentials(hasher.finish())))
+}
+
 async fn build(name: String, access: &Access) -> Result<Cluster, ConnectError> {
-    let unusable = |why: String| ConnectError::Unusable { cluster: name.clone(), why };
-    let mut config = if access.in_cluster {
-        Config::incluster().map_err(|error| unusable(error.to_string()))?
-    } else {
-        let (kubeconfig, context) = choose(&access.candidates(), access.context.as_deref())?;
-        let options = KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() };
-        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(error.to_string()))?
+    let (found, credentials) = load(&name, access).await?;
+    let (client, url, meter) = make(&name, found).await?;
+    Ok(Cluster { name: name.into(), url, client, meter, istio: Arc::default(), turns: Arc::default(), credentials })
+}
+
+/// The kubeconfig and the context in it; none for the pod's account.
+fn local(access: &Access) -> Result<Option<(Kubeconfig, String)>, ConnectError> {
+    if access.in_cluster {
+        return Ok(None);
+    }
+    choose(&access.candidates(), access.context.as_deref()).map(Some)
+}
+
+/// A client with its address and what counts its requests.
+async fn make(name: &str, found: Option<(Kubeconfig, String)>) -> Result<(Client, Arc<str>, Arc<Meter>), ConnectError> {
+    let unusable = |why: String| ConnectError::Unusable { cluster: name.to_owned(), why };
+    let mut config = match found {
+        None => Config::incluster().map_err(|error| unusable(error.to_string()))?,
+        Some((kubeconfig, context)) => {
+            let options = KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() };
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(error.to_string()))?
+        }
     };
     config.connect_timeout = Some(CONNECT_DEADLINE);
     config.read_timeout = None;
@@ -231,7 +316,7 @@ async fn build(name: String, access: &Access) -> Result<Cluster, ConnectError> {
     let url = url.trim_end_matches('/').into();
     let builder = ClientBuilder::try_from(config).map_err(|error| unusable(error.to_string()))?;
     let client = builder.with_layer(&MeterLayer(Arc::clone(&meter))).build();
-    Ok(Cluster { name: name.into(), url, client, meter, istio: Arc::default(), turns: Arc::default() })
+    Ok((client, url, meter))
 }
 
 #[cfg(test)]

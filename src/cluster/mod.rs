@@ -23,11 +23,13 @@ mod endpoints;
 mod feed;
 mod kubeconfig;
 mod lease;
+mod member;
 mod meter;
 mod namespace;
 mod observe;
 mod pod;
 mod proxies;
+mod secret;
 mod snapshot;
 mod turns;
 mod untyped;
@@ -42,15 +44,17 @@ pub use canaryplan::{
 };
 pub use capability::{CapabilityError, IstioVersion, istio_version};
 pub use census::{Census, CensusError, census};
-pub use connect::{Access, Cluster, ConnectError, IN_CLUSTER};
+pub use connect::{Access, Cluster, ConnectError, Credentials, IN_CLUSTER};
 pub use endpoints::Endpoints;
 pub use lease::{Candidate, Fence, LeaseOptions, Own, Tenure, elect};
+pub use member::Member;
 pub use meter::{Answer, Verb};
 pub use namespace::lacks_namespace;
 pub use observe::{Seen, watch};
 pub use proxies::{
-    Asking, Gateways, Istiods, PodSelector, Progress, ProxyAccess, ProxyNews, ProxyWatch, watch_proxies,
+    Asking, Gateways, Istiods, PodSelector, Progress, ProxyAccess, ProxyNews, ProxyWatch, address, watch_proxies,
 };
+pub use secret::SecretName;
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
 pub use turns::{TRAFFIC_MAX, Turn, Turns};
 pub use write::{LookError, NO_RIGHT, Outcome, look, write};

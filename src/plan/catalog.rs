@@ -20,7 +20,7 @@ use self::{
     tip::{Tip, Written},
     verdict::Newcomers,
 };
-use super::{Finding, ObjectKey, ParsedFile, PlainObject, Plan, PlanKey, Revision};
+use super::{Chosen, Finding, Known, ObjectKey, ParsedFile, PlainObject, Plan, PlanKey, Revision};
 
 mod claim;
 mod force;
@@ -31,6 +31,8 @@ mod verdict;
 
 #[cfg(test)]
 mod build;
+#[cfg(test)]
+mod homes;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
@@ -97,6 +99,10 @@ pub struct Catalog {
     /// Refused newcomers and living plans that no file holds: looked at again at each commit.
     waiting: BTreeSet<PlanKey>,
     findings: BTreeMap<PlanKey, Vec<Finding>>,
+    /// The tip; none before the first.
+    revision: Option<Revision>,
+    /// The clusters that plans may ask for; none: nobody knows.
+    known: Option<Known>,
     mass_removal: Option<Finding>,
 }
 
@@ -110,14 +116,37 @@ impl Catalog {
     pub fn commit(&mut self, commit: Commit) -> Touched {
         let Commit { revision, changed, allow_removal } = commit;
         let affected = self.tip.apply(&revision, changed);
-        let mut plans = affected.plans;
-        let mut keys = plans.clone();
+        self.revision = Some(revision.clone());
+        let plain = affected.objects;
+        Touched {
+            plain: self.plain.settle(&self.tip, plain),
+            ..self.judge(affected.plans, BTreeSet::new(), &revision, allow_removal)
+        }
+    }
+
+    /// Takes over which clusters plans may ask for, and returns what that changes.
+    pub fn know(&mut self, clusters: Known) -> Touched {
+        self.known = Some(clusters);
+        let Some(revision) = self.revision.clone() else { return Touched::default() };
+        let all = self.tip.keys().cloned().collect();
+        self.judge(BTreeSet::new(), all, &revision, None)
+    }
+
+    /// Decides on plans that changed, and again on others and on those that wait.
+    fn judge(
+        &mut self,
+        mut plans: BTreeSet<PlanKey>,
+        mut keys: BTreeSet<PlanKey>,
+        revision: &Revision,
+        allow_removal: Option<usize>,
+    ) -> Touched {
+        keys.extend(plans.iter().cloned());
         keys.append(&mut self.waiting);
         let before: Vec<_> = keys.iter().map(|key| self.findings.get(key).cloned()).collect();
-        let objects = self.settle(&keys, &revision, allow_removal);
+        let objects = self.settle(&keys, revision, allow_removal);
         let now = keys.iter().zip(before).filter(|(key, before)| self.findings.get(key) != before.as_ref());
         plans.extend(now.map(|(key, _)| key.clone()));
-        Touched { objects, plain: self.plain.settle(&self.tip, affected.objects), plans }
+        Touched { objects, plain: BTreeSet::new(), plans }
     }
 
     /// The plan of a VirtualService.
@@ -166,6 +195,12 @@ impl Catalog {
         self.tip.keys().filter(|key| self.force.object(key).is_none())
     }
 
+    /// The clusters that the document of that name asks for, in force or refused; all where it has errors.
+    pub fn asks_for(&self, key: &PlanKey) -> Chosen {
+        let good = self.only(key).and_then(|one| one.good.as_ref());
+        good.map_or(Chosen::All, |good| good.plan.clusters.clone())
+    }
+
     /// Whether the tip has a document of that name, refused or not.
     pub fn is_written(&self, key: &PlanKey) -> bool {
         self.tip.names(key)
@@ -205,7 +240,8 @@ impl Catalog {
     fn decide(&self, keys: &BTreeSet<PlanKey>, allow_removal: Option<usize>) -> Outcome {
         let force = &self.force;
         let documents = keys.iter().filter_map(|key| self.only(key));
-        let newcomers = Newcomers::new(force, documents.filter(|one| !self.is_in_force(one)));
+        let newcomers =
+            Newcomers::new(force, documents.filter(|one| !self.is_in_force(one)), |plan| self.homeless(plan));
         let mut gone = BTreeSet::new();
         if self.tip.all_parse() {
             gone.extend(keys.iter().filter(|key| self.is_missing(key)).cloned());
@@ -223,6 +259,12 @@ impl Catalog {
                 gone = inherited;
                 refusals = newcomers.judge(force, &gone);
                 inherited = newcomers.inherited(force, &gone, &refusals);
+            }
+        }
+        // One that is in force stays so, and is told to be wrong, when its cluster goes.
+        for plan in keys.iter().filter_map(|key| self.only(key)?.good.as_ref()).map(|good| &good.plan) {
+            if let Some(refusal) = self.homeless(plan).filter(|_| !refusals.contains_key(&plan.key)) {
+                refusals.insert(plan.key.clone(), vec![refusal]);
             }
         }
         Outcome { gone, inherited, refusals, mass_removal: mass }
@@ -271,14 +313,14 @@ impl Catalog {
                 newer_invalid = refusals.is_some();
                 if let Some(refusals) = refusals {
                     self.waiting.insert(key.clone());
-                    findings.extend(refusals.iter().map(|refusal| refusal.finding(key, &good.place)));
+                    findings.extend(refusals.iter().map(|refusal| refusal.finding(key, good)));
                 }
             }
             several => {
                 for (at, one) in several.iter().enumerate() {
                     let others = several.iter().enumerate().filter(|(other, _)| *other != at);
                     let others = others.map(|(_, other)| other.path.clone()).collect();
-                    findings.extend(one.good.as_ref().map(|good| Refusal::Twice { others }.finding(key, &good.place)));
+                    findings.extend(one.good.as_ref().map(|good| Refusal::Twice { others }.finding(key, good)));
                 }
             }
         }
@@ -300,6 +342,14 @@ impl Catalog {
 
     fn is_in_force(&self, written: &Written) -> bool {
         written.good.as_ref().is_some_and(|good| self.force.plan(&good.plan.key) == Some(&good.plan))
+    }
+
+    /// Why a plan has not the clusters that it asks for.
+    fn homeless(&self, plan: &Plan) -> Option<Refusal> {
+        let known = self.known.as_ref()?;
+        let chosen = plan.clusters.check(known);
+        let waves = super::chosen::in_waves(&plan.waves, known);
+        chosen.err().or(waves.err()).map(Refusal::NoCluster)
     }
 
     fn is_missing(&self, key: &PlanKey) -> bool {

@@ -118,6 +118,11 @@ codes! {
     TG36 Error "a commit removes many plans without saying so";
     TG37 Error "a plain object is written more than once";
     TG38 Warning "a plan that is gone stays until every file parses";
+    TG39 Error "a plan names a cluster that the configuration does not have";
+    TG40 Error "no cluster of the configuration has the labels that a plan asks for";
+    CF01 Error "two clusters of the configuration have one name";
+    CF02 Error "a cluster of the configuration is reached in no way, or in two";
+    CF03 Error "an address of an istiod or a gateway is none";
 }
 
 /// How bad a finding of that code is.

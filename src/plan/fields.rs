@@ -1,8 +1,10 @@
-//! The table of all fields of a `CanaryPlan`: the reader, "did you mean" and the JSON Schema follow it.
+//! The tables of fields, and that of a `CanaryPlan`: the reader, "did you mean" and the JSON Schema follow it.
+
+use super::node::{Content, Node};
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -22,11 +24,24 @@ pub(super) enum Shape {
     Named(&'static Shape),
     /// A map of Istio's.
     Istio,
+    /// One of two kinds of value.
+    Either(&'static Shape, &'static Shape),
+}
+
+impl Shape {
+    /// Whether a value is of this kind, right or wrong.
+    pub(crate) fn is_for(&self, node: &Node) -> bool {
+        match self {
+            Self::Object(_) | Self::Named(_) | Self::Istio => node.is_map(),
+            Self::List(_) => matches!(node.content, Content::List(_)),
+            _ => node.text().is_some(),
+        }
+    }
 }
 
 /// Whether a field may be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     Required,
     Optional,
     /// Known, but not supported by this version.
@@ -35,18 +50,18 @@ pub(super) enum Status {
 
 /// A field of an object.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) about: &'static str,
-    pub(super) status: Status,
-    pub(super) shape: Shape,
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) status: Status,
+    pub(crate) shape: Shape,
 }
 
-const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
+pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
     Field { name, about, status: Status::Required, shape }
 }
 
-const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Field {
+pub(crate) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Field {
     Field { name, about, status: Status::Optional, shape }
 }
 
@@ -55,19 +70,19 @@ const fn later(name: &'static str, about: &'static str) -> Field {
 }
 
 /// The apiVersion of a plan.
-pub(super) const API_VERSION: &str = "tidegate.dev/v1alpha1";
+pub(crate) const API_VERSION: &str = "tidegate.dev/v1alpha1";
 /// The kind of a plan.
-pub(super) const KIND: &str = "CanaryPlan";
+pub(crate) const KIND: &str = "CanaryPlan";
 /// Kinds of tidegate that are not supported by this version.
-pub(super) const LATER_KINDS: [&str; 2] = ["Freeze", "Strategy"];
+pub(crate) const LATER_KINDS: [&str; 2] = ["Freeze", "Strategy"];
 
-const TEXTS: Shape = Shape::List(&Shape::Text);
-const LABELS: Shape = Shape::Named(&Shape::Text);
+pub(crate) const TEXTS: Shape = Shape::List(&Shape::Text);
+pub(crate) const LABELS: Shape = Shape::Named(&Shape::Text);
 const MATCHES: Shape = Shape::List(&Shape::Istio);
 const WEIGHTS: Shape = Shape::Named(&Shape::Whole { min: 0, max: 100 });
 
 /// The fields of a whole document.
-pub(super) const PLAN: &[Field] = &[
+pub(crate) const PLAN: &[Field] = &[
     required("apiVersion", Shape::Text, "always `tidegate.dev/v1alpha1`"),
     required("kind", Shape::Text, "always `CanaryPlan`"),
     required("metadata", Shape::Object(METADATA), "name and namespace of the plan"),
@@ -136,9 +151,13 @@ const SPEC: &[Field] = &[
     ),
     optional("ready", Shape::Object(READY), "the endpoints that a version needs before it gains weight"),
     optional("wayBack", Shape::Object(WAY_BACK), "what must be left of the way back before anything rises"),
+    optional(
+        "clusters",
+        Shape::Either(&TEXTS, &Shape::Object(SELECTOR)),
+        "the clusters that the plan goes to: their names, or labels of theirs; default: all",
+    ),
     optional("pause", Shape::Flag, "nothing rises; going back and drift repair go on"),
     optional("suspend", Shape::Flag, "write nothing at all, and alarm"),
-    later("clusters", "the clusters of the plan"),
     later("adopt", "change the weights of an object that somebody else owns"),
     later("router", "split by replicas instead of weights"),
     later("mirror", "copy requests to a version"),
@@ -213,6 +232,9 @@ const WAY_BACK: &[Field] = &[optional(
     Shape::Percent,
     "ready endpoints of each version that a failure goes back to, of those at the start of the walk; default: 50%",
 )];
+
+const SELECTOR: &[Field] =
+    &[required("matchLabels", LABELS, "labels that the clusters have in tidegate's configuration, all of them")];
 
 const OBJECTS: &[Field] = &[
     optional("virtualService", Shape::Object(OBJECT), "the VirtualService"),

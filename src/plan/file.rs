@@ -43,7 +43,7 @@ pub fn refused_file(path: &str, why: &str, hint: &str) -> Finding {
     }
 }
 
-fn text<'b>(bytes: &'b [u8], report: &mut Report<'_>) -> Option<&'b str> {
+pub(super) fn text<'b>(bytes: &'b [u8], report: &mut Report<'_>) -> Option<&'b str> {
     if bytes.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes, the limit is {FILE_BYTES_MAX}", bytes.len());
         report.hint(codes::FI01, &(0..0), message, "spread its documents over several files");

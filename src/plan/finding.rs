@@ -1,7 +1,7 @@
 //! What is wrong with a plan file, where, and what to write instead.
 
 use super::{PlainObject, Plan, PlanKey};
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,8 @@ pub enum Document {
 pub struct ParsedFile {
     /// The valid documents, each with the place of its name.
     pub documents: Vec<(Document, Place)>,
+    /// Where the valid plans choose clusters: the place of each name, or of the labels.
+    pub chosen: BTreeMap<PlanKey, Vec<Place>>,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
     /// The plans whose names could be read, but which have errors.

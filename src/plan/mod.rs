@@ -2,27 +2,30 @@
 
 mod beside;
 mod catalog;
+mod chosen;
 pub(crate) mod codes;
 mod digest;
 pub mod edit;
 mod emit;
-mod fields;
+pub(crate) mod fields;
 mod file;
 mod finding;
 mod model;
 mod name;
-mod node;
-mod read;
+pub(crate) mod node;
+pub(crate) mod read;
 mod render;
-mod report;
+pub(crate) mod report;
 mod schema;
 mod span;
+mod strict;
 mod traffic;
 mod written;
 mod yaml;
 
 pub use beside::{Around, refused_objects, value_of};
 pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
+pub use chosen::{Chosen, Known, Unchosen};
 pub use codes::CODES;
 pub use digest::Digest;
 pub use emit::to_yaml;
@@ -34,6 +37,8 @@ pub use model::{
 pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
 pub(crate) use read::{duration_ns, takes_everything};
 pub use render::{render, shown};
+pub(crate) use schema::schema_of;
 pub use schema::{schema, structural_spec};
 pub use span::{ParseSpanError, Span};
+pub(crate) use strict::strict;
 pub use traffic::{Traffic, TrafficError};

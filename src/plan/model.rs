@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Digest, Host, ObjectKey, PlanKey, Span, Traffic, VersionName};
+use super::{Chosen, Digest, Host, ObjectKey, PlanKey, Span, Traffic, VersionName};
 
 /// One accepted `CanaryPlan` document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,9 @@ pub struct Plan {
     pub pause: bool,
     /// Nothing at all is written.
     pub suspend: bool,
+    /// The clusters that it goes to.
+    #[serde(default, skip_serializing_if = "Chosen::is_all")]
+    pub clusters: Chosen,
 }
 
 impl Plan {

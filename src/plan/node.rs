@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 /// A value and the bytes of the file that it stands in.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) span: Range<usize>,
-    pub(super) content: Content,
+pub(crate) struct Node {
+    pub(crate) span: Range<usize>,
+    pub(crate) content: Content,
 }
 
 /// What a [`Node`] holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Map(Vec<Entry>),
     List(Vec<Node>),
     Scalar(Value),
@@ -21,25 +21,25 @@ pub(super) enum Content {
 
 /// A key of a map with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Range<usize>,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Range<usize>,
+    pub(crate) node: Node,
 }
 
 impl Node {
     /// The entry of that key, where this is a map that has it.
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// The value of that key, where this is a map that has it; `null` counts as absent, as Kubernetes has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node).filter(|node| !node.is_null())
     }
 
     /// The entries of a map; none where this is no map.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.content {
             Content::Map(entries) => entries,
             _ => &[],
@@ -47,12 +47,12 @@ impl Node {
     }
 
     /// The entries of a map whose values are not `null`.
-    pub(super) fn set_entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn set_entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries().iter().filter(|entry| !entry.node.is_null())
     }
 
     /// The items of a list; none where this is no list.
-    pub(super) fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.content {
             Content::List(items) => items,
             _ => &[],
@@ -60,17 +60,17 @@ impl Node {
     }
 
     /// The text of a string.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         self.scalar()?.as_str()
     }
 
     /// The number, where it is a whole one of at most 64 bits.
-    pub(super) fn whole(&self) -> Option<i64> {
+    pub(crate) fn whole(&self) -> Option<i64> {
         self.scalar()?.as_i64()
     }
 
     /// The scalar.
-    pub(super) fn scalar(&self) -> Option<&Value> {
+    pub(crate) fn scalar(&self) -> Option<&Value> {
         match &self.content {
             Content::Scalar(value) => Some(value),
             _ => None,
@@ -78,17 +78,17 @@ impl Node {
     }
 
     /// Whether this is `null` or nothing at all.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         self.content == Content::Scalar(Value::Null)
     }
 
     /// Whether this is a map.
-    pub(super) fn is_map(&self) -> bool {
+    pub(crate) fn is_map(&self) -> bool {
         matches!(self.content, Content::Map(_))
     }
 
     /// The whole as JSON.
-    pub(super) fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         match &self.content {
             Content::Map(_) => Value::Object(self.map()),
             Content::List(items) => items.iter().map(Self::value).collect(),
@@ -97,12 +97,12 @@ impl Node {
     }
 
     /// The map as JSON; empty where this is none.
-    pub(super) fn map(&self) -> Map<String, Value> {
+    pub(crate) fn map(&self) -> Map<String, Value> {
         self.entries().iter().map(|entry| (entry.key.clone(), entry.node.value())).collect()
     }
 
     /// What this is, for a sentence.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.content {
             Content::Map(_) => "a map",
             Content::List(_) => "a list",

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Finding, Place, Severity, codes};
 
 /// The findings of one file, in the order in which they were made.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     file: &'a str,
     findings: Vec<Finding>,
     /// Counted, as each document asks: a file of many bad ones would take time that grows with its square.
@@ -13,17 +13,17 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(file: &'a str) -> Self {
+    pub(crate) fn new(file: &'a str) -> Self {
         Self { file, findings: Vec::new(), errors: 0 }
     }
 
     /// Adds a finding; its severity is that of its code.
-    pub(super) fn add(&mut self, code: &'static str, at: &Range<usize>, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, code: &'static str, at: &Range<usize>, message: impl Into<String>) {
         self.push(code, at, message.into(), Vec::new());
     }
 
     /// Adds a finding that says what to write instead.
-    pub(super) fn hint(
+    pub(crate) fn hint(
         &mut self,
         code: &'static str,
         at: &Range<usize>,
@@ -34,7 +34,7 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a finding about a word that is none of `known`, with the nearest of them as hint.
-    pub(super) fn unknown<'k>(
+    pub(crate) fn unknown<'k>(
         &mut self,
         code: &'static str,
         at: &Range<usize>,
@@ -52,22 +52,22 @@ impl<'a> Report<'a> {
     }
 
     /// The place of these bytes.
-    pub(super) fn place(&self, at: &Range<usize>) -> Place {
+    pub(crate) fn place(&self, at: &Range<usize>) -> Place {
         Place { file: self.file.to_owned(), start: at.start, end: at.end }
     }
 
     /// How many findings there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.findings.len()
     }
 
     /// How many errors there are.
-    pub(super) fn errors(&self) -> usize {
+    pub(crate) fn errors(&self) -> usize {
         self.errors
     }
 
     /// The findings in the order of their places.
-    pub(super) fn into_findings(mut self) -> Vec<Finding> {
+    pub(crate) fn into_findings(mut self) -> Vec<Finding> {
         self.findings.sort_by(|one, two| one.place.cmp(&two.place));
         self.findings
     }

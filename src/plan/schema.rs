@@ -6,12 +6,17 @@ use super::fields::{API_VERSION, Field, KIND, PLAN, Shape, Status};
 
 /// The JSON Schema (2020-12) of a `CanaryPlan`, for editors. Fields that this version does not support are left out.
 pub fn schema() -> Value {
-    let mut schema = object(PLAN);
+    schema_of(KIND, PLAN)
+}
+
+/// The JSON Schema of the documents of a kind.
+pub(crate) fn schema_of(kind: &str, fields: &[Field]) -> Value {
+    let mut schema = object(fields);
     if let Some(map) = schema.as_object_mut() {
         map.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-        map.insert("title".to_owned(), json!(KIND));
+        map.insert("title".to_owned(), json!(kind));
     }
-    for (field, value) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+    for (field, value) in [("apiVersion", API_VERSION), ("kind", kind)] {
         if let Some(property) = schema.pointer_mut(&format!("/properties/{field}")) {
             *property = json!({"const": value});
         }
@@ -50,6 +55,7 @@ fn of(shape: &Shape) -> Value {
         Shape::List(item) => json!({"type": "array", "items": of(item)}),
         Shape::Named(value) => json!({"type": "object", "additionalProperties": of(value)}),
         Shape::Istio => json!({"type": "object"}),
+        Shape::Either(one, other) => json!({"anyOf": [of(one), of(other)]}),
     }
 }
 
@@ -82,6 +88,8 @@ fn structural_of(shape: &Shape) -> Value {
         Shape::List(item) => json!({"type": "array", "items": structural_of(item)}),
         Shape::Named(value) => json!({"type": "object", "additionalProperties": structural_of(value)}),
         Shape::Istio => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
+        // A definition may not leave the type open in any other way.
+        Shape::Either(..) => json!({"x-kubernetes-preserve-unknown-fields": true}),
     }
 }
 
@@ -97,6 +105,7 @@ mod tests {
         assert_eq!(spec["required"], json!(["service", "versions", "traffic"]));
         assert_eq!(spec["properties"]["steps"]["items"]["properties"]["weight"]["maximum"], 99);
         assert!(spec["properties"]["steps"]["description"].is_string());
-        assert!(spec["properties"].get("clusters").is_none());
+        assert!(spec["properties"].get("adopt").is_none());
+        assert_eq!(spec["properties"]["clusters"]["anyOf"][0]["type"], "array");
     }
 }

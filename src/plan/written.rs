@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DriftPolicy, ObjectSpec, OnFailure, Plan, Readiness, Version};
+use super::{Chosen, DriftPolicy, ObjectSpec, OnFailure, Plan, Readiness, Version};
 
 impl Plan {
     /// The `spec` that reads as this plan: what is left out in the document stands here as what it means.
@@ -84,6 +84,14 @@ impl Plan {
         };
         put("ready", json!({"minEndpoints": min_endpoints, "capacityFactor": factor}));
         put("wayBack", json!({"minReady": format!("{way_back_percent}%")}));
+        let clusters = match &self.clusters {
+            Chosen::All => None,
+            Chosen::Named(names) => Some(json!(names)),
+            Chosen::Labelled(labels) => Some(json!({"matchLabels": labels})),
+        };
+        if let Some(clusters) = clusters {
+            put("clusters", clusters);
+        }
         let flags = [
             ("takeOwnership", self.take_ownership),
             ("prune", self.prune),
@@ -156,6 +164,7 @@ spec:
   prune: true
   pause: true
   suspend: true
+  clusters: {matchLabels: {region: eu}}
 "#;
 
     fn plan(text: &str) -> Arc<Plan> {

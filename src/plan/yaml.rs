@@ -13,10 +13,10 @@ use super::node::{Content, Entry, Node};
 
 /// Why a document is no YAML that is accepted, and the bytes of the file that are meant.
 #[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    pub(super) message: String,
-    pub(super) hint: Option<&'static str>,
-    pub(super) span: Range<usize>,
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) hint: Option<&'static str>,
+    pub(crate) span: Range<usize>,
 }
 
 /// The documents of a file, each with its first byte. A line that starts with `---` starts one, even inside a block

@@ -77,7 +77,9 @@ impl Engine {
         }
         if self.resources.is_some() {
             // Another process has written them meanwhile.
-            self.resources = Some(Mirror::new(self.view.places.keys().cloned(), now));
+            let mut resources = Mirror::new(now);
+            self.view.places.keys().for_each(|cluster| resources.join(cluster, now));
+            self.resources = Some(resources);
             for key in self.workers.keys().cloned().collect::<Vec<_>>() {
                 self.mirror_route(&key);
             }

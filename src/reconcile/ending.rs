@@ -12,7 +12,7 @@ impl Engine {
     /// Whether Git and every cluster have been read.
     pub(super) fn is_informed(&self) -> bool {
         (self.tip.is_some() || self.view.git.refused.is_some())
-            && self.view.places.keys().all(|name| self.synced.contains(name))
+            && self.fleet.awaited().all(|name| self.synced.contains(name))
     }
 
     /// Whether everything that is due now has been done: no answer is awaited, and nothing waits for the proxies to
@@ -57,6 +57,7 @@ impl Engine {
                 }
             }
             Incoming::RetryPlain | Incoming::Restored { .. } | Incoming::Recalled { .. } => {}
+            Incoming::Linked { .. } | Incoming::Unlinked { .. } => {}
         }
     }
 
@@ -74,7 +75,7 @@ impl Engine {
         waiting.sort_by(|one, two| one.0.cmp(&two.0));
         let mut unreached: Vec<String> = self.away.values().cloned().collect();
         unreached.extend(self.git_error.iter().map(|error| format!("plan repository: {error}")));
-        for name in self.view.places.keys().filter(|name| !self.synced.contains(*name)) {
+        for name in self.fleet.names().filter(|name| !self.synced.contains(*name)) {
             if !self.away.contains_key(name) {
                 unreached.push(format!("cluster {name}: its objects were not read in time"));
             }

@@ -21,21 +21,19 @@ use crate::{
 use super::{
     Clock, Effect, Event, Live, RestoreOrder, RestoreState, Worker, announce,
     backlog::Backlog,
-    claims::Claims,
     committer::{Question, Trouble},
     election::Election,
+    fleet::Fleet,
     links::Links,
     mirror::{Mirror, Mirrored},
     notes::Notes,
     objects::Objects,
     plans,
-    proxies::Asked,
     restores::{Ended, Restores},
-    shadows::Shadows,
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     trace,
-    view::{Place, View},
+    view::View,
     writes::Writes,
 };
 
@@ -53,6 +51,8 @@ pub(super) enum Incoming {
     RetryPlain,
     Namespace { cluster: ClusterName, namespace: String, missing: bool },
     Mirrored(ClusterName, Mirrored),
+    Linked { link: u64, cluster: cluster::Cluster },
+    Unlinked { link: u64, cluster: ClusterName, error: String },
 }
 
 /// All workers, and what they share.
@@ -82,6 +82,7 @@ pub(super) struct Engine {
     pub(super) allow_removal: Option<usize>,
     /// The folder of the repository's mirror.
     pub(super) mirror: PathBuf,
+    pub(super) fleet: Fleet,
     pub(super) announcers: HashMap<ClusterName, Announcer>,
     pub(super) writes: Writes,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
@@ -102,24 +103,11 @@ impl Engine {
     pub(super) fn new(
         source: &git::Source,
         mirror: PathBuf,
-        clusters: Vec<(cluster::Cluster, cluster::Endpoints)>,
         settings: Settings,
         max_git_age_s: u64,
-        instance: Option<&str>,
+        fleet: Fleet,
         sender: mpsc::UnboundedSender<Incoming>,
     ) -> Self {
-        let name = |cluster: &cluster::Cluster| cluster.name().to_owned();
-        let announcers = clusters
-            .iter()
-            .map(|(cluster, _)| (name(cluster), Announcer::start(cluster, instance.map(str::to_owned))))
-            .collect();
-        let places = clusters
-            .into_iter()
-            .map(|(cluster, endpoints)| {
-                let (claims, shadows, proxies) = (Claims::default(), Shadows::default(), Asked::default());
-                (name(&cluster), Place { cluster, endpoints, claims, shadows, proxies })
-            })
-            .collect();
         Self {
             clock: Clock::start(),
             repository: source.name.clone(),
@@ -127,7 +115,7 @@ impl Engine {
             git_meter: source.meter.clone(),
             catalog: Catalog::new(),
             view: View {
-                places,
+                places: BTreeMap::new(),
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 lease: Lease::Alone,
                 living: Default::default(),
@@ -149,7 +137,8 @@ impl Engine {
             settings,
             allow_removal: None,
             mirror,
-            announcers,
+            fleet,
+            announcers: HashMap::new(),
             writes: Writes::default(),
             sender,
             plain_retry: false,
@@ -160,6 +149,12 @@ impl Engine {
             tally: Tally::default(),
             on_their_way: OnTheirWay::default(),
         }
+    }
+
+    /// Whether anybody is asked about proxies from now on.
+    pub(super) fn asks_proxies(&mut self, asks: bool) {
+        self.settings.asks_proxies = asks;
+        self.workers.values_mut().for_each(|worker| worker.settings.asks_proxies = asks);
     }
 
     /// Takes in a look at the plan repository.
@@ -266,7 +261,7 @@ impl Engine {
         self.git_error = Some(error);
     }
 
-    fn touched(&mut self, touched: Touched, looked: Instant) {
+    pub(super) fn touched(&mut self, touched: Touched, looked: Instant) {
         for object in &touched.objects {
             let living = self.catalog.entry(object).filter(|entry| entry.removed.is_none());
             let owner = living.map(|entry| self.owner(&entry.plan.key).to_string());
@@ -291,7 +286,7 @@ impl Engine {
     pub(super) fn want(&mut self, object: &ObjectKey) {
         let Some(entry) = self.catalog.entry(object) else { return };
         let wanted = match &entry.removed {
-            Some(revision) => Wanted::Removed { revision: revision.clone() },
+            Some(revision) => Wanted::Removed { revision: revision.clone(), elsewhere: false },
             None => Wanted::Plan {
                 plan: entry.plan.clone(),
                 revision: entry.revision.clone(),
@@ -299,11 +294,13 @@ impl Engine {
                 newer_invalid: entry.newer_invalid,
             },
         };
+        let unknown = self.choose(object);
         self.hand(object, Event::Wanted(wanted));
+        self.meet(object, unknown);
     }
 
     pub(super) fn all_synced(&self) -> bool {
-        self.view.places.keys().all(|name| self.synced.contains(name))
+        self.fleet.names().all(|name| self.synced.contains(name))
     }
 
     /// Takes in what came back.
@@ -360,6 +357,8 @@ impl Engine {
             Incoming::RetryPlain => self.retry_plain(),
             Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
             Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
+            Incoming::Linked { link, cluster } => self.linked(link, cluster),
+            Incoming::Unlinked { link, cluster, error } => self.unlinked(link, &cluster, error),
         }
         self.catch_up();
     }
@@ -383,7 +382,7 @@ impl Engine {
     /// Hands an event to a worker, which is made if it is the first, and performs the effects.
     pub(super) fn hand(&mut self, key: &ObjectKey, event: Event) {
         if !self.workers.contains_key(key) {
-            let clusters = self.view.places.keys().cloned();
+            let clusters = self.chosen(key);
             self.workers.insert(key.clone(), Worker::new(key.clone(), self.settings, clusters));
             // The event first: it tells which DestinationRule belongs to the route.
             self.hand(key, event);

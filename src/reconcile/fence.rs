@@ -91,7 +91,7 @@ impl Worker {
             return self.wanted.clone();
         }
         let asked = match &self.wanted {
-            Wanted::Plan { revision, .. } | Wanted::Removed { revision } => Some(&revision.commit),
+            Wanted::Plan { revision, .. } | Wanted::Removed { revision, .. } => Some(&revision.commit),
             Wanted::Unknown => None,
         };
         let last_look = sight.git().last_look;
@@ -113,7 +113,7 @@ impl Worker {
 
     /// Remembers what was asked for before: a position that comes from there is none that is not known yet.
     pub(super) fn remember(&mut self, before: &Wanted) {
-        let (Wanted::Plan { revision, .. } | Wanted::Removed { revision }) = before else { return };
+        let (Wanted::Plan { revision, .. } | Wanted::Removed { revision, .. }) = before else { return };
         if self.fenced.past.contains(&revision.commit) {
             return;
         }

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::{cluster::Seen, plan::ObjectKey, rollout::ClusterName};
+use crate::{cluster::Seen, plan::ObjectKey};
 
 use super::{
     Event,
     engine::{Engine, Incoming},
+    fleet::Link,
     tally::Stage,
 };
 
@@ -20,7 +21,7 @@ impl Engine {
     /// Whether an event is only taken in now: the other clusters of the plan may be about to say the like.
     pub(super) fn gathers(&self, key: &ObjectKey, event: &Event) -> bool {
         matches!(event, Event::Object { .. } | Event::Written { .. })
-            && self.workers.get(key).is_some_and(|worker| worker.clusters.len() > 1)
+            && self.workers.get(key).is_some_and(|worker| worker.clusters.len() > 1 && worker.is_in_step(event))
     }
 
     /// Takes an event in, to be decided on by [`Engine::settle_up`].
@@ -38,13 +39,13 @@ impl Engine {
     pub(super) fn take_more(
         &mut self,
         incoming: &mut mpsc::UnboundedReceiver<Incoming>,
-        seen: &mut mpsc::Receiver<(ClusterName, Seen)>,
+        seen: &mut mpsc::Receiver<(Link, Seen)>,
     ) {
         for _ in 0..AT_ONCE {
             if let Ok(event) = incoming.try_recv() {
                 self.incoming(event);
-            } else if let Ok((cluster, seen)) = seen.try_recv() {
-                self.seen(cluster, seen);
+            } else if let Ok((link, seen)) = seen.try_recv() {
+                self.seen(&link, seen);
             } else {
                 return;
             }

@@ -145,7 +145,8 @@ impl Held {
     /// that it was let go.
     pub(super) fn is_let_go(&self) -> bool {
         let gone = self.virtual_service().is_none() && !self.destination_rule().is_some_and(is_ours);
-        let kept = matches!(&self.journal, Some(Ok(journal)) if journal.phase == Phase::Released { prune: false });
+        let kept =
+            matches!(&self.journal, Some(Ok(journal)) if matches!(journal.phase, Phase::Released { prune: false, .. }));
         let ours = self.was_ours && self.memory.is_some();
         let theirs = self.journal.is_none() && !ours && self.virtual_service().is_some_and(|it| !marks::is_marked(it));
         gone || kept || theirs

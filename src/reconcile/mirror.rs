@@ -53,9 +53,18 @@ enum Wish {
 }
 
 impl Mirror {
-    pub(super) fn new(clusters: impl Iterator<Item = ClusterName>, now: Timestamp) -> Self {
-        let outboxes = clusters.map(|name| (name, Outbox::new(now))).collect();
-        Self { outboxes, routes: HashMap::new(), started: now, not_before: None, yields_since: None }
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { outboxes: BTreeMap::new(), routes: HashMap::new(), started: now, not_before: None, yields_since: None }
+    }
+
+    /// A cluster whose resources are not known: it came just now, or is reached otherwise.
+    pub(super) fn join(&mut self, cluster: &str, now: Timestamp) {
+        self.outboxes.insert(cluster.to_owned(), Outbox::new(now));
+    }
+
+    /// A cluster that is none any more.
+    pub(super) fn part(&mut self, cluster: &str) {
+        self.outboxes.remove(cluster);
     }
 
     /// Something happened to a plan.
@@ -207,12 +216,18 @@ impl Engine {
             let report = self.plan_report(route, worker);
             // Another plan may have taken over the route.
             if report.owner.as_ref().is_some_and(|owner| owner.plan == *key) {
+                if !report.reached.contains_key(cluster) {
+                    return if self.is_informed() { Wish::Gone } else { Wish::Stay };
+                }
                 let plan = resource::of(&report, cluster, &self.branch, self.catalog.findings_of(key));
                 return plan.map_or(Wish::Stay, |plan| Wish::Be(Box::new(plan)));
             }
         }
         if self.catalog.is_written(key) && !self.catalog.has_plan(key) {
             let report = self.refused_report(key);
+            if !report.reached.contains_key(cluster) {
+                return if self.is_informed() { Wish::Gone } else { Wish::Stay };
+            }
             let plan = resource::of(&report, cluster, &self.branch, self.catalog.findings_of(key));
             return plan.map_or(Wish::Stay, |plan| Wish::Be(Box::new(plan)));
         }

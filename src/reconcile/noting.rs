@@ -137,7 +137,7 @@ impl Worker {
             }
             let Some((came, journal)) = came(before.as_ref(), &journal) else { continue };
             let asked = match &self.wanted {
-                Wanted::Removed { revision } if came == Came::Released => revision,
+                Wanted::Removed { revision, .. } if came == Came::Released => revision,
                 _ => &journal.revision,
             };
             effects.extend(note(came, cluster, &journal, asked).map(Box::new).map(Effect::Note));
@@ -146,10 +146,10 @@ impl Worker {
 
     /// Hands out that a route was deleted with its plan.
     pub(super) fn note_pruned(&mut self, cluster: &str, effects: &mut Vec<Effect>) {
-        let Wanted::Removed { revision } = &self.wanted else { return };
+        let Wanted::Removed { revision, .. } = &self.wanted else { return };
         let told = self.clusters.get_mut(cluster).and_then(|held| held.told.take());
         let Some(told) = told.filter(|_| self.settings.notes) else { return };
-        let journal = Journal { phase: Phase::Released { prune: true }, ..Journal::clone(&told) };
+        let journal = Journal { phase: Phase::Released { prune: true, elsewhere: false }, ..Journal::clone(&told) };
         effects.extend(note(Came::Released, cluster, &journal, revision).map(Box::new).map(Effect::Note));
     }
 

@@ -62,6 +62,11 @@ impl Objects {
         self.stored(cluster, kind, key)?.uid.as_deref().map(str::to_owned)
     }
 
+    /// Forgets a cluster.
+    pub(super) fn forget(&mut self, cluster: &str) {
+        self.0.retain(|(place, _), _| place != cluster);
+    }
+
     /// The VirtualServices of any cluster whose owner's name starts so.
     pub(super) fn owned_by(&self, prefix: &str) -> impl Iterator<Item = (&ObjectKey, &Packed)> {
         let routes = self.0.iter().filter(|((_, kind), _)| *kind == ObjectKind::VirtualService);

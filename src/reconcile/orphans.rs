@@ -52,7 +52,8 @@ impl Engine {
         let sound = self.catalog.findings().all(|finding| finding.severity != Severity::Error);
         let removed = allowed && sound;
         for key in orphans {
-            let wanted = if removed { Wanted::Removed { revision: tip.clone() } } else { Wanted::Unknown };
+            let wanted =
+                if removed { Wanted::Removed { revision: tip.clone(), elsewhere: false } } else { Wanted::Unknown };
             self.hand(&key, Event::Wanted(wanted));
         }
     }

@@ -15,11 +15,26 @@ const PLAIN_RETRY: Duration = Duration::from_secs(5);
 impl Engine {
     /// Applies an object in every cluster; until it is, plans that name it do not rise. Only who leads applies any.
     pub(super) fn apply_plain(&mut self, kind: &str, key: &ObjectKey) {
+        for name in self.view.places.keys().cloned().collect::<Vec<_>>() {
+            self.apply_plain_in(&name, kind, key);
+        }
+    }
+
+    /// Applies all of them in a cluster.
+    pub(super) fn apply_all_plain_in(&mut self, cluster: &ClusterName) {
+        let objects: Vec<_> =
+            self.catalog.plain_objects().map(|object| (object.kind.clone(), object.key.clone())).collect();
+        for (kind, key) in objects {
+            self.apply_plain_in(cluster, &kind, &key);
+        }
+    }
+
+    fn apply_plain_in(&mut self, name: &ClusterName, kind: &str, key: &ObjectKey) {
         if !self.leads() {
             return;
         }
         let Some(object) = self.catalog.plain_object(kind, key).cloned() else { return };
-        for (name, place) in &self.view.places {
+        if let Some(place) = self.view.places.get(name) {
             let id = (name.clone(), kind.to_owned(), key.clone());
             self.view.pending.entry(id).or_insert_with(|| Pending::of(&object));
             let (sender, cluster, object) = (self.sender.clone(), place.cluster.clone(), object.clone());

@@ -9,7 +9,7 @@ use crate::{
     rollout::{ClusterName, Goal, Journal, Proxies, Taken},
 };
 
-use super::{Effect, Event, Live, engine::Engine, held::Held, tally::Stage, worker::object};
+use super::{Effect, Event, Live, engine::Engine, fleet::Link, held::Held, tally::Stage, worker::object};
 
 /// Whether the next step of a cluster depends on what its proxies have.
 pub(super) fn matter(journal: Option<&Journal>, goal: &Goal, next: &Next) -> bool {
@@ -79,7 +79,9 @@ impl Engine {
     }
 
     /// Takes in what istiod says of the proxies.
-    pub(super) fn proxies(&mut self, cluster: &str, news: ProxyNews) {
+    pub(super) fn proxies(&mut self, link: &Link, news: ProxyNews) {
+        let Some(cluster) = self.fleet.current(link) else { return };
+        let cluster = cluster.as_str();
         let ProxyNews { target, generation, progress, asked, at } = news;
         let instant = self.clock.at(at);
         let Some(place) = self.view.places.get_mut(cluster) else { return };

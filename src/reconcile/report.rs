@@ -17,7 +17,7 @@ use crate::{
     rollout::{ClusterName, Fight, ImageChange, Journal, Owner, Phase, Reason, Restore},
 };
 
-use super::{RestoreState, Sight, Tally, Worker, engine::Engine, view::Place};
+use super::{RestoreState, Sight, Tally, Worker, engine::Engine, fleet::FileReport};
 
 /// A question for the present report.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Report {
     pub repositories: Vec<RepositoryReport>,
     /// Who leads; none where this process is the only one.
     pub lease: Option<LeaseReport>,
+    /// The configuration file, where there is one.
+    pub configuration: Option<FileReport>,
     /// The clusters.
     pub clusters: Vec<ClusterReport>,
     /// Every plan that is in force, refused, removed but not let go, or live without a plan; by owner.
@@ -82,6 +84,8 @@ pub struct RepositoryReport {
 pub struct ClusterReport {
     /// Its name.
     pub name: ClusterName,
+    /// What plans may choose it by.
+    pub labels: BTreeMap<String, String>,
     /// Whether its caches have been complete once.
     pub synced: bool,
     /// Why it is away; none while it answers.
@@ -126,6 +130,8 @@ pub struct Reached {
     pub way_back_ready: BTreeMap<VersionName, u32>,
     /// A fight over one of its objects.
     pub fight: Option<Box<Fight>>,
+    /// Whether the plan was taken out of this cluster and is being let go there.
+    pub leaves: bool,
 }
 
 /// What a journal says, for people.
@@ -215,6 +221,7 @@ impl Reached {
             live: journal.and_then(shares),
             way_back_ready: BTreeMap::new(),
             fight: None,
+            leaves: false,
         }
     }
 }
@@ -226,13 +233,18 @@ impl Engine {
             self.workers.iter().filter(|_| whole).map(|(route, worker)| self.plan_report(route, worker)).collect();
         plans.extend(self.catalog.refused().filter(|_| whole).map(|key| self.refused_report(key)));
         plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
-        let cluster = |(name, place): (&ClusterName, &Place)| ClusterReport {
-            name: name.clone(),
-            synced: self.synced.contains(name),
-            away: self.away.get(name).cloned(),
-            asking: place.proxies.watch.as_ref().map(ProxyWatch::asking).unwrap_or_default(),
-            requests: place.cluster.requests(),
-            events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
+        let cluster = |(name, labels): (&ClusterName, &BTreeMap<String, String>)| {
+            let place = self.view.places.get(name);
+            let watch = place.and_then(|place| place.proxies.watch.as_ref());
+            ClusterReport {
+                labels: labels.clone(),
+                synced: self.synced.contains(name),
+                away: self.away.get(name).cloned(),
+                asking: watch.map(ProxyWatch::asking).unwrap_or_default(),
+                requests: place.map(|place| place.cluster.requests()).unwrap_or_default(),
+                events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
+                name: name.clone(),
+            }
         };
         let repository = RepositoryReport {
             name: self.repository.clone(),
@@ -248,7 +260,8 @@ impl Engine {
             ready: self.is_informed(),
             repositories: vec![repository],
             lease: self.lease_report(),
-            clusters: self.view.places.iter().map(cluster).collect(),
+            configuration: self.fleet.file.clone(),
+            clusters: self.fleet.known().iter().map(cluster).collect(),
             plans,
             tally: if whole { self.tally.clone() } else { Tally::default() },
         }
@@ -258,7 +271,8 @@ impl Engine {
     pub(super) fn refused_report(&self, key: &PlanKey) -> PlanReport {
         let error = self.catalog.findings_of(key).find(|finding| finding.severity == Severity::Error);
         let why = error.map_or_else(String::new, |finding| format!("{}, {}", finding.code, finding.message));
-        let nothing = |cluster: &ClusterName| (cluster.clone(), Reached::default());
+        let clusters = self.catalog.asks_for(key).of(self.fleet.known());
+        let nothing = |cluster: ClusterName| (cluster, Reached::default());
         PlanReport {
             owner: Some(self.owner(key)),
             route: ObjectKey { namespace: key.namespace.clone(), name: key.name.clone() },
@@ -267,7 +281,7 @@ impl Engine {
             reason: Some(Reason::Refused { why }),
             next: None,
             restoring: None,
-            reached: self.view.places.keys().map(nothing).collect(),
+            reached: clusters.into_iter().map(nothing).collect(),
         }
     }
 

@@ -69,7 +69,7 @@ fn conditions(report: &PlanReport, reason: &Reason) -> [Condition; 3] {
 /// Whether every cluster has what the plan asks for, settled.
 fn is_reached(report: &PlanReport) -> bool {
     let digest = report.plan.as_ref().map(|(plan, _)| &plan.digest);
-    report.reached.values().all(|reached| {
+    report.reached.values().filter(|reached| !reached.leaves).all(|reached| {
         reached.position.as_ref().is_some_and(|position| {
             position.phase == Phase::Settled
                 && digest.is_none_or(|digest| position.plan.digest == *digest)

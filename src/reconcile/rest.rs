@@ -156,6 +156,6 @@ impl Worker {
 
     /// Whether all is put away.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.clusters.values().all(|held| held.resting.is_some())
+        self.parting.is_empty() && self.clusters.values().all(|held| held.resting.is_some())
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    cluster::{self, Cluster, ProxyAccess, Tenure},
+    cluster::{self, Cluster, LeaseOptions, Member, Tenure},
     git::{self, Content},
     plan::Finding,
     rollout::{Lease, Reason, Settings},
@@ -22,6 +22,7 @@ use super::{
     committer::Committer,
     election::Election,
     engine::{Engine, Incoming},
+    fleet::{FileReport, Fleet},
     mirror::Mirror,
     notes::Notes,
     restores::Restores,
@@ -47,10 +48,14 @@ pub struct Options {
     pub mirror: PathBuf,
     /// A rise of this counter asks for a look at the repository now.
     pub asked: watch::Receiver<u64>,
-    /// The clusters that every plan goes to.
+    /// The clusters that plans may go to.
+    pub members: Vec<Member>,
+    /// Clients of them that were made already; the others are made, again and again where that fails.
     pub clusters: Vec<Cluster>,
-    /// Who is asked about the proxies of a cluster; where nobody is, a stated wait stands in.
-    pub proxies: BTreeMap<String, ProxyAccess>,
+    /// The path of the file that says which they are.
+    pub file: Option<String>,
+    /// Which they are from now on, whenever the file changes; `Err`: why what it says is not taken.
+    pub configured: Option<mpsc::Receiver<Result<Vec<Member>, String>>>,
     /// Waits and limits.
     pub settings: Settings,
     /// How old the last good look at Git may be for a raise, in seconds.
@@ -63,8 +68,8 @@ pub struct Options {
     pub canaryplans: bool,
     /// How commits are pushed; none: nothing is, not even a note. Whether notes are kept is in the settings.
     pub publish: Option<git::PublishOptions>,
-    /// The lease without which nothing rises, in the first of the clusters; none: this process is the only one.
-    pub lease: Option<cluster::LeaseOptions>,
+    /// The lease without which nothing rises, and the cluster that holds it; none: this process is the only one.
+    pub lease: Option<(LeaseOptions, Cluster)>,
     /// Questions for the present report; none where nobody may ask.
     pub asks: Option<mpsc::Receiver<Ask>>,
 }
@@ -90,45 +95,13 @@ pub struct Ending {
 pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> std::io::Result<Ending> {
     let (sender, mut incoming) = mpsc::unbounded_channel();
     let (sights, mut seen) = mpsc::channel(SIGHTS_MAX);
-    let mut watched = Vec::new();
-    let candidate = options.lease.as_ref().zip(options.clusters.first());
-    let candidate = candidate.map(|(lease, cluster)| cluster::elect(cluster, lease));
+    let candidate = options.lease.as_ref().map(|(lease, cluster)| cluster::elect(cluster, lease));
     let mut tenure = candidate.as_ref().map(cluster::Candidate::tenure);
-    for cluster in options.clusters {
-        let (mut seen, endpoints) = cluster::watch(&cluster);
-        let (sights, name) = (sights.clone(), cluster.name().to_owned());
-        tokio::spawn(async move {
-            while let Some(seen) = seen.recv().await {
-                if sights.send((name.clone(), seen)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        watched.push((cluster, endpoints));
-    }
-    let mut engine = Engine::new(
-        &options.source,
-        options.mirror.clone(),
-        watched,
-        options.settings,
-        options.max_git_age_s,
-        options.instance.as_deref(),
-        sender.clone(),
-    );
-    let (proxies, mut proxy_news) = mpsc::channel(SIGHTS_MAX);
-    for (name, access) in &options.proxies {
-        let Some(place) = engine.view.places.get_mut(name) else { continue };
-        let (watch, mut news) = cluster::watch_proxies(&place.cluster, access.clone());
-        place.proxies.watch = Some(watch);
-        let (proxies, name) = (proxies.clone(), name.clone());
-        tokio::spawn(async move {
-            while let Some(news) = news.recv().await {
-                if proxies.send((name.clone(), news)).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
+    let (news, mut proxy_news) = mpsc::channel(SIGHTS_MAX);
+    let fleet = Fleet::new(sights, news, options.instance);
+    let (settings, max_git_age_s) = (options.settings, options.max_git_age_s);
+    let mut engine =
+        Engine::new(&options.source, options.mirror.clone(), settings, max_git_age_s, fleet, sender.clone());
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));
@@ -144,8 +117,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         engine.restores = writes.then(|| Restores::new(committer, look));
     }
     if options.canaryplans {
-        engine.resources = Some(Mirror::new(engine.view.places.keys().cloned(), engine.clock.now()));
+        engine.resources = Some(Mirror::new(engine.clock.now()));
     }
+    engine.fleet.file = options.file.map(|path| FileReport { path, taken: engine.clock.now(), error: None });
+    engine.configure(options.members, options.clusters);
     engine.files = options.once.then(BTreeMap::new);
     let patience = ONCE_PATIENCE.max(options.source.patience().unwrap_or_default());
     let (mut git, _thread) = git::follow(options.source, options.mirror, looks)?;
@@ -161,9 +136,10 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
             () = &mut shutdown => break,
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
-            Some((cluster, seen)) = seen.recv() => engine.seen(cluster, seen),
+            Some((link, seen)) = seen.recv() => engine.seen(&link, seen),
             Some(tenure) = changed(&mut tenure) => engine.tenure(tenure),
-            Some((cluster, news)) = proxy_news.recv() => engine.proxies(&cluster, news),
+            Some((link, news)) = proxy_news.recv() => engine.proxies(&link, news),
+            Some(seen) = asked(&mut options.configured) => engine.configured(seen),
             () = timer => engine.wake(),
             () = resources => engine.mirror_turn(),
             () = restores => engine.restores_turn(),
@@ -247,7 +223,7 @@ async fn changed(tenure: &mut Option<watch::Receiver<Tenure>>) -> Option<Tenure>
     }
 }
 
-async fn asked(asks: &mut Option<mpsc::Receiver<Ask>>) -> Option<Ask> {
+async fn asked<T>(asks: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     match asks {
         Some(asks) => asks.recv().await,
         None => std::future::pending().await,

@@ -10,7 +10,10 @@ use crate::{
     rollout::{ClusterView, Endpoints, GitSight, Images, Lease, Taken, Wanted, World},
 };
 
-use super::worker::{Worker, object};
+use super::{
+    leaving,
+    worker::{Worker, object},
+};
 
 /// What the shell knows beside the events, asked at each decision.
 pub trait Sight {
@@ -68,6 +71,7 @@ impl Worker {
             self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
         let living_owners = living_owners.collect();
         let mut clusters = BTreeMap::new();
+        let goes_on = self.goes_on();
         for ((name, held), ready) in self.clusters.iter_mut().zip(ready) {
             let (mut endpoints, mut images) = (BTreeMap::new(), BTreeMap::new());
             for (version, ready, run) in ready {
@@ -98,7 +102,7 @@ impl Worker {
                 proxies,
                 ..held.view()
             };
-            clusters.insert(name.clone(), view);
+            clusters.insert(name.clone(), if goes_on { leaving::anew(view) } else { view });
         }
         let (former, git, lease) = (self.former.clone(), sight.git(), sight.lease());
         World { wanted, former, living_owners, git, lease, clusters, settings: self.settings }

@@ -11,7 +11,7 @@ use crate::{
     rollout::{Owner, Reason},
 };
 
-use super::{ClusterReport, LeaseReport, PlanReport, Position, Report, RepositoryReport, RestoreState};
+use super::{ClusterReport, FileReport, LeaseReport, PlanReport, Position, Report, RepositoryReport, RestoreState};
 
 /// How one plan stands in one cluster.
 pub struct Standing<'a> {
@@ -35,6 +35,8 @@ pub struct Standing<'a> {
     pub restoring: Option<&'a RestoreState>,
     /// When it moves next.
     pub next: Option<Timestamp>,
+    /// Whether the plan was taken out of this cluster and is being let go there.
+    pub leaves: bool,
 }
 
 impl Standing<'_> {
@@ -96,6 +98,7 @@ impl Standing<'_> {
             "wayBackReady": self.way_back_ready(),
             "imagesChanged": position.and_then(|position| position.images.as_deref()),
             "restore": self.restore(),
+            "leaves": self.leaves,
         })
     }
 }
@@ -117,6 +120,7 @@ impl PlanReport {
             reason: self.reason.as_ref(),
             restoring: self.restoring.as_ref(),
             next: self.next,
+            leaves: reached.leaves,
         })
     }
 }
@@ -157,6 +161,7 @@ impl ClusterReport {
         let Asking { istiods, nobody, gateways } = &self.asking;
         json!({
             "name": self.name,
+            "labels": self.labels,
             "synced": self.synced,
             "away": self.away,
             "istiods": istiods,
@@ -173,6 +178,12 @@ impl LeaseReport {
     }
 }
 
+impl FileReport {
+    fn json(&self) -> Value {
+        json!({"file": self.path, "taken": self.taken, "error": self.error})
+    }
+}
+
 impl Report {
     /// The document of `/status`.
     pub fn json(&self) -> Value {
@@ -183,6 +194,7 @@ impl Report {
             "ready": self.ready,
             "repositories": self.repositories.iter().map(RepositoryReport::json).collect::<Vec<_>>(),
             "lease": self.lease.as_ref().map(LeaseReport::json),
+            "configuration": self.configuration.as_ref().map(FileReport::json),
             "clusters": self.clusters.iter().map(ClusterReport::json).collect::<Vec<_>>(),
             "plans": self.plans.iter().flat_map(PlanReport::standings).map(|plan| plan.json()).collect::<Vec<_>>(),
         })
@@ -213,6 +225,7 @@ pub fn status_schema() -> Value {
         "ready": {"type": "boolean", "description": "whether Git and every cluster were read; `/status` alone"},
         "repositories": {"type": "array", "items": repository_schema()},
         "lease": lease_schema(),
+        "configuration": configuration_schema(),
         "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status` alone"},
         "plans": {"type": "array", "items": plan_schema(), "description": "one item per plan and cluster"},
     });
@@ -316,6 +329,7 @@ fn plan_schema() -> Value {
             "required": ["to", "undoes", "reason", "state", "message"],
             "description": "what Git should say again after traffic went back; null where it says what it should",
         },
+        "leaves": {"type": "boolean", "description": "whether the plan was taken out of this cluster and is being let go there"},
     }))
 }
 
@@ -349,9 +363,30 @@ fn lease_schema() -> Value {
     })
 }
 
+fn configuration_schema() -> Value {
+    let mut schema = whole(json!({
+        "file": {"type": "string", "description": "its path"},
+        "taken": {"type": "string", "format": "date-time", "description": "when it was last taken into force"},
+        "error": {"type": ["string", "null"], "description": "why what it says now is not in force; null: it is"},
+    }));
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("type".to_owned(), json!(["object", "null"]));
+        fields.insert(
+            "description".to_owned(),
+            json!("the configuration file; `/status` alone, null where there is none"),
+        );
+    }
+    schema
+}
+
 fn cluster_schema() -> Value {
     whole(json!({
         "name": {"type": "string"},
+        "labels": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "what plans may choose it by",
+        },
         "synced": {"type": "boolean", "description": "whether its objects have been read"},
         "away": {"type": ["string", "null"], "description": "why it is away; null while it answers"},
         "istiods": {

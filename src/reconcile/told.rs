@@ -1,6 +1,10 @@
-//! Which events tell a worker nothing that it could act on now.
+//! What a worker takes in without deciding anything, and which events tell it nothing that it could act on now.
 
-use super::{Event, Worker, held::Held};
+use jiff::Timestamp;
+
+use crate::{istio::ObjectKind, rollout::Wanted};
+
+use super::{Event, Live, Worker, held::Held};
 
 impl Worker {
     /// Whether an event tells nothing: a watch shows what the answer to a write has shown.
@@ -16,5 +20,24 @@ impl Worker {
         let all = |waits: fn(&Held) -> bool| self.clusters.values().all(|held| waits(held));
         let shows = || self.clusters.get(cluster).is_some_and(|held| held.was_sent(*kind, live));
         all(Held::is_moving) || (all(Held::is_writing) && shows())
+    }
+
+    /// Takes in what Git asks for, without deciding anything.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.forget_notes(&wanted);
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        self.remember(&before);
+        self.former = match (&self.wanted, before) {
+            (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
+            (Wanted::Removed { .. }, _) => self.former.take(),
+            (Wanted::Unknown | Wanted::Plan { .. }, _) => None,
+        };
+    }
+
+    /// Takes in an object, without deciding anything.
+    pub(super) fn see(&mut self, cluster: &str, kind: ObjectKind, live: Live, now: Timestamp) {
+        if let Some(held) = self.clusters.get_mut(cluster) {
+            held.see(kind, live, now);
+        }
     }
 }

@@ -20,6 +20,14 @@ pub(super) struct Place {
     pub(super) proxies: Asked,
 }
 
+impl Place {
+    /// A cluster of which nothing was seen yet.
+    pub(super) fn new(cluster: Cluster, endpoints: Endpoints) -> Self {
+        let (claims, shadows, proxies) = (Claims::default(), Shadows::default(), Asked::default());
+        Self { cluster, endpoints, claims, shadows, proxies }
+    }
+}
+
 /// Everything that workers may ask.
 pub(super) struct View {
     pub(super) places: BTreeMap<ClusterName, Place>,

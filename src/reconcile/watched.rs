@@ -9,11 +9,12 @@ use crate::{
     rollout::ClusterName,
 };
 
-use super::{Event, Live, engine::Engine};
+use super::{Event, Live, engine::Engine, fleet::Link};
 
 impl Engine {
-    /// Takes in what a watch saw.
-    pub(super) fn seen(&mut self, cluster: ClusterName, seen: Seen) {
+    /// Takes in what a watch saw; what one saw that has been replaced meanwhile is nothing.
+    pub(super) fn seen(&mut self, link: &Link, seen: Seen) {
+        let Some(cluster) = self.fleet.current(link) else { return };
         match seen {
             Seen::Object { kind, key, live } => self.object(cluster, kind, key, live),
             Seen::Endpoints { namespace, service } => {
@@ -26,14 +27,19 @@ impl Engine {
                 self.catch_up();
                 self.take_up();
                 self.find_orphans();
+                self.arrived(&cluster);
             }
             Seen::Away { error, since } => {
                 tracing::warn!(%cluster, %since, "the cluster is away: {error}");
                 self.tally.error("cluster_away");
                 self.away.insert(cluster.clone(), error);
                 self.reach(&cluster, Some(since));
+                self.renew(&cluster);
             }
+            // Before it is read, it is not known what is there.
+            Seen::Back if self.fleet.is_new(&cluster) => {}
             Seen::Back => {
+                self.fleet.rest(&cluster);
                 tracing::info!(%cluster, "the cluster answers again");
                 self.away.remove(&cluster);
                 self.reach(&cluster, None);
@@ -41,7 +47,7 @@ impl Engine {
         }
     }
 
-    fn reach(&mut self, cluster: &str, away_since: Option<jiff::Timestamp>) {
+    pub(super) fn reach(&mut self, cluster: &str, away_since: Option<jiff::Timestamp>) {
         for key in self.workers.keys().cloned().collect::<Vec<_>>() {
             self.hand(&key, Event::Reach { cluster: cluster.to_owned(), away_since });
         }
@@ -86,7 +92,13 @@ impl Engine {
 
     /// Shows a worker both of its objects in a cluster whose caches are complete.
     pub(super) fn show(&mut self, key: &ObjectKey, cluster: &str) {
-        let Some(worker) = self.workers.get(key) else { return };
+        let Some(worker) = self.workers.get_mut(key) else { return };
+        if !worker.holds(cluster) {
+            let live = self.objects.get(cluster, ObjectKind::VirtualService, key);
+            if !live.is_some_and(|live| worker.meet(cluster, &live)) {
+                return;
+            }
+        }
         let rule = worker.destination_rule();
         for (kind, object) in [(ObjectKind::DestinationRule, &rule), (ObjectKind::VirtualService, key)] {
             let live = self.objects.get(cluster, kind, object);

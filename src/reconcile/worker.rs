@@ -1,6 +1,9 @@
 //! One route's worker: events and an instant in, effects out. It does no I/O, so a simulation drives the same code.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -182,6 +185,10 @@ pub struct Worker {
     /// Whether what istiod says next is acted on: such a route does not rest.
     pub(super) awaits_proxies: bool,
     pub(super) restoring: Option<Box<Restoring>>,
+    /// Clusters that the plan was taken out of, in step until it has settled there.
+    pub(super) leaving: BTreeSet<ClusterName>,
+    /// Those where that is so: each lets its objects go as those of a removed plan.
+    pub(super) parting: BTreeMap<ClusterName, Box<Worker>>,
     /// What ran behind the labels at the last decision, as [`rest::mark`] tells it.
     pub(super) ran: u64,
     pub(super) fenced: Fenced,
@@ -202,6 +209,8 @@ impl Worker {
             waits_for_proxies: false,
             awaits_proxies: false,
             restoring: None,
+            leaving: BTreeSet::new(),
+            parting: BTreeMap::new(),
             ran: 0,
             fenced: Fenced::default(),
         }
@@ -234,9 +243,10 @@ impl Worker {
         self.reason.as_ref()
     }
 
-    /// The last journal seen in any cluster.
+    /// The last journal seen in any cluster, rather not in one that was let go.
     pub fn journal(&self) -> Option<&Arc<Journal>> {
-        self.clusters.values().find_map(|held| held.memory.as_ref())
+        let known = || self.clusters.values().filter_map(|held| held.memory.as_ref());
+        known().find(|journal| !journal.is_let_go()).or_else(|| known().next())
     }
 
     /// When it looks again by itself.
@@ -246,10 +256,11 @@ impl Worker {
 
     /// What each cluster reached.
     pub fn reached(&self) -> impl Iterator<Item = (&ClusterName, Reached)> {
-        self.clusters.iter().map(|(name, held)| match &held.resting {
+        let here = self.clusters.iter().map(|(name, held)| match &held.resting {
             Some(rest) => (name, rest.reached.clone()),
             None => (name, Reached::of(held.memory.as_ref(), held.virtual_service())),
-        })
+        });
+        here.chain(self.let_go())
     }
 
     /// The fight over an object of a cluster.
@@ -260,7 +271,9 @@ impl Worker {
 
     /// Whether an answer is awaited, or the next write waits for the proxies to know its subsets.
     pub fn is_busy(&self) -> bool {
-        self.waits_for_proxies || self.clusters.values().any(|held| held.is_busy())
+        self.waits_for_proxies
+            || self.clusters.values().any(|held| held.is_busy())
+            || self.parting.values().any(|part| part.is_busy())
     }
 
     /// Whether nothing is left to do for a removed plan.
@@ -269,10 +282,11 @@ impl Worker {
             && matches!(self.reason, Some(Reason::Released))
             && !self.is_busy()
             && self.clusters.values().all(|held| held.is_let_go())
+            && self.parting.is_empty()
     }
 
-    /// Takes an event in and returns what is to be done.
-    pub fn handle(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
+    /// Takes an event in for all clusters that are in step.
+    pub(super) fn act(&mut self, event: Event, now: Timestamp, sight: &impl Sight) -> Vec<Effect> {
         let Some((mut effects, decides)) = self.take(event, now, sight) else { return Vec::new() };
         if decides {
             self.decide(now, sight, &mut effects);
@@ -334,28 +348,10 @@ impl Worker {
         Some((effects, !waits))
     }
 
-    /// Takes in what Git asks for, without deciding anything.
-    pub(super) fn want(&mut self, wanted: Wanted) {
-        self.forget_notes(&wanted);
-        let before = std::mem::replace(&mut self.wanted, wanted);
-        self.remember(&before);
-        self.former = match (&self.wanted, before) {
-            (Wanted::Removed { .. }, Wanted::Plan { plan, .. }) => Some(plan),
-            (Wanted::Removed { .. }, _) => self.former.take(),
-            (Wanted::Unknown | Wanted::Plan { .. }, _) => None,
-        };
-    }
-
-    /// Takes in an object, without deciding anything.
-    pub(super) fn see(&mut self, cluster: &str, kind: ObjectKind, live: Live, now: Timestamp) {
-        if let Some(held) = self.clusters.get_mut(cluster) {
-            held.see(kind, live, now);
-        }
-    }
-
     /// Decides on what was taken in.
     pub(super) fn decide(&mut self, now: Timestamp, sight: &impl Sight, effects: &mut Vec<Effect>) {
-        if self.clusters.values().any(|held| !held.is_known() && held.away_since.is_none()) {
+        let unknown = |held: &Held| !held.is_known() && held.away_since.is_none();
+        if self.clusters.is_empty() || self.clusters.values().any(|held| unknown(held)) {
             return;
         }
         self.clusters.values_mut().for_each(|held| held.fights.calm(now));

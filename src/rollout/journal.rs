@@ -169,6 +169,9 @@ pub enum Phase {
     Released {
         /// Whether the objects are to be deleted.
         prune: bool,
+        /// Whether the plan goes on in other clusters, and was taken out of this one alone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        elsewhere: bool,
     },
 }
 
@@ -278,6 +281,11 @@ impl Journal {
     /// Whether nothing of the walk is open: what is applied has passed its gates or is a way back.
     pub fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Settled | Phase::WentBack { .. } | Phase::Released { .. })
+    }
+
+    /// Whether the plan was taken out of the cluster that this was read in, and goes on in others.
+    pub fn is_let_go(&self) -> bool {
+        matches!(self.phase, Phase::Released { elsewhere: true, .. })
     }
 
     /// Whether a walk is open and has been entered, or a target has not passed its gates.

@@ -35,6 +35,8 @@ pub enum Wanted {
     Removed {
         /// The commit at which it was gone.
         revision: Revision,
+        /// Whether it was taken out of this one cluster, and goes on in others.
+        elsewhere: bool,
     },
 }
 

@@ -79,6 +79,7 @@ mod tests {
             ready: true,
             repositories: vec![],
             lease: None,
+            configuration: None,
             clusters: vec![],
             plans: vec![],
             tally: Default::default(),

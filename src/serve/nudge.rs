@@ -104,6 +104,7 @@ mod tests {
                     ready: true,
                     repositories,
                     lease: None,
+                    configuration: None,
                     clusters: vec![],
                     plans: vec![],
                     tally: Default::default(),

@@ -71,6 +71,22 @@ fn every_file_that_an_argument_names_is_mounted() {
 }
 
 #[test]
+fn the_configuration_of_several_clusters_is_mounted_where_the_argument_says_and_is_accepted() {
+    let several = overlay("{resources: [../deploy], components: [../deploy/clusters]}");
+    let objects = documents(&kustomized(&several.path().join("overlay")));
+    let pod = only(&objects, "Deployment")["spec"]["template"]["spec"].clone();
+    assert!(arguments(&pod).contains(&"--config=/etc/tidegate/tidegate.yaml".to_owned()), "{pod}");
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(
+        mounts.contains(&json!({"name": "configuration", "mountPath": "/etc/tidegate", "readOnly": true})),
+        "{mounts:?}"
+    );
+    let text = only(&objects, "ConfigMap")["data"]["tidegate.yaml"].as_str().unwrap().to_owned();
+    let read = tidegate::config::configuration(std::path::Path::new("/etc/tidegate/tidegate.yaml"), text.as_bytes());
+    assert_eq!(read.unwrap().clusters.len(), 3);
+}
+
+#[test]
 fn the_pod_is_restricted_and_its_probes_reach_what_it_serves() {
     let objects = documents(&rendered("namespace.create=true"));
     let pod = pod(&rendered("namespace.create=true"));

@@ -150,6 +150,11 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
     for kind in ["podmonitor", "prometheusrule", "configmap"] {
         assert!(taken.contains(kind), "{taken}");
     }
+    let several = overlay("{resources: [../deploy], components: [../deploy/clusters]}");
+    let taken = apply(&kustomized(&several.path().join("overlay")), true);
+    for object in ["role.rbac.authorization.k8s.io/tidegate-clusters", "configmap/tidegate-clusters"] {
+        assert!(taken.contains(object), "{taken}");
+    }
     for values in [
         RENDERED_WITH,
         "canaryPlans.enabled=false,networkPolicy.enabled=false,mirror.claimName=mirror,log.filter=debug",

@@ -30,8 +30,8 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 pub struct Fleet {
     pub repository: Repository,
-    namespace: String,
-    clients: BTreeMap<&'static str, Client>,
+    pub namespace: String,
+    pub clients: BTreeMap<&'static str, Client>,
     recorders: BTreeMap<&'static str, Recorder>,
     _alone: tokio::sync::MutexGuard<'static, ()>,
 }
@@ -63,7 +63,44 @@ impl Fleet {
         kubernetes::ready_services(&self.clients[cluster], &self.namespace, &["web"]).await;
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// The kubeconfig of one cluster alone, as text.
+    pub fn kubeconfig_of(&self, cluster: &str) -> String {
+        planes()[cluster].kubeconfig_text()
+    }
+
+    /// Gives both clusters the definition of CanaryPlan.
+    pub async fn define(&self) {
+        let definition = include_str!("../../deploy/base/crd.yaml");
+        for client in self.clients.values() {
+            kubernetes::create(client, serde_yaml::from_str(definition).unwrap()).await;
+            let served = || async { self.resources_of(client).await.is_some() };
+            eventually("the definition is served", SOON, served).await;
+        }
+    }
+
+    async fn resources_of(&self, client: &Client) -> Option<usize> {
+        let api = kubernetes::api(client, &self.namespace, "tidegate.dev/v1alpha1", "CanaryPlan");
+        Some(api.list(&Default::default()).await.ok()?.items.len())
+    }
+
+    /// Waits until there are so many CanaryPlan resources in a cluster.
+    pub async fn until_resources(&self, cluster: &str, count: usize) {
+        let there = || async { self.resources_of(&self.clients[cluster]).await == Some(count) };
+        eventually(&format!("{count} resources in {cluster}"), SOON, there).await;
+    }
+
+    /// Whether nothing was ever made, changed or deleted in a cluster.
+    pub fn is_untouched(&self, cluster: &str) -> bool {
+        self.recorders[cluster].events().is_empty()
+    }
+
+    /// The phase in a cluster.
+    pub async fn phase(&self, cluster: &str) -> Option<Phase> {
+        Some(Journal::on(&self.live(cluster).await?)?.ok()?.phase)
+    }
+
+    /// A file in the repository's home with all clusters, each a context of its name.
+    pub fn kubeconfig(&self) -> PathBuf {
         let mut merged = json!({"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []});
         for (name, plane) in planes() {
             let one: Value = serde_yaml::from_str(&plane.kubeconfig_text()).unwrap();
@@ -243,6 +280,13 @@ impl Fleet {
         assert_eq!(self.v2(cluster).await, Some(v2), "{cluster}");
     }
 
+    /// Where the running process serves; none before it does.
+    pub fn address(&self) -> Option<String> {
+        let log = std::fs::read_to_string(self.repository.home().join("log")).unwrap();
+        let (_, address) = log.lines().rev().find_map(|line| line.split_once("listening address="))?;
+        Some(format!("http://{}", address.split_whitespace().next()?))
+    }
+
     /// `status -o json` of the running process.
     pub async fn status(&self) -> Value {
         serde_json::from_str(&self.asked_for_status("json").await).unwrap_or(Value::Null)
@@ -254,9 +298,7 @@ impl Fleet {
     }
 
     async fn asked_for_status(&self, output: &str) -> String {
-        let log = std::fs::read_to_string(self.repository.home().join("log")).unwrap();
-        let address = log.lines().rev().find_map(|line| line.split_once("listening address=")).unwrap().1.to_owned();
-        let server = format!("http://{}", address.split_whitespace().next().unwrap());
+        let Some(server) = self.address() else { return String::new() };
         let answer = process::run(self.repository.home(), &["status", "--server", &server, "-o", output]).await;
         answer.stdout
     }

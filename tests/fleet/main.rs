@@ -1,4 +1,4 @@
-//! One plan in two clusters: the real binary before two real API servers.
+//! Plans in one or two of two clusters: the real binary before two real API servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,19 +8,24 @@
 )]
 
 mod bed;
+mod choosing;
+mod configured;
 #[path = "../support/controlplane.rs"]
 mod controlplane;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;
 #[path = "../support/process.rs"]
 mod process;
+mod reload;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
+mod secrets;
 mod waves;
 
 use bed::{EAST, Fleet, WEST};
 
+/// All on v1.
 const V1: &str = "  traffic: {v1: 100}";
 /// The walk stands at 10 until somebody says otherwise.
 const SLOW: &str = "  steps: [{weight: 10, hold: 1h}]\n  traffic: {v2: 100}";

@@ -5,7 +5,7 @@ use tidegate::rollout::Phase;
 use crate::bed::{Bed, Edit, FILE, NO_HOLDS, TO_V2};
 
 const AT_25: Phase = Phase::Walking { weight: 25 };
-const LET_GO: Phase = Phase::Released { prune: false };
+const LET_GO: Phase = Phase::Released { prune: false, elsewhere: false };
 const UP: [&str; 2] = ["v1=90 v2=10", "v1=75 v2=25"];
 const RENAMED: Edit = ("{name: shop,", "{name: store,");
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
-use tidegate::cluster::{Access, Cluster};
+use tidegate::cluster::{Access, Cluster, Member};
 use tidegate::git::Source;
 use tidegate::reconcile::{self, Ending};
 use tidegate::rollout::Settings;
@@ -87,7 +87,7 @@ impl World {
                 (Some(server), path, "sandbox")
             }
         };
-        let client = connect(&kubeconfig, context).await.client().clone();
+        let client = connect(&kubeconfig, context).await.1.client().clone();
         let name = name.to_owned();
         Self { repository, name, kubeconfig, context, client, _sandbox: sandbox, engine: None, pods: 0 }
     }
@@ -132,12 +132,15 @@ impl World {
             convergence_wait_ms: i64::try_from(CONVERGENCE_WAIT.as_millis()).unwrap(),
             ..Settings::default()
         };
+        let (member, cluster) = connect(&self.kubeconfig, self.context).await;
         let options = reconcile::Options {
             source: source.named(&self.name),
             mirror,
             asked: tokio::sync::watch::channel(0).1,
-            proxies: Default::default(),
-            clusters: vec![connect(&self.kubeconfig, self.context).await],
+            members: vec![member],
+            clusters: vec![cluster],
+            file: None,
+            configured: None,
             settings,
             max_git_age_s: 300,
             instance: None,
@@ -195,8 +198,9 @@ impl World {
     }
 }
 
-async fn connect(kubeconfig: &std::path::Path, context: &str) -> Cluster {
+async fn connect(kubeconfig: &std::path::Path, context: &str) -> (Member, Cluster) {
     let access =
         Access { kubeconfig: Some(kubeconfig.to_owned()), context: Some(context.to_owned()), ..Access::default() };
-    Cluster::connect(context, &access).await.unwrap()
+    let cluster = Cluster::connect(context, &access).await.unwrap();
+    (Member { name: context.to_owned(), labels: Default::default(), access, proxies: None }, cluster)
 }

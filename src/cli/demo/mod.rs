@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
-    cluster::{Access, Cluster},
+    cluster::{Access, Cluster, Member},
     git::Source,
     reconcile::{self, Options},
     rollout::Settings,
@@ -69,7 +69,8 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
     let repository = shop.repository().display().to_string();
     let source = Source::new(&repository, "main", "plans", Duration::from_secs(30))
         .map_err(|error| Failure::usage(error, "this is a fault of the demo"))?;
-    let access = Access { kubeconfig: Some(shop.kubeconfig()), context: Some("sandbox".to_owned()), in_cluster: false };
+    let access =
+        Access { kubeconfig: Some(shop.kubeconfig()), context: Some("sandbox".to_owned()), ..Access::default() };
     let cluster = Cluster::connect("sandbox", &access)
         .await
         .map_err(|error| Failure::usage(error, "this is a fault of the demo"))?;
@@ -77,8 +78,10 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         source,
         mirror: shop.folder().join("mirror"),
         asked: tokio::sync::watch::channel(0).1,
-        proxies: Default::default(),
+        members: vec![Member { name: cluster.name().to_owned(), labels: Default::default(), access, proxies: None }],
         clusters: vec![cluster],
+        file: None,
+        configured: None,
         settings: Settings { convergence_wait_ms: 500, ..Settings::default() },
         max_git_age_s: 300,
         instance: None,

@@ -30,7 +30,7 @@ impl View {
     /// Starts watching, and printing a line at each change of weights.
     pub(super) async fn open(shop: &Shop, color: bool) -> Result<Self, Failure> {
         let access =
-            Access { kubeconfig: Some(shop.kubeconfig()), context: Some("sandbox".to_owned()), in_cluster: false };
+            Access { kubeconfig: Some(shop.kubeconfig()), context: Some("sandbox".to_owned()), ..Access::default() };
         let cluster = Cluster::connect("view", &access)
             .await
             .map_err(|error| Failure::usage(error, "this is a fault of the demo"))?;

@@ -62,6 +62,18 @@ pub struct ProxyAccess {
     pub gateways: Gateways,
 }
 
+/// The address of an istiod or of a gateway's admin page.
+///
+/// # Errors
+/// What to write instead.
+pub fn address(text: &str) -> Result<http::Uri, String> {
+    let url: http::Uri = text.parse().map_err(|error| format!("it is no URL: {error}"))?;
+    match (url.scheme_str(), url.authority()) {
+        (Some("http" | "https"), Some(_)) => Ok(url),
+        _ => Err("write it as http://HOST:PORT, or `auto`".to_owned()),
+    }
+}
+
 /// What was learnt of the proxies.
 #[derive(Clone, Debug)]
 pub struct ProxyNews {

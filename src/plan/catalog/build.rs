@@ -9,8 +9,9 @@ use serde_json::{Map, json};
 
 use super::{Catalog, Commit, Entry, FileAt, Touched};
 use crate::plan::{
-    Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, OnFailure, OnPartial, ParsedFile, Place,
-    PlainObject, Plan, PlanKey, Readiness, Revision, Route, Routing, Severity, Span, Traffic, Version, VersionName,
+    Chosen, Digest, Document, DriftPolicy, Finding, Host, ObjectKey, ObjectSpec, OnFailure, OnPartial, ParsedFile,
+    Place, PlainObject, Plan, PlanKey, Readiness, Revision, Route, Routing, Severity, Span, Traffic, Version,
+    VersionName,
 };
 
 /// A plan in the making; service, objects and host are named after the plan unless said otherwise.
@@ -106,6 +107,7 @@ impl Draft {
             readiness: Readiness::default(),
             pause: false,
             suspend: false,
+            clusters: Chosen::All,
         })
     }
 }

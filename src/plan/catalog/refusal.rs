@@ -1,9 +1,9 @@
 //! Why a good document is not put in force, and the finding that says so.
 
 use super::super::codes;
-use crate::plan::{Finding, ObjectKey, Place, PlanKey, Severity};
+use crate::plan::{Finding, ObjectKey, Place, PlanKey, Severity, Unchosen};
 
-use super::claim::Claim;
+use super::{claim::Claim, tip::Good};
 
 /// The trailer of a commit message that lets a commit remove many plans.
 const ALLOW_REMOVAL: &str = "Tidegate-Allow-Removal";
@@ -23,11 +23,14 @@ pub(super) enum Refusal {
     MovedHere { claim: Claim, from: PlanKey },
     /// It would go to another plan in the same commit.
     MovedAway { claim: Claim, to: PlanKey },
+    /// It asks for clusters that are not configured.
+    NoCluster(Unchosen),
 }
 
 impl Refusal {
-    /// The finding for the document of plan `key` at `place`.
-    pub(super) fn finding(&self, key: &PlanKey, place: &Place) -> Finding {
+    /// The finding for a document of plan `key`.
+    pub(super) fn finding(&self, key: &PlanKey, good: &Good) -> Finding {
+        let mut place = &good.place;
         let (code, message, hint) = match self {
             Self::Twice { others } => (
                 codes::TG30,
@@ -59,8 +62,30 @@ impl Refusal {
                 format!("{claim} cannot move from plan {key} to plan {to} in one commit"),
                 format!("push two commits: this one without the change of plan {to}, then that one"),
             ),
+            Self::NoCluster(unchosen) => {
+                let at = if let Unchosen::Unknown { place, .. } = unchosen { *place } else { Some(0) };
+                place = at.and_then(|at| good.chosen.get(at)).unwrap_or(place);
+                no_cluster(key, unchosen)
+            }
         };
         error(code, message, Some(place.clone()), hint)
+    }
+}
+
+/// Code, message and hint for a plan that asks for clusters that are not configured.
+fn no_cluster(key: &PlanKey, unchosen: &Unchosen) -> (&'static str, String, String) {
+    let listed = |known: &[String]| if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    match unchosen {
+        Unchosen::Unknown { name, known, .. } => (
+            codes::TG39,
+            format!("plan {key} is for cluster `{}`, which is none of tidegate's", name.escape_debug()),
+            format!("name one that it is configured with: {}", listed(known)),
+        ),
+        Unchosen::Nobody { labels, known } => (
+            codes::TG40,
+            format!("plan {key} is for clusters with the labels {labels}, and none has them"),
+            format!("the labels of the clusters that tidegate is configured with: {}", listed(known)),
+        ),
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Written {
 pub(super) struct Good {
     pub plan: Arc<Plan>,
     pub place: Place,
+    /// Where it chooses clusters: the place of each name, or of the labels.
+    pub chosen: Vec<Place>,
     /// The commit that gave it its present digest.
     pub revision: Revision,
 }
@@ -145,7 +147,8 @@ impl Tip {
             // An edit elsewhere in the file, or a move to another, does not make the plan newer.
             let unchanged = former.get(&plan.key).filter(|(digest, _)| *digest == plan.digest);
             let introduced = introduced.get(&plan.key).or(unchanged.map(|(_, revision)| revision)).unwrap_or(revision);
-            let good = Good { plan: plan.clone(), place: place.clone(), revision: introduced.clone() };
+            let chosen = parsed.chosen.get(&plan.key).cloned().unwrap_or_default();
+            let good = Good { plan: plan.clone(), place: place.clone(), chosen, revision: introduced.clone() };
             self.write(&plan.key, Written { path: path.clone(), good: Some(good) });
         }
         for key in &parsed.broken {

@@ -25,12 +25,17 @@ pub(super) struct Newcomers {
 
 impl Newcomers {
     /// Collects them. Who is refused for its own sake alone stands in nobody's way.
-    pub(super) fn new<'a>(force: &Force, documents: impl Iterator<Item = &'a Written>) -> Self {
+    pub(super) fn new<'a>(
+        force: &Force,
+        documents: impl Iterator<Item = &'a Written>,
+        own: impl Fn(&Plan) -> Option<Refusal>,
+    ) -> Self {
         let mut newcomers = Self { wanted: BTreeMap::new(), by_claim: BTreeMap::new(), identity: BTreeMap::new() };
         for written in documents {
             let Some(good) = &written.good else { continue };
             let key = &good.plan.key;
-            if let Some(refusal) = force.plan(key).and_then(|present| identity(present, &good.plan)) {
+            let moved = || force.plan(key).and_then(|present| identity(present, &good.plan));
+            if let Some(refusal) = own(&good.plan).or_else(moved) {
                 newcomers.identity.insert(key.clone(), refusal);
                 continue;
             }

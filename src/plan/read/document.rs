@@ -9,7 +9,7 @@ use super::super::{
     report::Report,
 };
 use super::{
-    plain, plan,
+    clusters, plain, plan,
     shape::place,
     syntax::{is_dns_label, is_dns_subdomain},
 };
@@ -60,6 +60,10 @@ pub(in crate::plan) fn document(node: &Node, report: &mut Report<'_>, file: &mut
         Some(document) if report.errors() == errors => {
             // What the catalog finds concerns the whole document: the name stands for it.
             let name = node.get("metadata").map_or(at, |metadata| value_place(metadata, "name"));
+            if let (Document::Plan(plan), Some(spec)) = (&document, node.get("spec")) {
+                let places = clusters::places(spec).into_iter().map(|at| report.place(at)).collect();
+                file.chosen.insert(plan.key.clone(), places);
+            }
             file.documents.push((document, report.place(name)));
         }
         _ => file.broken.extend(key.clone()),

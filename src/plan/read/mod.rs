@@ -1,5 +1,6 @@
 //! Reads documents: their shape by the table of fields, then the rules, so that one look finds all errors.
 
+mod clusters;
 mod document;
 mod hosts;
 mod http;
@@ -21,7 +22,8 @@ mod waves;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use clusters::labels;
 pub(super) use document::{document, plan_key};
 pub(crate) use rules::takes_everything;
-pub(super) use shape::place;
-pub(crate) use syntax::duration_ns;
+pub(crate) use shape::{check, place};
+pub(crate) use syntax::{duration_ns, is_dns_label, is_dns_subdomain, is_rule_name};

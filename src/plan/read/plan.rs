@@ -3,7 +3,7 @@
 use super::super::{
     Digest, DriftPolicy, Host, OnFailure, Plan, PlanKey, Readiness, Routing, Span, fields, node::Node, report::Report,
 };
-use super::{document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions, waves};
+use super::{clusters, document, hosts, objects, pins, policy, routes, rules, shape, steps, traffic, versions, waves};
 
 /// The plan's names, as every part needs them.
 pub(super) struct Names<'n> {
@@ -33,6 +33,7 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
     let routes = routes::read(spec, &names, report);
     let pins = pins::read(spec, &versions, report);
     rules::check(&routes, &pins, &names, report);
+    let chosen = clusters::read(spec, report);
     let virtual_service = objects::read(spec, "virtualService", &names, report);
     let destination_rule = objects::read(spec, "destinationRule", &names, report);
 
@@ -70,6 +71,7 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
         readiness: readiness(spec),
         pause: flag("pause"),
         suspend: flag("suspend"),
+        clusters: chosen,
     })
 }
 

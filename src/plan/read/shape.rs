@@ -10,7 +10,7 @@ use super::super::{
 };
 
 /// Checks a value of the field `name`; `at` is where a missing field is reported.
-pub(super) fn check(name: &str, node: &Node, at: &Range<usize>, shape: &Shape, report: &mut Report<'_>) {
+pub(crate) fn check(name: &str, node: &Node, at: &Range<usize>, shape: &Shape, report: &mut Report<'_>) {
     match (shape, &node.content) {
         (Shape::Object(fields), Content::Map(_)) => object(node, at, fields, report),
         (Shape::List(item), Content::List(items)) => {
@@ -24,6 +24,8 @@ pub(super) fn check(name: &str, node: &Node, at: &Range<usize>, shape: &Shape, r
             }
         }
         (Shape::Istio, Content::Map(_)) => {}
+        (Shape::Either(one, _), _) if one.is_for(node) => check(name, node, at, one, report),
+        (Shape::Either(_, other), _) if other.is_for(node) => check(name, node, at, other, report),
         (Shape::Flag, Content::Scalar(value)) if value.is_boolean() => {}
         (Shape::Text, Content::Scalar(value)) if value.is_string() => {}
         (Shape::Choice(words), Content::Scalar(value)) if value.is_string() => {
@@ -88,7 +90,7 @@ pub(super) fn factor(node: &Node) -> Option<u16> {
 }
 
 /// Where a finding about a whole value is placed: block maps and lists have no bytes of their own.
-pub(in crate::plan) fn place(node: &Node) -> &Range<usize> {
+pub(crate) fn place(node: &Node) -> &Range<usize> {
     match (node.entries().first(), node.items().first()) {
         (Some(entry), _) if node.span.is_empty() => &entry.key_span,
         (_, Some(item)) if node.span.is_empty() => place(item),
@@ -124,8 +126,9 @@ fn quoted(name: &str) -> String {
     if name.starts_with("an item of") { name.to_owned() } else { format!("`{name}`") }
 }
 
-fn wanted(shape: &Shape) -> &'static str {
-    match shape {
+fn wanted(shape: &Shape) -> String {
+    let one = match shape {
+        Shape::Either(one, other) => return format!("{} or {}", wanted(one), wanted(other)),
         Shape::Text => "text",
         Shape::Choice(_) => "one of its words",
         Shape::Flag => "`true` or `false`",
@@ -135,5 +138,6 @@ fn wanted(shape: &Shape) -> &'static str {
         Shape::Percent => "a share like `50%`",
         Shape::Object(_) | Shape::Named(_) | Shape::Istio => "a map",
         Shape::List(_) => "a list",
-    }
+    };
+    one.to_owned()
 }

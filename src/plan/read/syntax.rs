@@ -1,7 +1,7 @@
 //! The forms of names, labels and durations.
 
 /// Whether this is a DNS label (RFC 1123): up to 63 of `a-z`, `0-9` and `-`, no `-` at either end.
-pub(super) fn is_dns_label(text: &str) -> bool {
+pub(crate) fn is_dns_label(text: &str) -> bool {
     let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
     (1..=63).contains(&text.len())
         && text.as_bytes().iter().all(inner)
@@ -10,7 +10,7 @@ pub(super) fn is_dns_label(text: &str) -> bool {
 }
 
 /// Whether this is a DNS subdomain: labels joined by dots, up to 253 bytes.
-pub(super) fn is_dns_subdomain(text: &str) -> bool {
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn is_gateway(text: &str) -> bool {
 }
 
 /// Whether this can name a route, pin or step: up to 63 letters, digits, `-`, `_` and `.`.
-pub(super) fn is_rule_name(text: &str) -> bool {
+pub(crate) fn is_rule_name(text: &str) -> bool {
     is_label_value(text) && !text.is_empty()
 }
 

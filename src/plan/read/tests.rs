@@ -45,7 +45,18 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let route = "name: a, match: [{uri: {prefix: /a/}}]";
     vec![
         (but("service:", "servcie:"), vec![("PL04", "spec"), ("PL01", "servcie")]),
-        (with("clusters: [a]\nsteps: [{weight: 5, hold: 1m, pins: []}]"), vec![("PL02", "clusters"), ("PL02", "pins")]),
+        (with("adopt: {}\nsteps: [{weight: 5, hold: 1m, pins: []}]"), vec![("PL02", "adopt"), ("PL02", "pins")]),
+        (with("clusters: [eu-1, 'arn:aws:eks/eu']"), vec![]),
+        (with("clusters: {matchLabels: {region: eu}}"), vec![]),
+        (with("clusters: eu-1"), vec![("PL03", "eu-1")]),
+        (with("clusters: []"), vec![("PL04", "clusters")]),
+        (with("clusters: [a, '', a]"), vec![("PL06", "''"), ("PL03", "a")]),
+        (with("clusters: {matchLabels: {}}"), vec![("PL04", "clusters")]),
+        (
+            with("clusters: {matchLabel: {a: b}}"),
+            vec![("PL04", "clusters"), ("PL04", "clusters"), ("PL01", "matchLabel")],
+        ),
+        (with("clusters: {matchLabels: {a/b/c: d, e: 'f g'}}"), vec![("PL06", "a/b/c"), ("PL06", "'f g'")]),
         (with("waves: [[a], [], [b, a, '']]"), vec![("PL04", "["), ("PL10", "a"), ("PL04", "''")]),
         (but("kind: CanaryPlan", "kind: Freeze"), vec![("PL02", "Freeze")]),
         (
@@ -175,6 +186,8 @@ fn every_code_has_a_case() {
     // Rules between plans have their cases beside the catalog, those of Istio beside the rules.
     let beside = [
         include_str!("../catalog/tests.rs"),
+        include_str!("../catalog/homes.rs"),
+        include_str!("../../config/tests.rs"),
         include_str!("../../istio/rules/tests.rs"),
         include_str!("../../istio/rules/across/tests.rs"),
         include_str!("../../istio/rules/across/tests/proxies.rs"),

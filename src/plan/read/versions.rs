@@ -1,11 +1,7 @@
 //! Reads the versions.
 
 use super::super::{Version, VersionName, codes, node::Node, report::Report};
-use super::{
-    policy,
-    shape::place,
-    syntax::{is_dns_label, is_label_key, is_label_value},
-};
+use super::{clusters::labels, policy, syntax::is_dns_label};
 
 /// The declared versions in plan order.
 pub(super) fn read(spec: &Node, report: &mut Report<'_>) -> Vec<Version> {
@@ -27,7 +23,7 @@ pub(super) fn read(spec: &Node, report: &mut Report<'_>) -> Vec<Version> {
         }
         let version = Version {
             name: VersionName::new(name.clone()),
-            labels: labels(node, report),
+            labels: labels(node.get("labels"), report),
             traffic_policy: policy::read(node, entries.len(), report),
             build: node.get("build").and_then(Node::text).map(str::to_owned),
         };
@@ -39,19 +35,6 @@ pub(super) fn read(spec: &Node, report: &mut Report<'_>) -> Vec<Version> {
         versions.push(version);
     }
     versions
-}
-
-fn labels(version: &Node, report: &mut Report<'_>) -> std::collections::BTreeMap<String, String> {
-    let entries = version.get("labels").map_or(&[][..], Node::entries);
-    for entry in entries {
-        if !is_label_key(&entry.key) {
-            report.add(codes::PL06, &entry.key_span, format!("`{}` is no key of a label", entry.key));
-        }
-        if let Some(value) = entry.node.text().filter(|value| !is_label_value(value)) {
-            report.add(codes::PL06, place(&entry.node), format!("`{value}` is no value of a label"));
-        }
-    }
-    entries.iter().filter_map(|entry| Some((entry.key.clone(), entry.node.text()?.to_owned()))).collect()
 }
 
 /// Whether the labels of one are all among those of the other, so that a pod can be of both.

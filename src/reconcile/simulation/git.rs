@@ -91,7 +91,7 @@ impl Git {
                 let owner = owner(&plan);
                 Wanted::Plan { plan, revision, owner, newer_invalid: false }
             }
-            None => Wanted::Removed { revision },
+            None => Wanted::Removed { revision, elsewhere: false },
         }
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::simulation::Sim;
 use crate::{
     plan::{
-        Digest, DriftPolicy, Host, ObjectSpec, OnFailure, OnPartial, Pin, Plan, PlanKey, Readiness, Route, Routing,
-        Span, Step, Traffic, Version, VersionName,
+        Chosen, Digest, DriftPolicy, Host, ObjectSpec, OnFailure, OnPartial, Pin, Plan, PlanKey, Readiness, Route,
+        Routing, Span, Step, Traffic, Version, VersionName,
     },
     rollout::Phase,
 };
@@ -95,6 +95,7 @@ pub(super) fn plan(target: &str) -> Draft {
         readiness: Readiness::default(),
         pause: false,
         suspend: false,
+        clusters: Chosen::All,
     })
 }
 

@@ -248,7 +248,7 @@ fn a_plan_removed_at_10_goes_back_and_walks_again_when_brought_back() {
     let mut sim = settled_on_v1();
     sim.push(to_v2()).pass("1m").remove();
     assert_eq!(sim.trace(), ["v1=90 v2=10", "v1=100"]);
-    assert_eq!(sim.journal().phase, Phase::Released { prune: false });
+    assert_eq!(sim.journal().phase, Phase::Released { prune: false, elsewhere: false });
     let patches = sim.patches;
     sim.pass("1h");
     assert_eq!(sim.patches, patches, "a plan that is let go is left alone");

@@ -99,7 +99,7 @@ impl World {
     /// Notes what the model of Git was just told.
     fn note(&mut self, draft: Option<Draft>) {
         let revision = match &self.sim.wanted {
-            Wanted::Plan { revision, .. } | Wanted::Removed { revision } => revision.clone(),
+            Wanted::Plan { revision, .. } | Wanted::Removed { revision, .. } => revision.clone(),
             Wanted::Unknown => return,
         };
         self.commits.push((revision, draft));

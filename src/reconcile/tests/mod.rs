@@ -12,6 +12,7 @@ mod journals;
 mod late;
 mod laws;
 mod leases;
+mod leaving;
 mod loops;
 mod model;
 mod newcomers;

@@ -155,3 +155,29 @@ fn law_09_what_somebody_else_routes_in_a_new_cluster_is_no_lowering_and_is_not_p
         assert!(pair.is_done());
     }
 }
+
+#[test]
+fn a_plan_starts_only_where_every_cluster_is_known() {
+    let mut pair = Pair::new();
+    pair.leave(WEST);
+    pair.push(on_v1());
+    pair.pass(60);
+    assert!(pair.apis[EAST].objects.is_empty());
+    assert_eq!(pair.reason(), "ClusterAway");
+    pair.come_back();
+    pair.pass(5);
+    assert_eq!(pair.weights(), both("v1=100"));
+}
+
+#[test]
+fn a_document_that_moves_nothing_is_written_once_though_a_cluster_is_away() {
+    for gone in [EAST, WEST] {
+        let mut pair = settled();
+        pair.leave(gone);
+        pair.push(plan("v1=100").steps("20:5m").from("v1=100"));
+        let other = beside(gone);
+        let written = pair.object(other);
+        pair.pass(60);
+        assert_eq!(pair.object(other), written, "{gone} is away");
+    }
+}

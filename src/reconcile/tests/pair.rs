@@ -91,9 +91,42 @@ impl Pair {
         self.turn();
     }
 
+    /// The plan is for these clusters from the next commit on.
+    pub(super) fn chooses(&mut self, clusters: &[&'static str]) {
+        let chosen = clusters.iter().map(|name| (*name).to_owned()).collect();
+        for unknown in self.worker.choose(&chosen, "plans", |name| [EAST, WEST].contains(&name)) {
+            if self.away == Some(unknown.as_str()) {
+                self.queue.push(Event::Reach { cluster: unknown, away_since: Some(self.now) });
+            } else {
+                self.show(if unknown == EAST { EAST } else { WEST });
+            }
+        }
+    }
+
+    /// Another process takes over for a plan of these clusters: it sees what is there, and what is in the others.
+    pub(super) fn starts_anew(&mut self, clusters: &[&'static str], draft: Draft) {
+        self.worker = new_worker([]);
+        self.queue.clear();
+        self.wake_at = None;
+        self.chooses(clusters);
+        self.push(draft);
+        for other in [EAST, WEST].into_iter().filter(|name| !clusters.contains(name)) {
+            let live = self.apis[other].objects.get(&ObjectKind::VirtualService).cloned();
+            if live.is_some_and(|live| self.worker.meet(other, &live)) {
+                self.show(other);
+            }
+        }
+        self.turn();
+    }
+
+    /// Whether the route has to do with a cluster.
+    pub(super) fn holds(&self, cluster: &str) -> bool {
+        self.worker.holds(cluster)
+    }
+
     pub(super) fn remove(&mut self) {
         let revision = Revision { branch: "main".into(), commit: "f".repeat(40) };
-        self.queue.push(Event::Wanted(Wanted::Removed { revision }));
+        self.queue.push(Event::Wanted(Wanted::Removed { revision, elsewhere: false }));
         self.turn();
     }
 
@@ -451,31 +484,5 @@ fn a_stop_in_one_cluster_goes_back_in_both_and_is_taken_off_where_it_stands() {
             assert_eq!(Journal::on(&pair.object(cluster)).unwrap().unwrap().stop, None);
         }
         assert_eq!(pair.reason(), "Settled");
-    }
-}
-
-#[test]
-fn a_plan_starts_only_where_every_cluster_is_known() {
-    let mut pair = Pair::new();
-    pair.leave(WEST);
-    pair.push(on_v1());
-    pair.pass(60);
-    assert!(pair.apis[EAST].objects.is_empty());
-    assert_eq!(pair.reason(), "ClusterAway");
-    pair.come_back();
-    pair.pass(5);
-    assert_eq!(pair.weights(), both("v1=100"));
-}
-
-#[test]
-fn a_document_that_moves_nothing_is_written_once_though_a_cluster_is_away() {
-    for gone in [EAST, WEST] {
-        let mut pair = settled();
-        pair.leave(gone);
-        pair.push(plan("v1=100").steps("20:5m").from("v1=100"));
-        let other = beside(gone);
-        let written = pair.object(other);
-        pair.pass(60);
-        assert_eq!(pair.object(other), written, "{gone} is away");
     }
 }

@@ -155,7 +155,7 @@ impl Sim {
 
     pub(super) fn remove(&mut self) -> &mut Self {
         let revision = self.revision();
-        self.wanted = Wanted::Removed { revision };
+        self.wanted = Wanted::Removed { revision, elsewhere: false };
         self.queue.push_back(Event::Wanted(self.wanted.clone()));
         self.settle_now();
         self

@@ -1,7 +1,7 @@
 //! What becomes of a plan that was removed.
 
 use super::{
-    super::{Decision, Goal, Journal, Phase, Reason, What, accept, gates, sight},
+    super::{Decision, Goal, Journal, Phase, Reason, Wanted, What, accept, gates, sight},
     Draft,
 };
 
@@ -12,34 +12,41 @@ impl Draft<'_> {
         // Before a plan there was nothing to go back to: what has never settled goes as what has.
         let first = self.journal.settled.is_empty();
         let prune = |journal: &Journal| journal.plan.prune && (first || matches!(journal.phase, Phase::Settled));
+        let elsewhere = matches!(self.world.wanted, Wanted::Removed { elsewhere: true, .. });
+        let gone = if elsewhere { "this cluster was taken out of the plan" } else { "the plan was removed" };
         match self.journal.phase {
             Phase::Released { .. } => {}
             _ if !live => {
-                self.journal.phase = Phase::Released { prune: prune(&self.journal) };
+                self.journal.phase = Phase::Released { prune: prune(&self.journal), elsewhere };
             }
             Phase::Settled | Phase::WentBack { .. } => {
-                self.journal.phase = Phase::Released { prune: prune(&self.journal) };
-                accept::note(&mut self.journal, self.now, What::Released, "the plan was removed".to_owned());
+                self.journal.phase = Phase::Released { prune: prune(&self.journal), elsewhere };
+                accept::note(&mut self.journal, self.now, What::Released, gone.to_owned());
             }
             Phase::Starting | Phase::Walking { .. } | Phase::Target => {
                 let note = match gates::refuge(self.world, &self.journal).cloned() {
                     Some(refuge) => {
-                        accept::go_back(&mut self.journal, &refuge, self.now, Phase::Released { prune: false });
-                        "the plan was removed in mid-walk"
+                        accept::go_back(
+                            &mut self.journal,
+                            &refuge,
+                            self.now,
+                            Phase::Released { prune: false, elsewhere },
+                        );
+                        format!("{gone} in mid-walk")
                     }
                     None if first => {
-                        self.journal.phase = Phase::Released { prune: prune(&self.journal) };
-                        "the plan was removed before it ever settled"
+                        self.journal.phase = Phase::Released { prune: prune(&self.journal), elsewhere };
+                        format!("{gone} before it ever settled")
                     }
                     None => {
-                        let cause = "the plan was removed".to_owned();
+                        let cause = gone.to_owned();
                         return self.finish(Reason::NoWayBack { cause });
                     }
                 };
-                accept::note(&mut self.journal, self.now, What::Released, note.to_owned());
+                accept::note(&mut self.journal, self.now, What::Released, note);
             }
         }
-        let Phase::Released { prune } = self.journal.phase else { return self.finish(Reason::Released) };
+        let Phase::Released { prune, .. } = self.journal.phase else { return self.finish(Reason::Released) };
         let (world, unchanged) = (self.world, self.journal == *self.found);
         let mut decision = self.finish(Reason::Released);
         for (name, goal) in &mut decision.goals {

@@ -126,6 +126,9 @@ metrics! {
         |scrape, sink| scrape.report.repositories.iter().try_for_each(|repository| {
             sink.gauge([&repository.name], flag(repository.error.is_none() && repository.last_look.is_some()))
         });
+    "tidegate_configuration_in_force" Gauge "" &[], "1 where the configuration file is in force as it is, 0 where an earlier one is; absent without a file.",
+        |scrape, sink| scrape.report.configuration.iter()
+            .try_for_each(|file| sink.gauge([], flag(file.error.is_none())));
     "tidegate_cluster_reachable" Gauge "" &["cluster"], "1 where the cluster's objects were read and it answers, else 0.",
         |scrape, sink| scrape.report.clusters.iter()
             .try_for_each(|cluster| sink.gauge([&cluster.name], flag(cluster.synced && cluster.away.is_none())));

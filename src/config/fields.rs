@@ -1,0 +1,55 @@
+//! The table of all fields of a `Configuration`.
+
+use crate::plan::fields::{Field, LABELS, Shape, TEXTS, optional, required};
+
+/// The kind of the document.
+pub(super) const KIND: &str = "Configuration";
+
+/// Addresses, or `auto`.
+const ADDRESSES: Shape = Shape::Either(&Shape::Text, &TEXTS);
+
+/// The fields of the document.
+pub(super) const CONFIGURATION: &[Field] = &[
+    required("apiVersion", Shape::Text, "always `tidegate.dev/v1alpha1`"),
+    required("kind", Shape::Text, "always `Configuration`"),
+    optional("repository", Shape::Object(REPOSITORY), "the plan repository, as far as no flag names it"),
+    required("clusters", Shape::List(&Shape::Object(CLUSTER)), "the clusters that plans may go to"),
+];
+
+const REPOSITORY: &[Field] = &[
+    optional("url", Shape::Text, "a path or a URL, as `--repo` takes it"),
+    optional("name", Shape::Text, "its name in the objects' `tidegate.dev/plan`; default: the last part of the URL"),
+    optional("branch", Shape::Text, "the branch to follow; default: main"),
+    optional("path", Shape::Text, "the folder of the plans; default: plans"),
+    optional("interval", Shape::Duration, "how often to look when nothing hints at a change; default: 30s"),
+];
+
+const CLUSTER: &[Field] = &[
+    required("name", Shape::Text, "its name in plans, status, metrics and notes"),
+    optional("labels", LABELS, "what plans may choose it by"),
+    optional(
+        "kubeconfig",
+        Shape::Text,
+        "a file, seen from the folder of the configuration; default: as for `--kubeconfig`",
+    ),
+    optional("context", Shape::Text, "the context in it; default: the current one"),
+    optional("inCluster", Shape::Flag, "it is the one that tidegate runs in, by its pod's service account"),
+    optional(
+        "secret",
+        Shape::Object(SECRET),
+        "a Secret of the cluster that tidegate runs in: a remote secret of Istio's, or a cluster secret of Argo CD's",
+    ),
+    optional("istiod", ADDRESSES, "`auto`, or the HTTP addresses of its istiods; default: nobody is asked"),
+    optional("istiodToken", Shape::Text, "file with the bearer token that istiod asks for at an address"),
+    optional("istiodNamespace", Shape::Text, "the namespace of istiod's pods, for `auto`; default: istio-system"),
+    optional("istiodLabels", Shape::Text, "the labels of istiod's pods, for `auto`; default: app=istiod"),
+    optional("gatewayAdmin", ADDRESSES, "`auto`, or the admin addresses of its gateways; default: nobody is asked"),
+];
+
+const SECRET: &[Field] =
+    &[required("namespace", Shape::Text, "the Secret's namespace"), required("name", Shape::Text, "the Secret's name")];
+
+/// Whether a cluster may have a field of that name.
+pub(super) fn is_field(name: &str) -> bool {
+    CLUSTER.iter().any(|field| field.name == name)
+}
