@@ -53,7 +53,7 @@ async fn of(count: usize, wanted: &Wanted, board: &mut Board) {
     let mut commits = Samples::new(Unit::Milliseconds);
     for turn in 0..wanted.samples(200, 40) {
         let name = std::slice::from_ref(&names[turn % PLANS]);
-        let v2 = if turn / PLANS % 2 == 0 { 10 } else { 0 };
+        let v2 = if (turn / PLANS).is_multiple_of(2) { 10 } else { 0 };
         let commit = plans.prepare(&[(path(&name[0]), plan(NAMESPACE, &name[0], v2, &[]))]);
         let begin = plans.publish(commit);
         commits.push_time(fleet.all_at(name, u64::from(v2)).await - begin);
