@@ -5,11 +5,48 @@ use proptest::prelude::*;
 use super::{
     draft::Draft,
     pair::{EAST, Pair, WEST, beside, both, on_v1, settled, to_v2},
+    simulation::new_worker,
 };
 use crate::{
     istio::ObjectKind,
+    reconcile::Event,
     rollout::{Journal, Phase},
 };
+
+impl Pair {
+    /// The plan is for these clusters from the next commit on.
+    fn chooses(&mut self, clusters: &[&'static str]) {
+        let chosen = clusters.iter().map(|name| (*name).to_owned()).collect();
+        for unknown in self.worker.choose(&chosen, "plans", |name| [EAST, WEST].contains(&name)) {
+            if self.away == Some(unknown.as_str()) {
+                self.queue.push(Event::Reach { cluster: unknown, away_since: Some(self.now) });
+            } else {
+                self.show(if unknown == EAST { EAST } else { WEST });
+            }
+        }
+    }
+
+    /// Another process takes over for a plan of these clusters: it sees what is there, and what is in the others.
+    fn starts_anew(&mut self, clusters: &[&'static str], draft: Draft) {
+        self.worker = new_worker([]);
+        self.queue.clear();
+        self.wake_at = None;
+        self.chooses(clusters);
+        self.push(draft);
+        for other in [EAST, WEST].into_iter().filter(|name| !clusters.contains(name)) {
+            let live = self.apis[other].objects.get(&ObjectKind::VirtualService).cloned();
+            if live.is_some_and(|live| self.worker.meet(other, &live)) {
+                self.show(other);
+            }
+        }
+        self.turn();
+    }
+
+    /// Whether the route has to do with a cluster.
+    fn holds(&self, cluster: &str) -> bool {
+        self.worker.holds(cluster)
+    }
+}
 
 const LET_GO: Phase = Phase::Released { prune: false, elsewhere: true };
 

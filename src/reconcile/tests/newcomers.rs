@@ -68,7 +68,7 @@ fn nothing_settles_while_a_cluster_has_another_past() {
         };
         let mut journal = Journal::on(&pair.object(other)).unwrap().unwrap();
         let mut past = journal.transitions[0].clone();
-        past.at = past.at - jiff::SignedDuration::from_secs(1);
+        past.at -= jiff::SignedDuration::from_secs(1);
         journal.transitions = std::sync::Arc::new(vec![past]);
         pair.tells(late, &journal);
         assert_ne!(created(&pair, late), created(&pair, other));

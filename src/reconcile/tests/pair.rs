@@ -24,7 +24,7 @@ const STEPS: &str = "10:5m 25:10m 50:10m";
 
 /// Two API servers; what is sent to one that is away gets no answer until it is back.
 pub(super) struct Pair {
-    now: Timestamp,
+    pub(super) now: Timestamp,
     pub(super) apis: BTreeMap<&'static str, Api>,
     pub(super) away: Option<&'static str>,
     /// Writes there are done and not answered.
@@ -35,9 +35,9 @@ pub(super) struct Pair {
     /// The next write there is refused.
     pub(super) refuses: Option<&'static str>,
     around: Around,
-    worker: Worker,
-    queue: Vec<Event>,
-    wake_at: Option<Timestamp>,
+    pub(super) worker: Worker,
+    pub(super) queue: Vec<Event>,
+    pub(super) wake_at: Option<Timestamp>,
     commits: u64,
     wanted: Option<Wanted>,
 }
@@ -89,39 +89,6 @@ impl Pair {
             self.queue.insert(0, Event::Wanted(wanted));
         }
         self.turn();
-    }
-
-    /// The plan is for these clusters from the next commit on.
-    pub(super) fn chooses(&mut self, clusters: &[&'static str]) {
-        let chosen = clusters.iter().map(|name| (*name).to_owned()).collect();
-        for unknown in self.worker.choose(&chosen, "plans", |name| [EAST, WEST].contains(&name)) {
-            if self.away == Some(unknown.as_str()) {
-                self.queue.push(Event::Reach { cluster: unknown, away_since: Some(self.now) });
-            } else {
-                self.show(if unknown == EAST { EAST } else { WEST });
-            }
-        }
-    }
-
-    /// Another process takes over for a plan of these clusters: it sees what is there, and what is in the others.
-    pub(super) fn starts_anew(&mut self, clusters: &[&'static str], draft: Draft) {
-        self.worker = new_worker([]);
-        self.queue.clear();
-        self.wake_at = None;
-        self.chooses(clusters);
-        self.push(draft);
-        for other in [EAST, WEST].into_iter().filter(|name| !clusters.contains(name)) {
-            let live = self.apis[other].objects.get(&ObjectKind::VirtualService).cloned();
-            if live.is_some_and(|live| self.worker.meet(other, &live)) {
-                self.show(other);
-            }
-        }
-        self.turn();
-    }
-
-    /// Whether the route has to do with a cluster.
-    pub(super) fn holds(&self, cluster: &str) -> bool {
-        self.worker.holds(cluster)
     }
 
     pub(super) fn remove(&mut self) {
