@@ -53,7 +53,8 @@ impl Running {
         for (name, set) in VERSIONS.iter().zip(known.images).filter(|_| entered) {
             let name = VersionName::new(*name);
             let (had, has) = (before.state.traffic.weight(&name), journal.state.traffic.weight(&name));
-            let Some(set) = set.filter(|_| has > had) else { continue };
+            // What gains beside it has proven as much before, and whatever runs there now takes over from that.
+            let Some(set) = set.filter(|_| has > had && journal.rising.contains(&name)) else { continue };
             let passed = self.raised.get(&name).copied().filter(|_| had > 0);
             if let Some(passed) = passed.filter(|passed| set & !passed != 0) {
                 return Err((

@@ -10,7 +10,7 @@ use crate::{
 /// Fixed seeds, the same in every run.
 const SEEDS: u64 = 100;
 /// Seeds that once broke a law, by a fault of the worker's or of its judge's: what was mended stays mended.
-const BROKE: [u64; 52] = [
+const BROKE: [u64; 53] = [
     102_469_955_161_346,
     35_223_113_567_219,
     35_752_223_552_145,
@@ -63,6 +63,7 @@ const BROKE: [u64; 52] = [
     52_858_490_586_882,
     108_684_734_758_112,
     140_286_888_694_282,
+    112_893_825_368_763,
 ];
 /// Stories of one of several processes that broke a law once.
 const BROKE_OF_SEVERAL: [u64; 1] = [
