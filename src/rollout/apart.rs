@@ -23,10 +23,20 @@ pub struct Apart {
     pub reached: usize,
     /// Those of the others that had it, and in which it failed.
     pub fallen: BTreeSet<ClusterName>,
-    /// What stands in each of the others.
-    pub clusters: BTreeMap<ClusterName, State>,
+    /// What stands in each of the others. Shared, as each of their journals has all of it.
+    pub clusters: Arc<BTreeMap<ClusterName, State>>,
     /// In the journal of one of them what stands in front; none in the front's own.
     pub front: Option<State>,
+}
+
+impl Apart {
+    /// Later waves, as the front knows them; none where all have the position.
+    fn of(reached: usize, clusters: BTreeMap<ClusterName, State>) -> Option<Box<Self>> {
+        if clusters.is_empty() {
+            return None;
+        }
+        Some(Box::new(Self { reached, fallen: BTreeSet::new(), clusters: Arc::new(clusters), front: None }))
+    }
 }
 
 impl Plan {
@@ -78,10 +88,7 @@ pub(super) fn begin(journal: &mut Journal, world: &World, left: State) {
     }
     let Some(first) = first_wave(journal, world.clusters.keys()) else { return };
     let later = world.clusters.keys().filter(|name| journal.plan.wave(name) > first);
-    let clusters: BTreeMap<ClusterName, State> = later.map(|name| (name.clone(), left.clone())).collect();
-    let fallen = BTreeSet::new();
-    journal.apart =
-        (!clusters.is_empty()).then(|| Box::new(Apart { reached: first + 1, fallen, clusters, front: None }));
+    journal.apart = Apart::of(first + 1, later.map(|name| (name.clone(), left.clone())).collect());
 }
 
 fn first_wave<'a>(journal: &Journal, clusters: impl Iterator<Item = &'a ClusterName>) -> Option<usize> {
@@ -124,11 +131,8 @@ pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) ->
     let behind = enters.first().and_then(|name| journal.as_in(name));
     gates::entry(world, behind.as_ref().unwrap_or(journal), &journal.state.traffic, now)?;
     let note = format!("wave {} of {}", next + 1, journal.plan.waves.len());
-    let clusters: BTreeMap<ClusterName, State> =
-        apart.clusters.iter().filter(|(name, _)| !enters.contains(name)).map(|(a, b)| (a.clone(), b.clone())).collect();
-    let fallen = BTreeSet::new();
-    journal.apart =
-        (!clusters.is_empty()).then(|| Box::new(Apart { reached: next + 1, fallen, clusters, front: None }));
+    let later = apart.clusters.iter().filter(|(name, _)| !enters.contains(name));
+    journal.apart = Apart::of(next + 1, later.map(|(name, state)| (name.clone(), state.clone())).collect());
     let (phase, hold) = (journal.phase.clone(), journal.hold);
     accept::enter(journal, now, phase, hold);
     accept::note(journal, now, What::WaveEntered, note);
@@ -163,7 +167,7 @@ pub(super) fn join(journal: &mut Journal, world: &World) {
         .iter()
         .filter(|(name, view)| super::newcomer::is_new(view) && plan.wave(name) >= reached && plan.waves.len() > 1);
     for (name, _) in missing {
-        apart.clusters.entry(name.clone()).or_insert_with(|| state.clone());
+        Arc::make_mut(&mut apart.clusters).entry(name.clone()).or_insert_with(|| state.clone());
     }
 }
 
@@ -181,12 +185,12 @@ pub(super) fn fall(journal: &mut Journal, world: &World, failing: &BTreeSet<&Clu
     let Some(refuge) = gates::refuge(world, journal).map(|settled| settled.state.clone()) else { return false };
     let reached = journal.plan.waves.len();
     let apart = journal.apart.get_or_insert_with(|| {
-        Box::new(Apart { reached, fallen: BTreeSet::new(), clusters: BTreeMap::new(), front: None })
+        Box::new(Apart { reached, fallen: BTreeSet::new(), clusters: Arc::default(), front: None })
     });
     let fresh: Vec<&ClusterName> = failing.iter().copied().filter(|name| !apart.fallen.contains(*name)).collect();
     for name in &fresh {
         apart.fallen.insert((*name).clone());
-        apart.clusters.insert((*name).clone(), refuge.clone());
+        Arc::make_mut(&mut apart.clusters).insert((*name).clone(), refuge.clone());
     }
     !fresh.is_empty()
 }
