@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use kube::client::ClientBuilder;
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
+use tokio::task::AbortHandle;
 
 use super::kubeconfig::{candidates, choose};
 use super::meter::{Meter, MeterLayer};
@@ -19,6 +20,9 @@ use super::secret::{self, SecretName};
 use super::untyped::Untyped;
 use super::{Answer, IstioVersion, Turns, Verb};
 use crate::istio::ObjectKind;
+
+/// Attempts that went past their deadline, by cluster.
+static HUNG: Mutex<BTreeMap<String, AbortHandle>> = Mutex::new(BTreeMap::new());
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const BUILD_DEADLINE: Duration = Duration::from_secs(30);
@@ -249,10 +253,30 @@ async fn aside<T: Send + 'static>(
     name: &str,
     work: impl Future<Output = Result<T, ConnectError>> + Send + 'static,
 ) -> Result<T, ConnectError> {
+    within(BUILD_DEADLINE, name, work).await
+}
+
+async fn within<T: Send + 'static>(
+    deadline: Duration,
+    name: &str,
+    work: impl Future<Output = Result<T, ConnectError>> + Send + 'static,
+) -> Result<T, ConnectError> {
+    let slow = || ConnectError::Slow { cluster: name.to_owned() };
+    // A plugin that hangs keeps its thread: another attempt beside it would take one more of those that all clusters share.
+    if HUNG.lock().is_ok_and(|hung| hung.get(name).is_some_and(|there| !there.is_finished())) {
+        return Err(slow());
+    }
     let done = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(work));
-    match tokio::time::timeout(BUILD_DEADLINE, done).await {
+    let handle = done.abort_handle();
+    match tokio::time::timeout(deadline, done).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) | Err(_) => Err(ConnectError::Slow { cluster: name.to_owned() }),
+        Ok(Err(_)) => Err(slow()),
+        Err(_) => {
+            if let Ok(mut hung) = HUNG.lock() {
+                hung.insert(name.to_owned(), handle);
+            }
+            Err(slow())
+        }
     }
 }
 
@@ -314,14 +338,51 @@ async fn make(name: &str, found: Option<(Kubeconfig, String)>) -> Result<(Client
     let meter = Arc::new(Meter::default());
     let url = config.cluster_url.to_string();
     let url = url.trim_end_matches('/').into();
-    let builder = ClientBuilder::try_from(config).map_err(|error| unusable(error.to_string()))?;
+    let builder = ClientBuilder::try_from(config).map_err(|error| unusable(without_proxy(&error)))?;
     let client = builder.with_layer(&MeterLayer(Arc::clone(&meter))).build();
     Ok((client, url, meter))
+}
+
+/// Why no client can be built, without the address of a proxy, which may have a password in it.
+fn without_proxy(error: &kube::Error) -> String {
+    let scheme = |url: &http::Uri| url.scheme_str().unwrap_or_default().to_owned();
+    match error {
+        kube::Error::ProxyProtocolDisabled { proxy_url, .. } | kube::Error::ProxyProtocolUnsupported { proxy_url } => {
+            format!("a proxy by `{}` is not supported", scheme(proxy_url))
+        }
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_password_of_a_proxy_is_not_told() {
+        let proxy_url = Box::new("socks5://ann:s3cret@proxy:1080".parse().unwrap());
+        let error = kube::Error::ProxyProtocolDisabled { proxy_url, protocol_feature: "kube/socks5" };
+        assert_eq!(without_proxy(&error), "a proxy by `socks5` is not supported");
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_hangs_takes_one_thread_however_often_it_is_tried() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let hangs = async move {
+            let _ = held.recv();
+            Ok(())
+        };
+        assert!(matches!(within(Duration::from_millis(50), "hung", hangs).await, Err(ConnectError::Slow { .. })));
+        let again = aside("hung", async { Ok(()) }).await;
+        assert!(matches!(again, Err(ConnectError::Slow { .. })), "the first still holds its thread");
+        assert!(aside("another", async { Ok(()) }).await.is_ok());
+        drop(release);
+        let end = std::time::Instant::now() + BUILD_DEADLINE;
+        while aside("hung", async { Ok(()) }).await.is_err() {
+            assert!(std::time::Instant::now() < end, "it never gives its thread back");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 
     #[tokio::test]
     async fn a_server_that_is_away_is_no_error_of_connecting() {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::{plan::ObjectKey, rollout::ClusterName};
 
-use super::engine::Engine;
+use super::{Event, engine::Engine};
 
 /// Something that is still to be told to a worker.
 #[derive(Debug)]
@@ -46,6 +46,10 @@ impl Engine {
             match self.backlog.0.pop_front() {
                 Some(Later::Want(route)) => self.want(&route),
                 Some(Later::Show(route, cluster)) => {
+                    // A cluster that was just read takes part for one worker after the other.
+                    if !self.away.contains_key(&cluster) && self.workers.contains_key(&route) {
+                        self.hand(&route, Event::Reach { cluster: cluster.clone(), away_since: None });
+                    }
                     self.show(&route, &cluster);
                     self.settle_up();
                 }

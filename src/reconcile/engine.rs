@@ -399,7 +399,6 @@ impl Engine {
         if self.gathers(key, &event) {
             return self.gather(key, event);
         }
-        self.gathered.remove(key);
         let now = self.clock.now();
         let Some(worker) = self.workers.get_mut(key) else { return };
         let (began, shows) = (Instant::now(), !matches!(event, Event::Look));

@@ -45,7 +45,7 @@ pub(super) struct Fleet {
     sights: mpsc::Sender<(Link, Seen)>,
     news: mpsc::Sender<(Link, ProxyNews)>,
     instance: Option<String>,
-    /// Those that were there at the start: the process is ready once they were read.
+    /// Those that were there at the start and were not read yet: the process is ready once there are none.
     first: BTreeSet<ClusterName>,
     /// Those whose present client has not read everything yet.
     new: BTreeSet<ClusterName>,
@@ -269,12 +269,12 @@ impl Engine {
         }
     }
 
-    /// Everything was read: the cluster takes part.
+    /// Everything was read: the cluster takes part, for each worker once it is shown what is there.
     pub(super) fn arrived(&mut self, cluster: &ClusterName) {
+        self.fleet.first.remove(cluster);
         if self.fleet.new.remove(cluster) {
             self.fleet.rest(cluster);
             self.away.remove(cluster);
-            self.reach(cluster, None);
         }
     }
 

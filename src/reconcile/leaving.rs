@@ -173,12 +173,16 @@ impl Worker {
         true
     }
 
-    /// Drops a cluster whose API server is another one from now on.
+    /// Drops a cluster whose API server is another one from now on: what is there is not known, and it is as far away as
+    /// it was. One that the plan was taken out of is none of its clusters.
     pub(super) fn lose(&mut self, cluster: &str) {
         self.parting.remove(cluster);
-        self.leaving.remove(cluster);
-        if let Some(held) = self.clusters.get_mut(cluster) {
+        if self.leaving.remove(cluster) {
+            self.clusters.remove(cluster);
+        } else if let Some(held) = self.clusters.get_mut(cluster) {
+            let away_since = held.away_since;
             **held = Held::default();
+            held.away_since = away_since;
         }
     }
 

@@ -23,11 +23,11 @@ impl Engine {
             Seen::Synced => {
                 tracing::info!(%cluster, "the caches are complete");
                 self.synced.insert(cluster.clone());
+                self.arrived(&cluster);
                 self.backlog.show(self.workers.keys().cloned(), &cluster);
                 self.catch_up();
                 self.take_up();
                 self.find_orphans();
-                self.arrived(&cluster);
             }
             Seen::Away { error, since } => {
                 tracing::warn!(%cluster, %since, "the cluster is away: {error}");

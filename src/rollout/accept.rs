@@ -154,6 +154,10 @@ pub(super) fn accept(
     journal.failure = before.failure.clone().filter(|_| same_failure);
     if distrusted {
         let refuge = gates::refuge(world, &before).cloned();
+        if refuge.is_none() && before.apart.is_some() {
+            // What the clusters that stand behind would be raised to is what is not trusted.
+            return Err(Reason::NoWayBack { cause: "clusters stand apart, and a commit asks for less".to_owned() });
+        }
         begin_anew(journal, refuge, "the new target gives less to what the open walk was raising", world, now);
     } else if before.is_raised() {
         replan(journal, &before, rising, now);

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Span, VersionName};
 
-use super::{ClusterName, Journal, Reason, State, What, World, accept, gates};
+use super::{ClusterName, Journal, Reason, State, What, World, accept, gates, newcomer};
 
 /// Where the clusters stand that do not have the present position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub struct Apart {
 }
 
 impl Apart {
+    /// Takes in the clusters that only another journal of the same position knows of.
+    pub(super) fn take_in(&mut self, other: &Self) {
+        if other.clusters.keys().all(|name| self.clusters.contains_key(name)) {
+            return;
+        }
+        let clusters = Arc::make_mut(&mut self.clusters);
+        for (name, state) in other.clusters.iter() {
+            clusters.entry(name.clone()).or_insert_with(|| state.clone());
+        }
+    }
+
     /// Later waves, as the front knows them; none where all have the position.
     fn of(reached: usize, clusters: BTreeMap<ClusterName, State>) -> Option<Box<Self>> {
         if clusters.is_empty() {
@@ -123,10 +134,8 @@ pub(super) fn entering<'a>(journal: &Journal, world: &'a World) -> Cow<'a, World
 /// What stands in the way of any raise there.
 pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) -> Result<(), Reason> {
     let Some(apart) = journal.apart.clone() else { return Ok(()) };
-    let Some(next) = first_wave(journal, apart.clusters.keys()) else {
-        journal.together();
-        return Ok(());
-    };
+    // Only waves leave clusters behind that are still to come: those that fell begin anew.
+    let Some(next) = first_wave(journal, apart.clusters.keys()) else { return Ok(()) };
     let enters: BTreeSet<&ClusterName> = apart.clusters.keys().filter(|name| journal.plan.wave(name) == next).collect();
     let behind = enters.first().and_then(|name| journal.as_in(name));
     gates::entry(world, behind.as_ref().unwrap_or(journal), &journal.state.traffic, now)?;
@@ -165,7 +174,7 @@ pub(super) fn join(journal: &mut Journal, world: &World) {
     let missing = world
         .clusters
         .iter()
-        .filter(|(name, view)| super::newcomer::is_new(view) && plan.wave(name) >= reached && plan.waves.len() > 1);
+        .filter(|(name, view)| newcomer::is_new(view) && plan.wave(name) >= reached && plan.waves.len() > 1);
     for (name, _) in missing {
         Arc::make_mut(&mut apart.clusters).entry(name.clone()).or_insert_with(|| state.clone());
     }
@@ -174,10 +183,10 @@ pub(super) fn join(journal: &mut Journal, world: &World) {
 /// Whether a step that fails in some clusters, or has failed there, stands in others: one that is away has it until
 /// something else is known.
 pub(super) fn stands_elsewhere(journal: &Journal, world: &World, failing: &BTreeSet<&ClusterName>) -> bool {
-    let has = |name: &ClusterName| !journal.apart.as_ref().is_some_and(|apart| apart.clusters.contains_key(name));
+    let apart = |name: &ClusterName| journal.apart.as_ref().is_some_and(|apart| apart.clusters.contains_key(name));
     (journal.failure.is_some() || !failing.is_empty())
         && journal.is_raised()
-        && world.clusters.keys().any(|name| has(name) && !failing.contains(name))
+        && world.clusters.iter().any(|(name, view)| !apart(name) && !failing.contains(name) && !newcomer::is_new(view))
 }
 
 /// Takes a step back in the clusters in which it failed, and in them alone. Returns whether there are new ones.

@@ -210,6 +210,9 @@ impl<'a> Draft<'a> {
 
     /// A lowering that no settled state answers stops what a commit has made of the walk meanwhile, too.
     fn stands_lowered(&self) -> Option<Reason> {
+        if self.journal.is_settled() {
+            return None;
+        }
         let mut clusters = self.world.clusters.iter();
         let lowered = clusters.find_map(|(name, view)| {
             let apart = self.journal.as_in(name);

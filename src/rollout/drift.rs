@@ -35,7 +35,12 @@ fn strays(journal: &Journal, route: &Value) -> bool {
 
 /// Which unproven version is live below what the journal says it has: a stop, never corrected upwards (law 4).
 pub(super) fn lowered(world: &World, journal: &Journal) -> Option<String> {
-    world.clusters.iter().find_map(|(cluster, view)| lowered_in(cluster, view, journal))
+    world.clusters.iter().find_map(|(cluster, view)| {
+        // Where nothing is known of it, it stands where the others know it to.
+        let lost = !matches!(view.journal, Some(Ok(_))) && view.memory.is_none();
+        let apart = if lost { journal.as_in(cluster) } else { None };
+        lowered_in(cluster, view, apart.as_ref().unwrap_or(journal))
+    })
 }
 
 fn lowered_in(cluster: &ClusterName, view: &ClusterView, journal: &Journal) -> Option<String> {

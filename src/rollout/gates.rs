@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::plan::{Span, Traffic, VersionName};
 
 use super::{
-    ClusterName, ClusterView, Endpoints, Journal, Phase, Reason, Settled, State, Wanted, World, apart, lease, newcomer,
+    ClusterName, ClusterView, Endpoints, Journal, Reason, Settled, State, Wanted, World, apart, lease, newcomer,
 };
 
 /// The present instant plus seconds.
@@ -137,8 +137,7 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
     }
     let entering = apart::entering(journal, world);
     let world = &*entering;
-    let raised = matches!(journal.phase, Phase::Walking { .. });
-    let patience = raised.then(|| (wait_began(journal), journal.plan.progress_deadline));
+    let patience = journal.is_raised().then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {
         if weight > journal.state.traffic.weight(name) {
             is_ready(world, name, journal.plan.readiness.min_endpoints, patience)?;

@@ -19,6 +19,9 @@ fn obstacle(view: &ClusterView, journal: &Journal) -> Option<String> {
     if !is_new(view) {
         return None;
     }
+    if let Some(cause) = &journal.failure {
+        return Some(format!("what stands in the others has failed: {cause}"));
+    }
     if let Some(live) = view.virtual_service.as_deref() {
         let object = journal.plan.object();
         if !journal.plan.take_ownership {
@@ -46,7 +49,8 @@ pub(super) fn held(world: &World, journal: &Journal) -> Option<Reason> {
     if world.clusters.len() < 2 {
         return None;
     }
-    world.clusters.iter().find_map(|(name, view)| {
+    let mut new = world.clusters.iter().filter(|(_, view)| is_new(view));
+    new.find_map(|(name, view)| {
         let apart = journal.as_in(name);
         let what = obstacle(view, apart.as_ref().unwrap_or(journal))?;
         Some(Reason::NewCluster { cluster: name.clone(), what })

@@ -204,6 +204,12 @@ fn merge(one: &Journal, two: &Journal) -> Journal {
     }
     // A name that one of them lets go of may still be on its way to the other.
     merged.subsets.extend(older.subsets.iter().cloned());
+    // A cluster that has joined since one of them was written is in the other alone.
+    if newer.transitions == older.transitions
+        && let (Some(apart), Some(there)) = (&mut merged.apart, &older.apart)
+    {
+        apart.take_in(there);
+    }
     // What settled had converged in every cluster: one that has not had that write yet takes no proof away.
     if !older.is_older_than(newer) {
         merged.proof.retain(|name, proof| match older.proof.get(name) {
@@ -374,5 +380,26 @@ fn baseline(world: &World, plan: &Plan) -> Result<Traffic, Reason> {
     match (able.next(), able.next()) {
         (Some(only), None) => Ok(Traffic::all(only.clone())),
         _ => Err(Reason::NoBaseline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Apart, *};
+
+    #[test]
+    fn a_cluster_that_joined_is_known_whichever_journal_comes_first() {
+        let text = include_str!("../../tests/fuzz/corpus/journal/settled.json");
+        let before = Journal::decode(text.trim()).unwrap();
+        let state = before.state.clone();
+        let apart = |names: &[&str]| {
+            let clusters = names.iter().map(|name| ((*name).to_owned(), state.clone())).collect();
+            let apart = Apart { reached: 1, fallen: BTreeSet::new(), clusters: Arc::new(clusters), front: None };
+            Journal { apart: Some(Box::new(apart)), ..before.clone() }
+        };
+        let (without, with) = (apart(&["west"]), apart(&["north", "west"]));
+        for (one, two) in [(&without, &with), (&with, &without)] {
+            assert_eq!(merge(one, two).apart, with.apart);
+        }
     }
 }

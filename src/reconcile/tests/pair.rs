@@ -124,6 +124,20 @@ impl Pair {
         self.push_again();
     }
 
+    /// The journal of a cluster is taken off while no process runs.
+    pub(super) fn loses_journal(&mut self, cluster: &'static str) {
+        let mut object = Value::clone(&self.object(cluster));
+        object["metadata"]["annotations"].as_object_mut().unwrap().remove(JOURNAL);
+        self.apis.get_mut(cluster).unwrap().put(ObjectKind::VirtualService, object);
+        self.restarts();
+        self.push_again();
+    }
+
+    /// Until when it waits.
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        self.worker.reason()?.until()
+    }
+
     /// Somebody deletes the VirtualService.
     pub(super) fn loses_object(&mut self, cluster: &'static str) {
         self.apis.get_mut(cluster).unwrap().objects.remove(&ObjectKind::VirtualService);

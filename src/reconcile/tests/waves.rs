@@ -1,11 +1,11 @@
 //! Two clusters one after the other: what the first has not held, the second does not get.
 
 use super::{
-    draft::Draft,
+    draft::{Draft, plan},
     pair::{EAST, Pair, WEST, both, on_v1, settled, to_v2},
 };
 use crate::{
-    plan::OnPartial,
+    plan::{OnPartial, Span},
     rollout::{Cause, Journal, Phase, What},
 };
 
@@ -211,4 +211,67 @@ fn clusters_that_fell_walk_again_with_all_others() {
     pair.push(on_v1());
     pair.pass(5);
     assert_eq!((pair.weights(), pair.reason()), (both("v1=100"), "Settled"), "reverted");
+}
+
+#[test]
+fn a_new_cluster_is_none_in_which_the_step_stands() {
+    for policy in [OnPartial::Hold, OnPartial::RollbackFailed] {
+        let mut pair = settled();
+        let draft = || to_v2().with(|plan| plan.on_partial = policy);
+        pair.push(draft());
+        pair.pass(200);
+        pair.meets(WEST);
+        pair.ready("west/v2", Some(0));
+        pair.push(draft());
+        pair.pass(5);
+        assert_eq!((pair.weights_in(EAST).as_str(), pair.reason()), ("v1=90 v2=10", "ClusterNew"));
+        pair.ready("east/v2", Some(0));
+        pair.pass(12);
+        assert_eq!(pair.weights_in(EAST), "v1=100", "{policy:?}: it has failed in all that have it");
+        pair.ready("west/v2", Some(1));
+        pair.pass(60);
+        assert_eq!(pair.weights(), both("v1=100"), "{policy:?}: and goes nowhere else");
+    }
+}
+
+#[test]
+fn law_13_a_later_wave_that_cannot_serve_the_target_fails_by_the_deadline() {
+    let mut pair = settled();
+    pair.ready("west/v2", Some(0));
+    let at_once = |target| plan(target).from("v1=100").with(|plan| plan.settle = Span::from_seconds(60));
+    pair.push(west_last(at_once("v2=100")));
+    pair.pass(100);
+    assert_eq!((pair.weights(), pair.reason()), (weights("v2=100", "v1=100"), "EndpointsNotReady"));
+    assert!(pair.until().is_some(), "it says until when");
+    pair.pass(600);
+    assert_eq!((pair.weights(), pair.reason()), (both("v1=100"), "WentBack"));
+}
+
+#[test]
+fn a_later_wave_that_has_lost_its_journal_is_no_way_back() {
+    let mut pair = settled();
+    pair.push(west_last(to_v2()));
+    pair.pass(200);
+    pair.loses_journal(WEST);
+    pair.pass(5);
+    assert_eq!(pair.weights(), weights("v1=90 v2=10", "v1=100"));
+    assert_eq!(journal(&pair, WEST).waves(), Some((1, 2, false)), "its journal is restored as it was there");
+    pair.pass(400);
+    assert_ne!(pair.reason(), "WentBack");
+}
+
+#[test]
+fn law_02_what_fell_is_not_raised_where_nothing_can_serve_the_way_back() {
+    let mut pair = settled();
+    let draft = || to_v2().with(|plan| plan.on_partial = OnPartial::RollbackFailed);
+    pair.push(draft());
+    pair.pass(310);
+    pair.ready("east/v2", Some(0));
+    pair.pass(12);
+    assert_eq!(pair.weights(), weights("v1=100", "v1=75 v2=25"));
+    pair.ready("east/v2", Some(1));
+    pair.ready("v1", Some(0));
+    pair.push(draft().with(|plan| plan.attempt = 2));
+    pair.pass(8);
+    assert_eq!(pair.weights(), weights("v1=100", "v1=75 v2=25"));
 }
