@@ -75,7 +75,7 @@ const FRESH_S: u64 = 3;
 
 /// Fixed seeds of fleets, and those that once broke a law.
 const FLEETS: u64 = 200;
-const BROKE_FLEETS: [u64; 9] = [
+const BROKE_FLEETS: [u64; 10] = [
     1_967_095_021_638,
     44_401_371_906_158,
     16_376_710_299_694,
@@ -85,6 +85,7 @@ const BROKE_FLEETS: [u64; 9] = [
     102_009_768_247_381,
     140_286_516_789_297,
     7_421_703_487_498,
+    124_927_713_738_753,
 ];
 
 /// In so many walks the simulation notices what is broken on purpose.

@@ -9,7 +9,7 @@ use tidegate::{
 
 use super::{
     super::{
-        position::{Position, hold_ms, total},
+        position::{Position, hold_ms, sums, total},
         wrote::{Verdict, Wrote, ensure},
     },
     Ledger, WAIT_MS,
@@ -21,6 +21,16 @@ pub(super) fn ends_apart(what: What) -> bool {
         what,
         What::WaveEntered | What::TakenBack | What::Settled | What::WentBack | What::Applied | What::Released
     )
+}
+
+/// The shortest hold that a plan may mean where it gives these weights: at its target, or at a step of such a sum.
+fn shortest_ms(plan: &Plan, traffic: &Traffic) -> i64 {
+    if plan.traffic == *traffic {
+        return hold_ms(plan.settle.seconds());
+    }
+    let sums = sums(traffic, &traffic.iter().map(|(name, _)| name.clone()).collect());
+    let steps = plan.steps.iter().filter(|step| sums.contains(&step.weight));
+    steps.map(|step| hold_ms(step.hold.seconds())).min().unwrap_or(0)
 }
 
 impl Ledger {
@@ -84,13 +94,18 @@ impl Ledger {
         if !gains {
             return Ok(());
         }
-        let held_ms = match journal.phase {
+        // What was entered before another commit came has been held by the plan of that time.
+        let entered = journal.transitions.iter().rev().take_while(|there| !before.transitions.contains(there));
+        let entered =
+            entered.filter(|there| there.what == What::WaveEntered).map(|there| (wrote.plan_of)(&there.commit));
+        let held_ms = entered.flatten().map(|plan| shortest_ms(&plan, &journal.state.traffic)).min();
+        let held_ms = held_ms.unwrap_or_else(|| match journal.phase {
             Phase::Walking { weight } => {
                 let step = journal.plan.steps.iter().find(|step| step.weight == weight);
                 step.map_or(0, |step| hold_ms(step.hold.seconds()))
             }
             _ => hold_ms(journal.plan.settle.seconds()),
-        };
+        });
         let say = |what: &str| format!("{what}: {} in a later wave", journal.state.traffic);
         let Some(since_ms) = earlier_ms else { return Err(("law 7", say("an earlier wave is elsewhere"))) };
         let stands_ms = wrote.now_ms - since_ms.max(i64::MIN / 2) + (self.skews_ms.1 - self.skews_ms.0);
