@@ -25,12 +25,10 @@ pub(super) fn ends_apart(what: What) -> bool {
 
 /// The shortest hold that a plan may mean where it gives these weights: at its target, or at a step of such a sum.
 fn shortest_ms(plan: &Plan, traffic: &Traffic) -> i64 {
-    if plan.traffic == *traffic {
-        return hold_ms(plan.settle.seconds());
-    }
     let sums = sums(traffic, &traffic.iter().map(|(name, _)| name.clone()).collect());
-    let steps = plan.steps.iter().filter(|step| sums.contains(&step.weight));
-    steps.map(|step| hold_ms(step.hold.seconds())).min().unwrap_or(0)
+    let steps = plan.steps.iter().filter(|step| sums.contains(&step.weight)).map(|step| step.hold);
+    let settle = (plan.traffic == *traffic).then_some(plan.settle);
+    steps.chain(settle).map(|hold| hold_ms(hold.seconds())).min().unwrap_or(0)
 }
 
 impl Ledger {
