@@ -139,6 +139,11 @@ const SPEC: &[Field] = &[
     ),
     optional("waves", Shape::List(&TEXTS), "clusters in the order in which they enter each step; default: all at once"),
     optional(
+        "barrier",
+        Shape::Either(&Shape::Choice(&["all"]), &Shape::Object(QUORUM)),
+        "how many clusters have to answer for a step to begin: `all`, or a quorum; default: all",
+    ),
+    optional(
         "onPartial",
         Shape::Choice(&["rollback-all", "rollback-failed", "hold"]),
         "what becomes of traffic when a step fails in some clusters alone; default: rollback-all",
@@ -170,6 +175,9 @@ const SPEC: &[Field] = &[
     later("strategy", "steps and gates shared by many plans"),
     later("versionLabel", "the label that tells versions apart"),
 ];
+
+const QUORUM: &[Field] =
+    &[required("quorum", Shape::Whole { min: 1, max: 1_000 }, "so many clusters, of each wave at least one")];
 
 const ATTEMPT: Shape = Shape::Whole { min: 1, max: 1_000_000 };
 const PORT: Shape = Shape::Whole { min: 1, max: 65_535 };

@@ -43,6 +43,9 @@ pub struct Plan {
     /// The order in which clusters enter each step; fewer than two: all at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<Vec<String>>,
+    /// How many clusters have to answer for a step to begin; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u32>,
     /// Raised to try failed content again.
     #[serde(default = "Plan::first_attempt")]
     pub attempt: u32,

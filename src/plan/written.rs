@@ -74,6 +74,9 @@ impl Plan {
         if !self.waves.is_empty() {
             put("waves", json!(self.waves));
         }
+        if let Some(quorum) = self.quorum {
+            put("barrier", json!({"quorum": quorum}));
+        }
         put("onPartial", json!(self.on_partial));
         put("attempt", json!(self.attempt));
         put("progressDeadline", json!(self.progress_deadline));
@@ -155,6 +158,7 @@ spec:
   driftPolicy: warn
   onFailure: hold
   waves: [[east], [west, north]]
+  barrier: {quorum: 2}
   onPartial: rollback-failed
   attempt: 3
   progressDeadline: 20m

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Span, VersionName};
 
-use super::{ClusterName, Journal, Reason, State, What, World, accept, gates, newcomer};
+use super::{ClusterName, Journal, Reason, State, What, World, accept, barrier, gates, newcomer};
 
 /// Where the clusters stand that do not have the present position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,15 +91,17 @@ impl Journal {
     }
 }
 
-/// A raise was decided from `left`: the first wave enters it, and all others stay there.
-pub(super) fn begin(journal: &mut Journal, world: &World, left: State) {
+/// A raise was decided from `left`: the first wave enters it, and all others stay there, as do those that do not answer.
+pub(super) fn begin(journal: &mut Journal, world: &World, left: State, absent: &BTreeSet<ClusterName>) {
     #[cfg(test)]
     if crate::sabotage::is(crate::sabotage::Sabotage::WavesAtOnce) {
         return;
     }
-    let Some(first) = first_wave(journal, world.clusters.keys()) else { return };
-    let later = world.clusters.keys().filter(|name| journal.plan.wave(name) > first);
-    journal.apart = Apart::of(first + 1, later.map(|name| (name.clone(), left.clone())).collect());
+    let first = first_wave(journal, world.clusters.keys());
+    let is_later = |name: &&ClusterName| first.is_some_and(|first| journal.plan.wave(name) > first);
+    let stay = world.clusters.keys().filter(|name| is_later(name) || absent.contains(*name));
+    journal.apart =
+        Apart::of(first.map_or(0, |first| first + 1), stay.map(|name| (name.clone(), left.clone())).collect());
 }
 
 fn first_wave<'a>(journal: &Journal, clusters: impl Iterator<Item = &'a ClusterName>) -> Option<usize> {
@@ -119,7 +121,10 @@ pub(super) fn least(journal: &Journal, name: &VersionName) -> u8 {
 /// The clusters that a raise is entered in, and those that have it already: whether they can serve is what counts.
 pub(super) fn entering<'a>(journal: &Journal, world: &'a World) -> Cow<'a, World> {
     let next = match &journal.apart {
-        Some(apart) => first_wave(journal, apart.clusters.keys()),
+        Some(apart) => {
+            let behind = apart.clusters.keys().filter(|name| world.clusters.contains_key(*name));
+            first_wave(journal, behind).map(|next| next.max(apart.reached.saturating_sub(1)))
+        }
         None => first_wave(journal, world.clusters.keys()),
     };
     let Some(next) = next else { return Cow::Borrowed(world) };
@@ -128,20 +133,33 @@ pub(super) fn entering<'a>(journal: &Journal, world: &'a World) -> Cow<'a, World
     Cow::Owned(entering)
 }
 
-/// The next wave enters what those before it have held; its hold is the same.
+/// The next wave enters what those before it have held, and so do those that answer again; its hold is the same.
 ///
 /// # Errors
 /// What stands in the way of any raise there.
 pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) -> Result<(), Reason> {
     let Some(apart) = journal.apart.clone() else { return Ok(()) };
-    // Only waves leave clusters behind that are still to come: those that fell begin anew.
-    let Some(next) = first_wave(journal, apart.clusters.keys()) else { return Ok(()) };
-    let enters: BTreeSet<&ClusterName> = apart.clusters.keys().filter(|name| journal.plan.wave(name) == next).collect();
-    let behind = enters.first().and_then(|name| journal.as_in(name));
-    gates::entry(world, behind.as_ref().unwrap_or(journal), &journal.state.traffic, now)?;
-    let note = format!("wave {} of {}", next + 1, journal.plan.waves.len());
+    let absent = barrier::absent(world, journal);
+    // Those that fell begin anew.
+    let behind: Vec<&ClusterName> =
+        apart.clusters.keys().filter(|name| !apart.fallen.contains(*name) && !absent.contains(*name)).collect();
+    let next = first_wave(journal, behind.iter().copied());
+    let enters: BTreeSet<&ClusterName> =
+        behind.into_iter().filter(|name| next.is_none_or(|next| journal.plan.wave(name) == next)).collect();
+    let Some(first) = enters.first() else {
+        // All that are left do not answer.
+        return gates::away(world).map_or(Ok(()), Err);
+    };
+    let there = journal.as_in(first);
+    let present = barrier::without(world, &absent);
+    gates::entry(&present, there.as_ref().unwrap_or(journal), &journal.state.traffic, now)?;
+    let reached = next.map_or(apart.reached, |next| apart.reached.max(next + 1));
+    let note = match next {
+        Some(next) => format!("wave {} of {}", next + 1, journal.plan.waves.len()),
+        None => format!("{} behind the others", enters.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")),
+    };
     let later = apart.clusters.iter().filter(|(name, _)| !enters.contains(name));
-    journal.apart = Apart::of(next + 1, later.map(|(name, state)| (name.clone(), state.clone())).collect());
+    journal.apart = Apart::of(reached, later.map(|(name, state)| (name.clone(), state.clone())).collect());
     let (phase, hold) = (journal.phase.clone(), journal.hold);
     accept::enter(journal, now, phase, hold);
     accept::note(journal, now, What::WaveEntered, note);
@@ -202,6 +220,29 @@ pub(super) fn fall(journal: &mut Journal, world: &World, failing: &BTreeSet<&Clu
         Arc::make_mut(&mut apart.clusters).insert((*name).clone(), refuge.clone());
     }
     !fresh.is_empty()
+}
+
+/// What stands has failed and is held: where it does not stand, as its write was refused or missed, it is not entered.
+pub(super) fn stay(journal: &mut Journal, world: &World) {
+    let lacks = |state: &State| {
+        let less = |name: &VersionName| state.traffic.weight(name) < journal.state.traffic.weight(name);
+        journal.rising.iter().any(less)
+    };
+    let known = world.clusters.iter().filter(|(_, view)| view.away_since.is_none() && !view.unanswered);
+    let known =
+        known.filter(|(name, _)| journal.apart.as_ref().is_none_or(|apart| !apart.clusters.contains_key(*name)));
+    let stands =
+        known.filter_map(|(name, view)| Some((name.clone(), view.journal.as_ref()?.as_ref().ok()?.state.clone())));
+    let without: Vec<(ClusterName, State)> = stands.filter(|(_, state)| lacks(state)).collect();
+    if without.is_empty() || !journal.is_raised() {
+        return;
+    }
+    let reached = journal.plan.waves.len();
+    let apart = journal.apart.get_or_insert_with(|| {
+        Box::new(Apart { reached, fallen: BTreeSet::new(), clusters: Arc::default(), front: None })
+    });
+    apart.fallen.extend(without.iter().map(|(name, _)| name.clone()));
+    Arc::make_mut(&mut apart.clusters).extend(without);
 }
 
 /// Whether a step has been taken back in some clusters alone.

@@ -10,7 +10,7 @@ use crate::{
     plan::Version,
 };
 
-use super::{ClusterView, Journal, World, newcomer};
+use super::{ClusterView, Journal, World, barrier, newcomer};
 
 /// When the proxies had the live objects as they were last seen; none while they have not, while a write of the present
 /// state is still to come, or one is not answered: until its outcome is known, what was seen is what was there before.
@@ -41,20 +41,28 @@ pub(super) fn lag(world: &World) -> Option<Arc<str>> {
     world.clusters.iter().find_map(waited)
 }
 
-/// Whether every cluster has the journal with all that happened: where one had another past, what settles for all would be
-/// no more proven than what that one knows. Of one cluster there is but one.
+/// Whether every cluster has the journal with all that happened, but those that a quorum leaves behind: where one had another
+/// past, what settles for all would be no more proven than what that one knows. Of one cluster there is but one.
 pub(super) fn on_record(world: &World, journal: &Journal) -> bool {
     let has = |view: &ClusterView| matches!(&view.journal, Some(Ok(there)) if there.transitions == journal.transitions);
-    world.clusters.len() < 2 || world.clusters.values().all(has)
+    let mut without = world.clusters.iter().filter(|(_, view)| !has(view)).peekable();
+    if world.clusters.len() < 2 || without.peek().is_none() {
+        return true;
+    }
+    let passed_over = barrier::passed_over(world, journal);
+    without.all(|(name, _)| passed_over.contains(name))
 }
 
-/// When every cluster has the present state; none while one that is new to the plan has nothing of it.
+/// When every cluster has the present state; none while one that is new to the plan has nothing of it. Those that
+/// a quorum leaves behind are passed over.
 pub(super) fn all(world: &World, journal: &Journal) -> Option<Timestamp> {
     if newcomer::joins(world) {
         return None;
     }
     let kept = journal.kept_subsets();
-    let each = world.clusters.iter().map(|(name, view)| match journal.as_in(name) {
+    let passed_over = barrier::passed_over(world, journal);
+    let counted = world.clusters.iter().filter(|(name, _)| !passed_over.contains(*name));
+    let each = counted.map(|(name, view)| match journal.as_in(name) {
         Some(apart) => one(world, &apart, view, &apart.kept_subsets()),
         None => one(world, journal, view, &kept),
     });

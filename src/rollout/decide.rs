@@ -14,7 +14,7 @@ use crate::plan::{DriftPolicy, Plan, Revision, VersionName};
 
 use super::{
     Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
-    accept, apart, converge, drift,
+    accept, apart, barrier, converge, drift,
     failing::{self, Failing},
     failure, gates, lease, newcomer, restore, runs, sight,
     sight::Origin,
@@ -382,14 +382,15 @@ impl<'a> Draft<'a> {
             ),
             Next::Target => (plan.traffic.clone(), Phase::Target, plan.settle, What::TargetEntered, String::new()),
         };
-        if let Err(reason) = gates::entry(self.world, journal, &traffic, self.now) {
+        let absent = barrier::absent(self.world, journal);
+        if let Err(reason) = gates::entry(&barrier::without(self.world, &absent), journal, &traffic, self.now) {
             return self.wait_or_fail(reason);
         }
         let (pins, _) = gates::pins(self.world, journal, &State { traffic: traffic.clone(), ..journal.state.clone() });
         let carried = State { traffic: traffic.clone(), routing: journal.state.routing.clone() };
         let routing = accept::routing(journal, pins, &carried);
         let left = std::mem::replace(&mut self.journal.state, State { traffic, routing });
-        apart::begin(&mut self.journal, self.world, left);
+        apart::begin(&mut self.journal, self.world, left, &absent);
         gates::note_way_back(self.world, &mut self.journal);
         accept::enter(&mut self.journal, self.now, phase, hold);
         accept::note(&mut self.journal, self.now, what, label);

@@ -31,6 +31,7 @@ pub(super) fn step(
         let note = if holds { format!("in {place}: {cause}") } else { cause.to_string() };
         accept::note(journal, now, What::FailureHeld, note);
     }
+    apart::stay(journal, world);
     Err(Reason::FailureHeld { cause, retry: journal.retry() })
 }
 

@@ -9,6 +9,7 @@
 
 mod accept;
 mod apart;
+mod barrier;
 mod bounds;
 mod cause;
 mod codec;

@@ -128,21 +128,24 @@ fn noted(position: Result<Option<Arc<Journal>>, Reason>) -> Option<Sight> {
 /// Joins what every cluster knows: proof is the least, failed keys and subsets the union, convergence the latest, and a
 /// that has lost its journal takes it from the others.
 pub(super) fn join(world: &World) -> Sight {
-    let mut joined: Option<(Arc<Journal>, Origin)> = None;
+    let mut joined: Option<(Arc<Journal>, Origin, bool)> = None;
     let mut other = Sight::Nothing;
     // Without a plan in force there is nothing to go on with: the notes are not asked.
     let noted = match &world.wanted {
         Wanted::Plan { plan, .. } if world.settings.notes => Some(&**plan),
         _ => None,
     };
-    for sight in world.clusters.values().map(|cluster| of_cluster(cluster, noted)) {
-        match sight {
+    for view in world.clusters.values() {
+        let away = view.away_since.is_some();
+        match of_cluster(view, noted) {
             Sight::Journal(journal, origin) => {
                 let journal = journal.in_front();
                 joined = Some(match joined {
-                    None => (journal, origin),
-                    Some((one, before)) if one == journal => (one, before.and(origin)),
-                    Some((one, before)) => (Arc::new(merge(&one, &journal)), before.and(origin)),
+                    None => (journal, origin, away),
+                    Some((one, before, gone)) if one == journal => (one, before.and(origin), gone && away),
+                    Some((one, before, gone)) => {
+                        (Arc::new(merge((&one, gone), (&journal, away))), before.and(origin), gone && away)
+                    }
                 });
             }
             Sight::Nothing => {}
@@ -150,7 +153,7 @@ pub(super) fn join(world: &World) -> Sight {
             unreadable => other = unreadable,
         }
     }
-    if let Some((journal, _)) = &mut joined {
+    if let Some((journal, ..)) = &mut joined {
         let early = early_subsets(world);
         if !early.is_subset(&journal.subsets) {
             Arc::make_mut(journal).subsets.extend(early);
@@ -158,7 +161,7 @@ pub(super) fn join(world: &World) -> Sight {
     }
     match (joined, other) {
         (_, Sight::Unreadable(reason @ Reason::JournalNewer { .. })) => Sight::Unreadable(reason),
-        (Some((journal, origin)), _) => Sight::Journal(journal, origin),
+        (Some((journal, origin, _)), _) => Sight::Journal(journal, origin),
         (None, other) => other,
     }
 }
@@ -187,14 +190,17 @@ fn is_behind(one: &Journal, two: &Journal) -> bool {
     one.is_older_than(two) || (!two.is_older_than(one) && decided(one) < decided(two))
 }
 
-fn merge(one: &Journal, two: &Journal) -> Journal {
-    let (newer, older) = if is_behind(one, two) { (two, one) } else { (one, two) };
+/// One journal of two, each with whether it is only known of clusters that do not answer.
+fn merge((one, one_away): (&Journal, bool), (two, two_away): (&Journal, bool)) -> Journal {
+    let (newer, older, away) = if is_behind(one, two) { (two, one, one_away) } else { (one, two, two_away) };
     let mut merged = newer.clone();
     // Every cluster had the position when one of them was told so.
     let same_position = newer.entered == older.entered && newer.state == older.state;
     merged.converged = match (newer.converged, older.converged) {
         (Some(one), Some(other)) => Some(one.max(other)),
         (one, other) if same_position => one.or(other),
+        // What was left behind there takes nothing from the others that had it.
+        (one, _) if away => one,
         _ => None,
     };
     for key in &older.failed {
@@ -399,7 +405,7 @@ mod tests {
         };
         let (without, with) = (apart(&["west"]), apart(&["north", "west"]));
         for (one, two) in [(&without, &with), (&with, &without)] {
-            assert_eq!(merge(one, two).apart, with.apart);
+            assert_eq!(merge((one, false), (two, false)).apart, with.apart);
         }
     }
 }

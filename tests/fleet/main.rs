@@ -16,6 +16,7 @@ mod controlplane;
 mod kubernetes;
 #[path = "../support/process.rs"]
 mod process;
+mod quorum;
 mod reload;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]

@@ -97,6 +97,7 @@ impl Draft {
             settle: Span::ZERO,
             on_failure: OnFailure::Rollback,
             on_partial: OnPartial::RollbackAll,
+            quorum: None,
             waves: Vec::new(),
             attempt: Plan::first_attempt(),
             progress_deadline: Plan::usual_progress_deadline(),

@@ -66,6 +66,7 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Plan> {
         on_failure: on_failure(spec),
         on_partial: waves::on_partial(spec),
         waves: waves::read(spec, report),
+        quorum: waves::quorum(spec),
         attempt: whole("attempt").unwrap_or(Plan::first_attempt()),
         progress_deadline: span("progressDeadline").unwrap_or(Plan::usual_progress_deadline()),
         readiness: readiness(spec),

@@ -58,6 +58,10 @@ fn cases() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         ),
         (with("clusters: {matchLabels: {a/b/c: d, e: 'f g'}}"), vec![("PL06", "a/b/c"), ("PL06", "'f g'")]),
         (with("waves: [[a], [], [b, a, '']]"), vec![("PL04", "["), ("PL10", "a"), ("PL04", "''")]),
+        (with("barrier: all"), vec![]),
+        (with("barrier: most"), vec![("PL03", "most")]),
+        (with("barrier: {quorum: 0}"), vec![("PL17", "0")]),
+        (with("barrier: {}"), vec![("PL04", "barrier")]),
         (but("kind: CanaryPlan", "kind: Freeze"), vec![("PL02", "Freeze")]),
         (
             with("pause: no\nmatch: {}\nname: 5\nsettle: {hold: 10}"),

@@ -29,6 +29,11 @@ pub(super) fn read(spec: &Node, report: &mut Report<'_>) -> Vec<Vec<String>> {
     waves
 }
 
+/// How many clusters have to answer for a step to begin; none: all of them.
+pub(super) fn quorum(spec: &Node) -> Option<u32> {
+    u32::try_from(spec.get("barrier")?.get("quorum")?.whole()?).ok()
+}
+
 /// What becomes of a failure in some clusters alone.
 pub(super) fn on_partial(spec: &Node) -> OnPartial {
     match spec.get("onPartial").and_then(Node::text) {

@@ -52,6 +52,8 @@ pub struct Document {
     lean: bool,
     order: Order,
     partial: Partial,
+    /// How many clusters have to answer; 0: all.
+    quorum: u8,
 }
 
 /// In which order the clusters of a story go.
@@ -89,6 +91,7 @@ impl Document {
         lean: false,
         order: Order::Together,
         partial: Partial::All,
+        quorum: 0,
     };
 
     /// All requests to v2 in three steps: the walk that the benchmark counts.
@@ -108,6 +111,7 @@ impl Document {
             lean: dice.chance(30),
             order: Order::Together,
             partial: Partial::All,
+            quorum: 0,
         }
     }
 
@@ -120,6 +124,11 @@ impl Document {
     /// The same, with the order of another.
     pub const fn ordered_as(self, other: Self) -> Self {
         Self { order: other.order, partial: other.partial, ..self }
+    }
+
+    /// The same, content with so many clusters.
+    pub const fn with_quorum(self, quorum: u8) -> Self {
+        Self { quorum, ..self }
     }
 
     /// Whether a failure in some clusters alone moves no other.
@@ -182,6 +191,9 @@ impl Document {
         };
         if let Some(waves) = waves {
             let _ = writeln!(text, "  waves: [{waves}]");
+        }
+        if self.quorum > 0 {
+            let _ = writeln!(text, "  barrier: {{quorum: {}}}", self.quorum);
         }
         match self.partial {
             Partial::All => {}

@@ -75,6 +75,12 @@ impl World {
         Eyes { places, git: sight, lives: git.tip().is_some(), lease, skew_ms: process.skew_ms }
     }
 
+    /// How many clusters answer, as far as that was noticed; none: all.
+    fn answering(&self) -> Option<usize> {
+        let answering = self.places.iter().filter(|place| !place.known_away).count();
+        Some(answering).filter(|answering| *answering < self.places.len())
+    }
+
     pub(super) fn knowledge(&self, process: &Process) -> Knowledge {
         let age_ms = process.git_ms.map(|at_ms| self.now_ms - at_ms);
         let lacks = |version: usize| {
@@ -86,7 +92,7 @@ impl World {
             blind: age_ms.is_none_or(|age_ms| age_ms > GIT_AGE_S as i64 * 1_000),
             refused: !self.git.accepted,
             skewed: process.skew_ms.abs() > SKEW_MS_MAX,
-            away: self.places.iter().any(|place| place.known_away),
+            answering: self.answering(),
             unready: [lacks(0), lacks(1), lacks(2)],
             leaseless: self.lease.is_missing(),
             images: [0, 1, 2].map(|version| self.places[0].run(version)),

@@ -273,7 +273,7 @@ impl Ledger {
                     } else {
                         self.declared(&position, &traffic, &plan)?;
                         if wrote.knowledge.is_some() {
-                            self.all_held(&position, &traffic, wrote)?;
+                            self.all_held(&position, &traffic, &plan, wrote)?;
                         }
                     }
                     if transition.what != What::WaveEntered {
@@ -442,8 +442,11 @@ impl Ledger {
         })?;
         let stopped = wrote.before.is_some_and(|live| live["metadata"]["annotations"].get(STOP).is_some());
         ensure(!stopped, "law 4", || say("stopped"))?;
-        let Knowledge { blind, refused, skewed, away, leaseless, unready, .. } = wrote.knowledge.unwrap_or_default();
-        ensure(!(blind || refused || skewed || away || leaseless), "law 8", || say(&format!("{:?}", wrote.knowledge)))?;
+        let Knowledge { blind, refused, skewed, answering, leaseless, unready, .. } =
+            wrote.knowledge.unwrap_or_default();
+        ensure(!(blind || refused || skewed || answering.is_some() || leaseless), "law 8", || {
+            say(&format!("{:?}", wrote.knowledge))
+        })?;
         let lacks =
             |name: &VersionName| ["v1", "v2", "v3"].iter().zip(unready).any(|(v, no)| no && *v == name.as_str());
         let gains = |(name, weight): (&VersionName, u8)| weight > position.traffic.weight(name) && lacks(name);

@@ -8,7 +8,7 @@ use tidegate::{
     istio::{Edit, ObjectKind},
     plan::Traffic,
     reconcile::Event,
-    rollout::{Cause, Journal},
+    rollout::{Cause, Journal, Transition, What},
 };
 
 use super::{
@@ -121,7 +121,8 @@ impl World {
                 if there_already { Some(i64::MIN) } else { since_ms(left.as_ref()?) }
             })
             .try_fold(i64::MIN, |latest, since_ms| Some(latest.max(since_ms?)));
-        let earlier_ms = known.as_ref().and_then(|journal| self.earlier_ms(place, journal, knowledge.at_ms));
+        let earlier_ms =
+            known.as_ref().and_then(|journal| self.earlier_ms(place, ledger.journal(), journal, knowledge.at_ms));
         let happened = &self.happened;
         let wrote = Wrote {
             earlier_ms,
@@ -163,8 +164,22 @@ impl World {
 }
 
 impl World {
-    /// Since when all clusters of earlier waves have the traffic that is written here; none where there are none.
-    fn earlier_ms(&self, place: usize, journal: &Journal, known_ms: i64) -> Option<Option<i64>> {
+    /// Since when all clusters of earlier waves have the traffic that is written here; none where there are none. Without
+    /// waves, since when the first has it of those that had left this one behind.
+    fn earlier_ms(
+        &self,
+        place: usize,
+        before: Option<&Journal>,
+        journal: &Journal,
+        known_ms: i64,
+    ) -> Option<Option<i64>> {
+        if journal.plan.waves.len() < 2 {
+            let others = self.places.iter().enumerate().filter(|(there, _)| *there != place);
+            let since = others.filter_map(|(_, other)| other.ledger.since_ms(&journal.state.traffic, known_ms));
+            let known = |there: &Transition| before.is_some_and(|before| before.transitions.contains(there));
+            let mut entered = journal.transitions.iter().filter(|there| there.what == What::WaveEntered);
+            return entered.any(|there| !known(there)).then(|| since.min());
+        }
         let wave = |name: &str| {
             let waves = &journal.plan.waves;
             let there = waves.iter().position(|wave| wave.iter().any(|there| there == name));

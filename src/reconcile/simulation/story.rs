@@ -133,6 +133,26 @@ impl Story {
         story
     }
 
+    /// A story of a fleet that is content with a quorum of its clusters, and in which they stay away more often.
+    pub fn quorum(seed: u64) -> Self {
+        let mut story = Self::fleet(seed);
+        let mut dice = Dice::new(seed ^ 0xBA44);
+        let quorum = 1 + dice.below(story.clusters);
+        for (_, act) in &mut story.acts {
+            if let Act::Commit(document) = act
+                && dice.chance(85)
+            {
+                *document = document.with_quorum(u8::try_from(quorum).unwrap());
+            }
+        }
+        for _ in 0..3 {
+            let place = 2 + dice.below(story.acts.len() - 1);
+            let act = Act::Away(dice.below(story.clusters), dice.chance(60));
+            story.acts.insert(place, (dice.pick(&PAUSES_MS), act));
+        }
+        story
+    }
+
     fn drawn(seed: u64, clusters: usize, dice: &mut Dice) -> Self {
         let length = 3 + dice.below(14);
         let mut acts = vec![(0, Act::Commit(Document::BASELINE)), (10_000, Act::Commit(Document::draw(dice)))];

@@ -16,7 +16,8 @@ pub struct Knowledge {
     pub blind: bool,
     pub refused: bool,
     pub skewed: bool,
-    pub away: bool,
+    /// How many clusters answered, where not all did.
+    pub answering: Option<usize>,
     /// Whether another process holds the lease.
     pub leaseless: bool,
     /// Versions without a ready endpoint, or with an unknown number, in some cluster.
@@ -35,7 +36,7 @@ pub struct Wrote<'a> {
     /// of them has others.
     pub others_ms: Option<i64>,
     /// Since when the clusters of earlier waves have the weights that are written, none within where one has others; none
-    /// where there is no earlier wave.
+    /// where there is no earlier wave, and nothing had left this one behind.
     pub earlier_ms: Option<Option<i64>>,
     /// Whether a hand has taken journals, marks or objects away, or has put old ones back.
     pub stripped: bool,

@@ -89,6 +89,7 @@ pub(super) fn plan(target: &str) -> Draft {
         drift: DriftPolicy::Correct,
         on_failure: OnFailure::Rollback,
         on_partial: OnPartial::RollbackAll,
+        quorum: None,
         waves: Vec::new(),
         attempt: Plan::first_attempt(),
         progress_deadline: Plan::usual_progress_deadline(),

@@ -19,6 +19,7 @@ mod newcomers;
 mod notes;
 mod pair;
 mod proxies;
+mod quorum;
 mod readiness;
 mod refused;
 mod resource;

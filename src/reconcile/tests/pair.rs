@@ -28,7 +28,7 @@ pub(super) struct Pair {
     pub(super) apis: BTreeMap<&'static str, Api>,
     pub(super) away: Option<&'static str>,
     /// Writes there are done and not answered.
-    silent: Option<&'static str>,
+    pub(super) silent: Option<&'static str>,
     lost: Vec<(String, ObjectKind)>,
     /// Writes there are not taken for now, and tried again later.
     pub(super) throttles: Option<&'static str>,

@@ -75,7 +75,7 @@ const FRESH_S: u64 = 3;
 
 /// Fixed seeds of fleets, and those that once broke a law.
 const FLEETS: u64 = 200;
-const BROKE_FLEETS: [u64; 10] = [
+const BROKE_FLEETS: [u64; 14] = [
     1_967_095_021_638,
     44_401_371_906_158,
     16_376_710_299_694,
@@ -86,7 +86,15 @@ const BROKE_FLEETS: [u64; 10] = [
     140_286_516_789_297,
     7_421_703_487_498,
     124_927_713_738_753,
+    29_742_648_525_181,
+    36_717_675_413_841,
+    45_354_854_645_876,
+    4_488_240_824_382,
 ];
+
+/// Fixed seeds of fleets that are content with a quorum.
+const QUORUMS: u64 = 150;
+const BROKE_QUORUMS: [u64; 1] = [4_488_240_824_322];
 
 /// In so many walks the simulation notices what is broken on purpose.
 const SABOTAGED: u64 = 100;
@@ -163,6 +171,25 @@ fn every_law_holds_in_fleets_of_two_to_seven_clusters() {
         seed += 1;
     }
     println!("{FLEETS} fixed fleets and {} fresh ones from {first}", seed - first);
+}
+
+#[test]
+fn every_law_holds_in_fleets_that_are_content_with_a_quorum() {
+    let run = |seed: u64| tell(&format!("TIDEGATE_QUORUM_SEED={seed}"), &Story::quorum(seed));
+    if let Some(seed) = variable("TIDEGATE_QUORUM_SEED") {
+        println!("quorum {seed}: {:?}", run(seed));
+        return;
+    }
+    for seed in (0..QUORUMS).chain(BROKE_QUORUMS) {
+        run(seed);
+    }
+    let first = u64::from(std::process::id()) << 32;
+    let (began, mut seed) = (Instant::now(), first);
+    while began.elapsed() < fresh() {
+        run(seed);
+        seed += 1;
+    }
+    println!("{QUORUMS} fixed fleets with a quorum and {} fresh ones from {first}", seed - first);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{
     pair::{EAST, Pair, WEST, both, on_v1, settled, to_v2},
 };
 use crate::{
-    plan::{OnPartial, Span},
+    plan::{OnFailure, OnPartial, Span},
     rollout::{Cause, Journal, Phase, What},
 };
 
@@ -188,6 +188,26 @@ fn a_step_that_fails_in_some_clusters_alone_is_taken_back_in_them_where_the_plan
         pair.push(draft().with(|plan| plan.attempt = 2));
         pair.pass(3_600);
         assert_eq!((pair.weights(), pair.reason()), (both("v2=100"), "Settled"), "{policy:?}: another attempt");
+    }
+}
+
+#[test]
+fn law_03_a_failure_that_is_held_is_not_entered_where_it_does_not_stand() {
+    for (last, refuses, expected) in [
+        (true, EAST, both("v1=100")),
+        (false, WEST, weights("v1=90 v2=10", "v1=100")),
+        (false, EAST, weights("v1=100", "v1=90 v2=10")),
+    ] {
+        let mut pair = settled();
+        pair.refuses = Some(refuses);
+        let holds =
+            |draft: Draft| draft.with(|plan| (plan.on_failure, plan.on_partial) = (OnFailure::Hold, OnPartial::Hold));
+        pair.push(holds(if last { west_last(to_v2()) } else { to_v2() }));
+        pair.pass(3_600);
+        assert_eq!((pair.weights(), pair.reason()), (expected, "FailureHeld"), "{refuses} refuses, in order: {last}");
+        pair.push(holds(to_v2().timeout("5s")));
+        pair.pass(3_600);
+        assert_eq!((pair.weights(), pair.reason()), (both("v2=100"), "Settled"), "other routing is tried");
     }
 }
 

@@ -9,7 +9,7 @@ use tidegate::{
 
 use super::{
     super::{
-        position::{Position, hold_ms, sums, total},
+        position::{Position, hold_ms, total, traffic_of},
         wrote::{Verdict, Wrote, ensure},
     },
     Ledger, WAIT_MS,
@@ -23,12 +23,10 @@ pub(super) fn ends_apart(what: What) -> bool {
     )
 }
 
-/// The shortest hold that a plan may mean where it gives these weights: at its target, or at a step of such a sum.
-fn shortest_ms(plan: &Plan, traffic: &Traffic) -> i64 {
-    let sums = sums(traffic, &traffic.iter().map(|(name, _)| name.clone()).collect());
-    let steps = plan.steps.iter().filter(|step| sums.contains(&step.weight)).map(|step| step.hold);
-    let settle = (plan.traffic == *traffic).then_some(plan.settle);
-    steps.chain(settle).map(|hold| hold_ms(hold.seconds())).min().unwrap_or(0)
+/// The shortest hold of a plan.
+fn shortest_ms(plan: &Plan) -> i64 {
+    let holds = plan.steps.iter().map(|step| step.hold).chain([plan.settle]);
+    holds.map(|hold| hold_ms(hold.seconds())).min().unwrap_or(0)
 }
 
 impl Ledger {
@@ -71,7 +69,12 @@ impl Ledger {
     }
 
     /// Law 7 for the first of several clusters that rises: all of them had what is left for as long as it is to be held.
-    pub(super) fn all_held(&self, position: &Position, traffic: &Traffic, wrote: &Wrote<'_>) -> Verdict {
+    pub(super) fn all_held(&self, position: &Position, traffic: &Traffic, plan: &Plan, wrote: &Wrote<'_>) -> Verdict {
+        let answering = wrote.knowledge.and_then(|knowledge| knowledge.answering);
+        let quorum = plan.quorum.map_or(usize::MAX, |quorum| usize::try_from(quorum).unwrap());
+        ensure(answering.is_none_or(|answering| answering >= quorum), "law 8", || {
+            format!("only {answering:?} clusters answer, and {traffic} is entered")
+        })?;
         let Some(hold_ms) = self.hold_ms.filter(|_| !wrote.handled) else { return Ok(()) };
         let say = |what: &str| format!("{what}: from {} to {traffic}", position.traffic);
         let Some(others_ms) = wrote.others_ms else { return Err(("law 7", say("another cluster is elsewhere"))) };
@@ -86,24 +89,30 @@ impl Ledger {
         let Some(earlier_ms) = wrote.earlier_ms.filter(|_| journal.is_raised() && !wrote.handled) else {
             return Ok(());
         };
+        let fresh = || journal.transitions.iter().rev().take_while(|there| !before.transitions.contains(there));
+        // A wave that others entered and this one missed, before another document came, was judged there.
+        let missed = |name: &VersionName| {
+            let entered = fresh().skip(1).filter(|there| there.what == What::WaveEntered);
+            entered.map(|there| traffic_of(&there.traffic).weight(name)).max().unwrap_or(0)
+        };
         let gains = journal.state.traffic.iter().any(|(name, weight)| {
-            weight > before.state.traffic.weight(name).max(self.proven_by_name(&journal.state.routing, name))
+            let proven = self.proven_by_name(&journal.state.routing, name);
+            weight > before.state.traffic.weight(name).max(proven).max(missed(name))
         });
         if !gains {
             return Ok(());
         }
-        // What was entered before another commit came has been held by the plan of that time.
-        let entered = journal.transitions.iter().rev().take_while(|there| !before.transitions.contains(there));
-        let entered =
-            entered.filter(|there| there.what == What::WaveEntered).map(|there| (wrote.plan_of)(&there.commit));
-        let held_ms = entered.flatten().map(|plan| shortest_ms(&plan, &journal.state.traffic)).min();
-        let held_ms = held_ms.unwrap_or_else(|| match journal.phase {
+        let held_ms = match journal.phase {
             Phase::Walking { weight } => {
                 let step = journal.plan.steps.iter().find(|step| step.weight == weight);
                 step.map_or(0, |step| hold_ms(step.hold.seconds()))
             }
             _ => hold_ms(journal.plan.settle.seconds()),
-        });
+        };
+        // What was entered before another commit came has been held by the plan of that time.
+        let entered = fresh().filter(|there| there.what == What::WaveEntered);
+        let entered = entered.filter_map(|there| (wrote.plan_of)(&there.commit));
+        let held_ms = entered.map(|plan| shortest_ms(&plan)).fold(held_ms, i64::min);
         let say = |what: &str| format!("{what}: {} in a later wave", journal.state.traffic);
         let Some(since_ms) = earlier_ms else { return Err(("law 7", say("an earlier wave is elsewhere"))) };
         let stands_ms = wrote.now_ms - since_ms.max(i64::MIN / 2) + (self.skews_ms.1 - self.skews_ms.0);
@@ -118,6 +127,11 @@ impl Ledger {
             self.hold_ms = None;
             self.since_ms = wrote.now_ms;
             self.skews_ms = (self.skew_ms, self.skew_ms);
+        }
+        // What was settled for all while it did not answer had converged here, too.
+        let mut told = journal.transitions.iter().filter(|there| !before.transitions.contains(there));
+        if told.any(|there| there.what == What::Settled && there.traffic == before.state.traffic.to_string()) {
+            self.prove(&before.state.routing, &before.state.traffic);
         }
         let to_last = self.last_settled.as_ref() == Some(&journal.state.traffic);
         for (name, weight) in journal.state.traffic.iter().filter(|_| !to_last) {
