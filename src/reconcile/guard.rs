@@ -44,6 +44,7 @@ pub async fn guard(mut options: GuardOptions, shutdown: impl Future<Output = ()>
     let fleet = Fleet::new(sights, news, options.instance);
     let mut engine = Engine::new(None, PathBuf::new(), options.settings, 0, fleet, sender);
     engine.view.lease = Lease::Guard;
+    tracing::info!(cluster = options.member.name, "guards the cluster: goes back, and raises nothing");
     engine.configure(vec![options.member], vec![options.cluster]);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
