@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::controlplane::ControlPlane;
 use crate::kubernetes::{api, create, delete, eventually, told};
 use crate::proxy::{Kind, Proxy, When};
-use crate::render::{documents, only, rendered};
+use crate::render::{documents, kustomized, only, overlay, rendered};
 use crate::tools::printed;
 use crate::verbs::rights;
 use crate::world::{Running, World, token, without};
@@ -63,6 +63,18 @@ fn the_guard_is_a_pod_of_its_own_without_secrets_whose_arguments_are_known() {
         let guard = deployments.find(|document| document["metadata"]["name"] == "tidegate-guard").unwrap();
         assert_eq!(guard["spec"]["template"]["spec"]["containers"][0]["args"][1], name);
     }
+}
+
+#[test]
+fn the_overlay_of_the_docs_names_the_cluster() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    let block = page.split("```").find(|block| block.contains("# kustomization.yaml, for a cluster")).unwrap();
+    let text = block.split_once('\n').unwrap().1;
+    let home = overlay(&text.replace("../tidegate/deploy", "../deploy"));
+    let pod = only(&documents(&kustomized(&home.path().join("overlay"))), "Deployment");
+    let container = &pod["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"][1], "--cluster-name=eu-1");
+    assert_ne!(container["image"], "tidegate:0.1.0");
 }
 
 fn plan() -> (&'static str, String) {
