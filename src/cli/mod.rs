@@ -12,6 +12,7 @@ mod configuration;
 mod demo;
 mod diff;
 mod git_access;
+mod guard;
 mod history;
 mod journal;
 mod lease;

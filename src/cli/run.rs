@@ -15,7 +15,7 @@ use crate::{
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClustersArgs, RepositoryArgs, duration, fill},
-    configuration,
+    configuration, guard,
     lease::LeaseArgs,
     log,
     proxies::ProxyArgs,
@@ -42,17 +42,24 @@ const NAMED_IN_FILE: [&str; 8] = [
 
 /// Follow a plan repository and keep a cluster as its plans say
 #[derive(Debug, Args)]
-#[command(mut_arg("repo", |arg| arg.required(false).required_unless_present("config")))]
+#[command(
+    mut_arg("repo", |arg| arg.required(false).required_unless_present_any(["config", "guard"])),
+    mut_args(guard::without_guard)
+)]
 pub(super) struct Run {
+    /// Guard one cluster, with neither a repository nor a lease: go back where somebody stops a plan, or where what it
+    /// raises fails, by the journals that are there, and raise nothing. For when whoever raises is dead or cut off
+    #[arg(long)]
+    guard: bool,
     /// File with the clusters that plans may go to, and the plan repository; it is followed
     #[arg(long, value_name = "FILE", conflicts_with_all = NAMED_IN_FILE)]
     config: Option<PathBuf>,
     #[command(flatten)]
     repository: RepositoryArgs,
     #[command(flatten)]
-    clusters: ClustersArgs,
+    pub(super) clusters: ClustersArgs,
     #[command(flatten)]
-    serve: ServeArgs,
+    pub(super) serve: ServeArgs,
     #[command(flatten)]
     lease: LeaseArgs,
     #[command(flatten)]
@@ -100,6 +107,14 @@ impl Run {
         log::start(&self.log_format);
         #[cfg(feature = "otlp")]
         let exporting = super::otlp::start()?;
+        if self.guard {
+            let ended = self.guard().await;
+            #[cfg(feature = "otlp")]
+            if let Some(exporting) = exporting {
+                exporting.stop().await;
+            }
+            return ended;
+        }
         let file = self.config.clone().map(configuration::File::open).transpose()?;
         if let Some(file) = &file {
             self.repository.fill(&file.repository)?;
@@ -129,11 +144,8 @@ impl Run {
         // Held until the end: dropping it removes the folder.
         let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
-        let settings = Settings {
-            convergence_wait_ms: i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX),
-            notes: self.git_notes,
-            ..Settings::default()
-        };
+        let settings =
+            Settings { convergence_wait_ms: self.convergence_wait_ms(), notes: self.git_notes, ..Settings::default() };
         let lease = match self.lease.options() {
             Some(lease) => Some((lease, self.first(&members, &clusters).await?)),
             None => None,
@@ -189,6 +201,10 @@ impl Run {
 }
 
 impl Run {
+    pub(super) fn convergence_wait_ms(&self) -> i64 {
+        i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// A client of the first cluster, which holds the lease: without it nothing rises, so it has to be named rightly.
     async fn first(&self, members: &[Member], clusters: &[Cluster]) -> Result<Cluster, Failure> {
         if let Some(cluster) = clusters.first() {
@@ -224,7 +240,7 @@ impl Run {
 }
 
 /// Ends at SIGTERM or SIGINT.
-async fn asked_to_end() {
+pub(super) async fn asked_to_end() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {

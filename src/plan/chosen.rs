@@ -47,6 +47,11 @@ impl Chosen {
         *self == Self::All
     }
 
+    /// Whether it is one cluster, whichever others there are.
+    pub fn is_one(&self) -> bool {
+        matches!(self, Self::Named(names) if names.len() == 1)
+    }
+
     /// Those of the clusters that are chosen. A name that is none of them is left out: [`Self::check`] tells.
     pub fn of(&self, known: &Known) -> BTreeSet<String> {
         let is_chosen = |(name, labels): &(&String, &BTreeMap<String, String>)| match self {

@@ -9,9 +9,9 @@ use super::{
 };
 
 impl Engine {
-    /// Whether Git and every cluster have been read.
+    /// Whether Git, where there is one, and every cluster have been read.
     pub(super) fn is_informed(&self) -> bool {
-        (self.tip.is_some() || self.view.git.refused.is_some())
+        (self.is_guard() || self.tip.is_some() || self.view.git.refused.is_some())
             && self.fleet.awaited().all(|name| self.synced.contains(name))
     }
 

@@ -101,7 +101,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        source: &git::Source,
+        source: Option<&git::Source>,
         mirror: PathBuf,
         settings: Settings,
         max_git_age_s: u64,
@@ -110,9 +110,9 @@ impl Engine {
     ) -> Self {
         Self {
             clock: Clock::start(),
-            repository: source.name.clone(),
-            branch: source.branch.clone(),
-            git_meter: source.meter.clone(),
+            repository: source.map(|source| source.name.clone()).unwrap_or_default(),
+            branch: source.map(|source| source.branch.clone()).unwrap_or_default(),
+            git_meter: source.map(|source| source.meter.clone()).unwrap_or_default(),
             catalog: Catalog::new(),
             view: View {
                 places: BTreeMap::new(),

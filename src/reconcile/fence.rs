@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::rollout::{ClusterName, Goal, Lease, Reason, Wanted};
+use crate::{
+    istio::{Change, Edit},
+    rollout::{ClusterName, Goal, Lease, Reason, Wanted},
+};
 
 use super::{Sight, Worker};
 
@@ -55,9 +58,10 @@ fn leads_back(goal: &Goal) -> bool {
     matches!(goal, Goal::Apply(apply) if apply.back)
 }
 
-/// Whether the next write of a goal may be sent.
-pub(super) fn may(goal: &Goal, withheld: Option<&Reason>, due: Timestamp, now: Timestamp) -> May {
+/// Whether the next write of a goal may be sent. A guard makes and removes nothing, even where that would lead back.
+pub(super) fn may(goal: &Goal, edit: &Edit, withheld: Option<&Reason>, due: Timestamp, now: Timestamp) -> May {
     match withheld {
+        Some(reason @ Reason::GuardOnly) if !matches!(edit.change, Change::Patch { .. }) => May::Not(reason.clone()),
         None if leads_back(goal) => May::Freely,
         None => May::WithLease,
         Some(reason) if !leads_back(goal) => May::Not(reason.clone()),

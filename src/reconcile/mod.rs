@@ -14,6 +14,7 @@ mod fence;
 mod fights;
 mod fleet;
 mod gather;
+mod guard;
 mod held;
 pub mod history;
 pub mod inspect;
@@ -61,6 +62,7 @@ mod written;
 
 pub use clock::Clock;
 pub use fleet::FileReport;
+pub use guard::{GuardOptions, guard};
 pub use outlook::Still;
 pub use packed::Packed;
 pub use report::{Ask, ClusterReport, LeaseReport, PlanReport, Position, Reached, Report, RepositoryReport};

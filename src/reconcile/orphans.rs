@@ -15,7 +15,7 @@ impl Engine {
         if self.tip.is_some() {
             return;
         }
-        let prefix = format!("{}/", self.repository);
+        let prefix = self.owners();
         let keys: Vec<ObjectKey> = self.objects.owned_by(&prefix).map(|(key, _)| key.clone()).collect();
         for key in keys.into_iter().filter(|key| !self.workers.contains_key(key)).collect::<Vec<_>>() {
             self.hand(&key, Event::Wanted(Wanted::Unknown));

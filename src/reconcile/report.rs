@@ -35,7 +35,7 @@ pub struct Report {
     pub at: Timestamp,
     /// Whether Git and every cluster have been read once.
     pub ready: bool,
-    /// The plan repositories.
+    /// The plan repositories; none where a guard asks none.
     pub repositories: Vec<RepositoryReport>,
     /// Who leads; none where this process is the only one.
     pub lease: Option<LeaseReport>,
@@ -258,7 +258,7 @@ impl Engine {
         Report {
             at: self.clock.now(),
             ready: self.is_informed(),
-            repositories: vec![repository],
+            repositories: if self.is_guard() { Vec::new() } else { vec![repository] },
             lease: self.lease_report(),
             configuration: self.fleet.file.clone(),
             clusters: self.fleet.known().iter().map(cluster).collect(),

@@ -29,9 +29,9 @@ use super::{
 };
 
 /// How many sights of clusters wait for the loop before their watches wait too: each may be a whole object.
-const SIGHTS_MAX: usize = 64;
+pub(super) const SIGHTS_MAX: usize = 64;
 /// How long a write that is under way may take after the end was asked for.
-const LAST_WRITE: Duration = Duration::from_secs(12);
+pub(super) const LAST_WRITE: Duration = Duration::from_secs(12);
 /// How long the notes of what came of the last writes may take: the next process notes what settled again.
 const LAST_NOTES: Duration = Duration::from_secs(5);
 /// How long the CanaryPlan resources are waited for at the end: the next process brings them up to date.
@@ -101,7 +101,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     let fleet = Fleet::new(sights, news, options.instance);
     let (settings, max_git_age_s) = (options.settings, options.max_git_age_s);
     let mut engine =
-        Engine::new(&options.source, options.mirror.clone(), settings, max_git_age_s, fleet, sender.clone());
+        Engine::new(Some(&options.source), options.mirror.clone(), settings, max_git_age_s, fleet, sender.clone());
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));
@@ -180,7 +180,11 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
 }
 
 /// Takes in the answers to what is under way.
-async fn last_answers(engine: &mut Engine, incoming: &mut mpsc::UnboundedReceiver<Incoming>, patience: Duration) {
+pub(super) async fn last_answers(
+    engine: &mut Engine,
+    incoming: &mut mpsc::UnboundedReceiver<Incoming>,
+    patience: Duration,
+) {
     let deadline = tokio::time::sleep(patience);
     let mut deadline = std::pin::pin!(deadline);
     while engine.in_flight > 0 {
@@ -206,7 +210,7 @@ fn beside(mirror: &Path) -> PathBuf {
 }
 
 /// Sleeps until an instant of the clock; for ever without one.
-fn until(clock: &Clock, at: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
+pub(super) fn until(clock: &Clock, at: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
     let at = at.map(|at| tokio::time::Instant::from_std(clock.instant(at)));
     async move {
         match at {
@@ -223,7 +227,7 @@ async fn changed(tenure: &mut Option<watch::Receiver<Tenure>>) -> Option<Tenure>
     }
 }
 
-async fn asked<T>(asks: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+pub(super) async fn asked<T>(asks: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     match asks {
         Some(asks) => asks.recv().await,
         None => std::future::pending().await,

@@ -70,6 +70,7 @@ impl Engine {
         if !news || !self.synced.contains(&cluster) {
             return;
         }
+        self.guards(kind, &key, &live);
         let concerned: Vec<ObjectKey> = match kind {
             ObjectKind::VirtualService => self.workers.contains_key(&key).then(|| key.clone()).into_iter().collect(),
             ObjectKind::DestinationRule => self.links.of_rule(&key),

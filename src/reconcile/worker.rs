@@ -399,7 +399,7 @@ impl Worker {
                 self.awaits_proxies |= known.since().is_none();
             }
             let leased = match &next {
-                Next::Write(_) | Next::Seal(_) => match fence::may(&goal, withheld.as_ref(), due, now) {
+                Next::Write(edit) | Next::Seal(edit) => match fence::may(&goal, edit, withheld.as_ref(), due, now) {
                     May::Freely => false,
                     May::WithLease => true,
                     May::At(at) => {

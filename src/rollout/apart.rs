@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Span, VersionName};
 
-use super::{ClusterName, Journal, Reason, State, What, World, accept, barrier, gates, newcomer};
+use super::{ClusterName, Journal, Reason, State, What, World, accept, barrier, gates, guard, newcomer};
 
 /// Where the clusters stand that do not have the present position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +204,11 @@ pub(super) fn stands_elsewhere(journal: &Journal, world: &World, failing: &BTree
     let apart = |name: &ClusterName| journal.apart.as_ref().is_some_and(|apart| apart.clusters.contains_key(name));
     (journal.failure.is_some() || !failing.is_empty())
         && journal.is_raised()
-        && world.clusters.iter().any(|(name, view)| !apart(name) && !failing.contains(name) && !newcomer::is_new(view))
+        && (guard::sees_a_part(journal, world)
+            || world
+                .clusters
+                .iter()
+                .any(|(name, view)| !apart(name) && !failing.contains(name) && !newcomer::is_new(view)))
 }
 
 /// Takes a step back in the clusters in which it failed, and in them alone. Returns whether there are new ones.

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::plan::{Span, Traffic, VersionName};
 
 use super::{
-    ClusterName, ClusterView, Endpoints, Journal, Reason, Settled, State, Wanted, World, apart, lease, newcomer,
+    ClusterName, ClusterView, Endpoints, Journal, Lease, Reason, Settled, State, Wanted, World, apart, lease, newcomer,
 };
 
 /// The present instant plus seconds.
@@ -163,7 +163,12 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
         return Err(Reason::TipNotAccepted { why: why.to_string() });
     }
     let last_look = world.git.last_look;
-    if matches!(world.wanted, Wanted::Unknown) || last_look.is_none_or(|last| after(last, world.git.max_age_s) < now) {
+    // A guard takes what the journal says for what Git asks: nothing rises from there anyway.
+    let looks = world.lease != Lease::Guard;
+    if looks
+        && (matches!(world.wanted, Wanted::Unknown)
+            || last_look.is_none_or(|last| after(last, world.git.max_age_s) < now))
+    {
         return Err(Reason::Blind { last_look });
     }
     if matches!(world.wanted, Wanted::Plan { newer_invalid: true, .. }) {

@@ -28,6 +28,8 @@ pub enum Lease {
         /// Who.
         holder: Option<Arc<str>>,
     },
+    /// It is a guard: no lease is ever its own, and all that it knows is what stands in one cluster.
+    Guard,
 }
 
 impl Lease {
@@ -36,7 +38,7 @@ impl Lease {
         match self {
             Self::Alone => true,
             Self::Held { until, .. } => now < *until,
-            Self::Elsewhere { .. } => false,
+            Self::Elsewhere { .. } | Self::Guard => false,
         }
     }
 }
@@ -49,6 +51,7 @@ pub(super) fn missing(world: &World, now: Timestamp) -> Option<Reason> {
     }
     let term = match &world.lease {
         Lease::Alone => return None,
+        Lease::Guard => return Some(Reason::GuardOnly),
         Lease::Elsewhere { holder } => return Some(Reason::NoLease { holder: holder.clone(), outdated: None }),
         Lease::Held { .. } if !world.lease.leads(now) => return Some(Reason::NoLease { holder: None, outdated: None }),
         Lease::Held { term, .. } => *term,
@@ -89,10 +92,11 @@ pub(super) fn leads_back(view: &ClusterView, journal: &Journal) -> bool {
     moves && bounded && (journal.rising.is_empty() || lowers())
 }
 
-/// Without the lease nothing is written but what leads back, and what puts back a change that exposes callers (law 4).
+/// Without the lease nothing is written but what leads back, and what puts back a change that exposes callers (law 4). A
+/// guard leaves what people change as it stands: where nobody else is left, it is theirs.
 pub(super) fn confine(world: &World, mut decision: Decision, now: Timestamp) -> Decision {
     decision.withheld = missing(world, now);
-    if decision.withheld.is_none() {
+    if decision.withheld.is_none() || world.lease == Lease::Guard {
         return decision;
     }
     for (name, goal) in &mut decision.goals {

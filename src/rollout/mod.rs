@@ -23,6 +23,7 @@ mod failing;
 mod failure;
 mod fight;
 mod gates;
+mod guard;
 mod images;
 mod journal;
 mod lease;

@@ -96,6 +96,8 @@ pub enum Reason {
         /// Why, with what to do.
         why: String,
     },
+    /// This process is a guard: it raises nothing, and follows no repository.
+    GuardOnly,
     /// The branch holds a newer version of the plan that is not valid.
     NewerInvalid,
     /// The plan's only document is not valid, or stands against another plan: none of it is in force.
@@ -302,6 +304,7 @@ impl Reason {
             Self::Pin { .. } => "PinNotReady",
             Self::Blind { .. } => "GitNotSeen",
             Self::NoLease { .. } => "NoLease",
+            Self::GuardOnly => "GuardOnly",
             Self::TipNotAccepted { .. } => "TipNotAccepted",
             Self::NewerInvalid => "NewerPlanInvalid",
             Self::Refused { .. } => "PlanRefused",

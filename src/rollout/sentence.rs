@@ -55,6 +55,9 @@ impl std::fmt::Display for Reason {
             Self::NoLease { holder: None, .. } => {
                 write!(f, "nothing rises: no replica is known to hold the lease; going back still works")
             }
+            Self::GuardOnly => {
+                write!(f, "nothing rises from here: a guard only goes back; whoever reads the plan repository raises")
+            }
             Self::TipNotAccepted { why } => write!(f, "nothing rises: {why}; going back still works"),
             Self::NewerInvalid => write!(
                 f,

@@ -4,6 +4,7 @@
 
 #[path = "../support/controlplane.rs"]
 mod controlplane;
+mod guard;
 mod image;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;

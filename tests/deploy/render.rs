@@ -13,9 +13,8 @@ use crate::kubernetes::{api, eventually};
 use crate::tools::{feed, helm, kubectl, operator_definition, printed};
 use crate::{SOON, deploy};
 
-/// What `deploy/base` and `deploy/monitoring` are: the chart with its default values and these.
-const RENDERED_WITH: &str =
-    "namespace.create=true,monitoring.podMonitor=true,monitoring.alerts=true,monitoring.dashboard=true";
+/// What `deploy/base`, `deploy/guard` and `deploy/monitoring` are: the chart with its default values and these.
+const RENDERED_WITH: &str = "namespace.create=true,guard.enabled=true,monitoring.podMonitor=true,monitoring.alerts=true,monitoring.dashboard=true";
 const HEAD: &str = "# Rendered from deploy/chart. Change it there, then: TIDEGATE_BLESS=1 cargo test --test deploy\n";
 const MONITORING: [&str; 3] = ["podmonitor.yaml", "alerts.yaml", "dashboard.yaml"];
 /// Printed by `tidegate schema --crd`; the chart has it by a link.
@@ -68,7 +67,11 @@ fn by_template(rendering: &str) -> BTreeMap<PathBuf, String> {
         if name == DEFINITION {
             continue;
         }
-        let folder = if MONITORING.contains(&name) { "monitoring" } else { "base" };
+        let folder = match name {
+            "guard.yaml" => "guard",
+            _ if MONITORING.contains(&name) => "monitoring",
+            _ => "base",
+        };
         let file = files.entry(Path::new(folder).join(name)).or_insert_with(|| HEAD.to_owned());
         if file.len() > HEAD.len() {
             file.push_str("---\n");
@@ -80,9 +83,9 @@ fn by_template(rendering: &str) -> BTreeMap<PathBuf, String> {
 }
 
 #[test]
-fn base_and_monitoring_are_what_the_chart_renders() {
+fn base_guard_and_monitoring_are_what_the_chart_renders() {
     let files = by_template(&rendered(RENDERED_WITH));
-    assert_eq!(files.len(), 9, "{:?}", files.keys());
+    assert_eq!(files.len(), 10, "{:?}", files.keys());
     for (name, text) in &files {
         let path = deploy().join(name);
         if std::env::var_os("TIDEGATE_BLESS").is_some() {
@@ -91,7 +94,7 @@ fn base_and_monitoring_are_what_the_chart_renders() {
         let there = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(there == *text, "{} is not what the chart renders: see its first line", path.display());
     }
-    for folder in ["base", "monitoring"] {
+    for folder in ["base", "guard", "monitoring"] {
         let listed = std::fs::read_to_string(deploy().join(folder).join("kustomization.yaml")).unwrap();
         let listed = &documents(&listed)[0]["resources"];
         for entry in std::fs::read_dir(deploy().join(folder)).unwrap() {
@@ -150,6 +153,11 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
     for kind in ["podmonitor", "prometheusrule", "configmap"] {
         assert!(taken.contains(kind), "{taken}");
     }
+    for resources in ["[../deploy]", "[]"] {
+        let guarded = overlay(&format!("{{resources: {resources}, components: [../deploy/guard]}}"));
+        let taken = apply(&kustomized(&guarded.path().join("overlay")), true);
+        assert!(taken.contains("deployment.apps/tidegate-guard"), "{taken}");
+    }
     let several = overlay("{resources: [../deploy], components: [../deploy/clusters]}");
     let taken = apply(&kustomized(&several.path().join("overlay")), true);
     for object in ["role.rbac.authorization.k8s.io/tidegate-clusters", "configmap/tidegate-clusters"] {
@@ -157,6 +165,7 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
     }
     for values in [
         RENDERED_WITH,
+        "guard.enabled=true,guard.clusterName=eu-1,networkPolicy.to[0].ipBlock.cidr=10.0.0.0/8,pod.priorityClassName=high",
         "canaryPlans.enabled=false,networkPolicy.enabled=false,mirror.claimName=mirror,log.filter=debug",
         "git.auth=ssh,git.secretName=git,webhook.secretName=hook,image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "git.auth=token,git.secretName=git,git.privateCA=true,networkPolicy.to[0].ipBlock.cidr=10.0.0.0/8",

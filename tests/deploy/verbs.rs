@@ -139,9 +139,9 @@ async fn tell(
 }
 
 /// Each verb of each resource of the role.
-fn rights() -> Vec<(String, String)> {
+pub fn rights(documents: Vec<Value>) -> Vec<(String, String)> {
     let texts = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
-    let role = rbac().into_iter().find(|document| document["kind"] == "ClusterRole").unwrap();
+    let role = documents.into_iter().find(|document| document["kind"] == "ClusterRole").unwrap();
     let mut rights = Vec::new();
     for rule in role["rules"].as_array().unwrap() {
         for resource in texts(&rule["resources"]) {
@@ -161,7 +161,7 @@ async fn define_canary_plans(plane: &ControlPlane) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_one_verb_something_breaks() {
-    let rights = rights();
+    let rights = rights(rbac());
     for (verb, resource) in &rights {
         let story = Story::of(resource);
         let breaks = |stage| expected(stage, verb, resource).is_some_and(|facts| facts != story.whole(stage));

@@ -52,7 +52,7 @@ impl World {
             files.iter().map(|(path, text)| (*path, text.replace("NAMESPACE", &namespace))).collect();
         let repository = Repository::with(&files);
         let kubeconfig = repository.home().join("kubeconfig");
-        let text = plane.kubeconfig_text().replace(plane.token(), &token(&client, &namespace).await);
+        let text = plane.kubeconfig_text().replace(plane.token(), &token(&client, &namespace, &namespace).await);
         std::fs::write(&kubeconfig, text).unwrap();
         Self { client, namespace, repository, kubeconfig }
     }
@@ -97,9 +97,9 @@ impl Drop for Running {
     }
 }
 
-/// A token of the account, as a pod of the Deployment would have one.
-async fn token(client: &Client, namespace: &str) -> String {
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{namespace}/token");
+/// A token of an account, as a pod of a Deployment would have one.
+pub async fn token(client: &Client, namespace: &str, account: &str) -> String {
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
     let request = http::Request::post(path).header("content-type", "application/json");
     let answer: Value = client.request(request.body(serde_json::to_vec(&body).unwrap()).unwrap()).await.unwrap();

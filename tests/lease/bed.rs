@@ -83,32 +83,35 @@ impl Bed {
 
     /// The same with more flags.
     pub async fn start_with(&self, name: &str, flags: &[&str]) -> Replica {
-        let proxy = Proxy::start(&ControlPlane::shared().kubeconfig_text()).await;
-        let home = self.repository.home().join(name);
-        std::fs::create_dir_all(&home).unwrap();
-        let kubeconfig = proxy.kubeconfig().display().to_string();
         let mut arguments = vec![
-            "run",
             "--repo",
             &self.location,
             "--repo-name",
             &self.namespace,
-            "--kubeconfig",
-            &kubeconfig,
-            "--context",
-            CONTEXT,
-            "--convergence-wait",
-            "100ms",
             "--git-author",
             AUTHOR,
-            "--listen",
-            "127.0.0.1:0",
             "--leader-elect",
             "--lease-namespace",
             &self.namespace,
             "--lease-name",
             LEASE,
         ];
+        arguments.extend(flags);
+        self.launch(name, &arguments).await
+    }
+
+    /// Starts a guard of this name, which knows of no repository and no lease.
+    pub async fn guard(&self, name: &str) -> Replica {
+        self.launch(name, &["--guard"]).await
+    }
+
+    async fn launch(&self, name: &str, flags: &[&str]) -> Replica {
+        let proxy = Proxy::start(&ControlPlane::shared().kubeconfig_text()).await;
+        let home = self.repository.home().join(name);
+        std::fs::create_dir_all(&home).unwrap();
+        let kubeconfig = proxy.kubeconfig().display().to_string();
+        let mut arguments = vec!["run", "--kubeconfig", &kubeconfig, "--context", CONTEXT];
+        arguments.extend(["--convergence-wait", "100ms", "--listen", "127.0.0.1:0"]);
         arguments.extend(flags);
         let process = Process::start_with(&home, &arguments, &[("POD_NAME".to_owned(), name.to_owned())]);
         Replica { name: name.to_owned(), proxy, process, home }

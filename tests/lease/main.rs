@@ -8,6 +8,7 @@
 )]
 
 mod back;
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod bed;
 mod frozen;
 mod handover;

@@ -10,6 +10,18 @@ labels:
   {{- include "tidegate.labels" . | nindent 2 }}
 {{- end }}
 
+{{- define "tidegate.guard.labels" -}}
+app.kubernetes.io/name: tidegate-guard
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "tidegate.guard.metadata" -}}
+name: {{ .Release.Name }}-guard
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "tidegate.guard.labels" . | nindent 2 }}
+{{- end }}
+
 {{- define "tidegate.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -41,6 +41,7 @@ impl World {
                 self.troubled(after_ms);
             }
             Act::Lease(held) => self.lease(held),
+            Act::Guard(place) => self.guard(place),
             Act::Git(down) => self.see_git(!down, self.git.accepted),
             Act::Push(push) => self.git.pushes.push_back(push),
             Act::Accepted(accepted) => self.see_git(self.git.up, accepted),

@@ -33,6 +33,7 @@ impl World {
         self.git.pushes.clear();
         self.act(Act::Accepted(true));
         self.act(Act::Git(false));
+        self.act(Act::Guard(None));
         self.act(Act::Lease(true));
         if self.skew_ms().is_none_or(|skew_ms| skew_ms.abs() > 5_000) {
             self.kill(0, 0);

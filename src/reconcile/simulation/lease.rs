@@ -1,4 +1,5 @@
-//! A process that is one of several, and does not always hold the lease: then it raises nothing, and goes back all the same.
+//! A process that is one of several, and does not always hold the lease, or one that is a guard while whoever raises is
+//! dead: then it raises nothing, and goes back all the same.
 
 use tidegate::rollout::{self, Phase};
 
@@ -8,26 +9,32 @@ use super::{
     wrote::{Knowledge, Verdict, Wrote, ensure},
 };
 
-/// Whether the process is one of several, and holds the lease.
+/// Whether the process is one of several, and holds the lease, or guards one cluster.
 #[derive(Clone, Copy)]
 pub(super) struct Lease {
     elects: bool,
     held: bool,
     term: u64,
+    guards: Option<usize>,
 }
 
 impl Lease {
     pub(super) fn new(elects: bool) -> Self {
-        Self { elects, held: true, term: 1 }
+        Self { elects, held: true, term: 1, guards: None }
     }
 
     pub(super) fn is_missing(self) -> bool {
-        self.elects && !self.held
+        self.is_guard() || self.elects && !self.held
+    }
+
+    pub(super) fn is_guard(self) -> bool {
+        self.guards.is_some()
     }
 
     /// As the worker is told.
     pub(super) fn seen(self, skew_ms: i64) -> rollout::Lease {
         match self {
+            Self { guards: Some(_), .. } => rollout::Lease::Guard,
             Self { elects: false, .. } => rollout::Lease::Alone,
             // Longer than any story.
             Self { held: true, term, .. } => {
@@ -44,6 +51,21 @@ impl World {
         self.lease.term += u64::from(held && !self.lease.held);
         self.lease.held = held;
         self.look();
+    }
+
+    /// Whoever raises dies, and a guard of one cluster is left; none: that ends, and whoever raises is back.
+    pub(super) fn guard(&mut self, place: Option<usize>) {
+        if self.lease.guards != place {
+            self.lease.guards = place;
+            self.kill(0, self.skew_ms().unwrap_or(0));
+        }
+    }
+
+    /// The clusters that the process is shown.
+    pub(super) fn known(&self) -> Vec<String> {
+        let is_known = |place: &usize| self.lease.guards.is_none_or(|guarded| guarded == *place);
+        let places = self.places.iter().enumerate().filter(|(place, _)| is_known(place));
+        places.map(|(_, place)| place.name.clone()).collect()
     }
 
     /// Git is looked at where a position comes from a commit that may not have been seen.

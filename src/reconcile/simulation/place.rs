@@ -17,6 +17,7 @@ use super::{
     ledger::{Ledger, WAIT_MS},
     objects::{changed_for_others, referenced, subsets},
     story::Fault,
+    world::World,
     wrote::Verdict,
 };
 
@@ -158,5 +159,12 @@ impl Place {
             }
         }
         Ok(())
+    }
+}
+
+impl World {
+    /// The cluster of that name.
+    pub(super) fn place(&self, cluster: &str) -> usize {
+        self.places.iter().position(|place| place.name == cluster).unwrap()
     }
 }

@@ -74,6 +74,8 @@ pub enum Act {
     WatchDrops(usize, i64),
     /// Another process takes the lease, or this one has it again.
     Lease(bool),
+    /// Whoever raises dies, and a guard of this cluster is left; none: that ends, and whoever raises is back.
+    Guard(Option<usize>),
     /// Git stops answering, or answers again.
     Git(bool),
     /// The next push is treated so.
@@ -165,12 +167,25 @@ impl Story {
     /// The same story of one process of several: for a while another has the lease.
     pub fn of_several(seed: u64) -> Self {
         let mut story = Self::draw(seed);
-        let mut dice = Dice::new(seed ^ 0x1EA5E);
-        let lost = 2 + dice.below(story.acts.len() - 2);
-        story.acts.insert(lost, (dice.pick(&PAUSES_MS), Act::Lease(false)));
-        let found = lost + 1 + dice.below(story.acts.len() - lost);
-        story.acts.insert(found, (dice.pick(&PAUSES_MS), Act::Lease(true)));
+        story.between(&mut Dice::new(seed ^ 0x1EA5E), Act::Lease(false), Act::Lease(true));
         Self { lease: true, ..story }
+    }
+
+    /// The same story where whoever raises is dead for a while, and a guard is left in one cluster.
+    pub fn guarded(seed: u64) -> Self {
+        let mut story = Self::draw(seed);
+        let mut dice = Dice::new(seed ^ 0x6_0A2D);
+        let guarded = dice.below(story.clusters);
+        story.between(&mut dice, Act::Guard(Some(guarded)), Act::Guard(None));
+        story
+    }
+
+    /// Puts two acts in, the second some time after the first.
+    fn between(&mut self, dice: &mut Dice, first: Act, second: Act) {
+        let begins = 2 + dice.below(self.acts.len() - 2);
+        self.acts.insert(begins, (dice.pick(&PAUSES_MS), first));
+        let ends = begins + 1 + dice.below(self.acts.len() - begins);
+        self.acts.insert(ends, (dice.pick(&PAUSES_MS), second));
     }
 
     /// One walk in three steps that nothing disturbs.

@@ -12,7 +12,7 @@ const KINDS: [ObjectKind; 2] = [ObjectKind::VirtualService, ObjectKind::Destinat
 impl World {
     /// What Git is at reaches the process, if it can see it.
     pub(super) fn tell_git(&mut self) {
-        let Some(process) = &self.process else { return };
+        let Some(process) = self.process.as_ref().filter(|_| !self.lease.is_guard()) else { return };
         let life = process.life;
         self.soon(Item::Git { life });
     }

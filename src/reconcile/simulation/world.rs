@@ -245,6 +245,7 @@ impl World {
             && self.now_ms - self.trouble_ms > CALM_MS
             && self.places.iter().all(|place| !place.away && !place.watch_broken && place.faults.is_empty())
             && self.kill_after.is_none()
+            && !self.lease.is_guard()
     }
 
     /// Lets everything happen up to an instant, or until a law is broken.
@@ -354,7 +355,7 @@ impl World {
     fn start(&mut self, skew_ms: i64) {
         self.lives += 1;
         let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
-        let names: Vec<String> = self.places.iter().map(|place| place.name.clone()).collect();
+        let names = self.known();
         let worker = Worker::new(key, Settings::default(), names);
         self.process =
             Some(Process { worker, life: self.lives, skew_ms, git_ms: None, turn: 0, order: None, orders: 0 });
@@ -471,6 +472,7 @@ impl World {
                     self.at(at.as_millisecond() - BEGIN_MS - process.skew_ms, Item::Wake { life, turn });
                 }
             }
+            Effect::Restore(_) if self.lease.is_guard() => {}
             Effect::Restore(order) => {
                 process.orders += 1;
                 if let Some(order) = &order {
@@ -485,10 +487,6 @@ impl World {
             Effect::Reason(reason) => self.say(|_| format!("{}: {reason}", reason.name())),
             Effect::Hurry | Effect::AskProxies { .. } | Effect::Note(_) | Effect::Recall(..) => {}
         }
-    }
-
-    fn place(&self, cluster: &str) -> usize {
-        self.places.iter().position(|place| place.name == cluster).unwrap()
     }
 }
 

@@ -6,6 +6,8 @@ mod drift;
 mod early;
 mod failures;
 mod faults;
+mod guards;
+mod guards_of_two;
 mod histories;
 mod images;
 mod journals;

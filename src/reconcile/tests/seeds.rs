@@ -109,6 +109,7 @@ fn fresh() -> Duration {
 
 fn run(seed: u64) -> simulation::Tally {
     tell(&format!("TIDEGATE_SIM_SEED={seed}"), &Story::of_several(seed));
+    tell(&format!("TIDEGATE_SIM_SEED={seed}"), &Story::guarded(seed));
     tell(&format!("TIDEGATE_SIM_SEED={seed}"), &Story::draw(seed))
 }
 
@@ -200,6 +201,7 @@ fn what_is_broken_on_purpose_is_found() {
         (Sabotage::ImagesIgnored, "law 2", draw),
         (Sabotage::WavesAtOnce, "law 7", Story::fleet),
         (Sabotage::LeaseIgnored, "lease", Story::of_several),
+        (Sabotage::LeaseIgnored, "lease", Story::guarded),
         (Sabotage::GitBeforeTraffic, "order", draw),
         (Sabotage::SubsetsBeforeWeights, "order", draw),
     ];
