@@ -33,6 +33,8 @@ mod fleet;
 #[path = "../tests/support/git_http.rs"]
 #[allow(dead_code, reason = "the server of the tests can do more than is measured")]
 mod git_http;
+#[path = "speed/isolation.rs"]
+mod isolation;
 #[path = "../tests/support/istiod.rs"]
 mod istiod;
 #[path = "../tests/support/kubernetes.rs"]
@@ -72,7 +74,7 @@ use mesh::Mesh;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Everything that can be named on the command line, with what it measures.
-const BENCHMARKS: [(&str, &str); 20] = [
+const BENCHMARKS: [(&str, &str); 21] = [
     ("decision", "one decision for a plan that has not changed"),
     ("command", "tidegate check of 10,000 plans and objects, tidegate --version"),
     ("simulation", "walks that the simulation runs and judges a second"),
@@ -91,6 +93,7 @@ const BENCHMARKS: [(&str, &str); 20] = [
     ("fleet-1", "commit and revert to the last cluster's weights, and standing still, with 100 plans in one sandbox"),
     ("fleet-10", "the same in 10 sandboxes, one of which dies"),
     ("fleet-100", "the same in 100 sandboxes, 10 of which die"),
+    ("isolation", "commits and reverts in three clusters beside a fourth one that is good, dead, slow or huge"),
     ("scale-10", "first sync, commits, repairs, standing still and restarts with 10 plans"),
     ("scale-100", "the same with 100 plans"),
     ("scale-1000", "the same with 1,000 plans"),
@@ -153,7 +156,9 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(fleet::measure(&wanted, &mut board));
-    let on_a_mesh = |name: &str| !["decision", "command", "simulation"].contains(&name) && !name.starts_with("fleet-");
+    runtime.block_on(isolation::measure(&wanted, &mut board));
+    let on_a_mesh =
+        |name: &str| !["decision", "command", "simulation", "isolation"].contains(&name) && !name.starts_with("fleet-");
     if BENCHMARKS.iter().any(|(name, _)| on_a_mesh(name) && wanted.has(name)) {
         runtime.block_on(async {
             let mesh = Mesh::start().await;

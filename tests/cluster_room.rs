@@ -202,7 +202,7 @@ async fn an_answer_that_tells_nothing_leaves_the_outcome_unknown_after_one_reque
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_given_up_after_ten_seconds() {
+async fn a_server_that_hangs_is_given_up_after_fifteen_seconds() {
     let stub = Stub::hanging();
     let cluster = stub_cluster(&stub).await;
     let live = json!({"metadata": {"namespace": "shop", "uid": "u", "resourceVersion": "1"}});
@@ -213,7 +213,7 @@ async fn a_server_that_hangs_is_given_up_after_ten_seconds() {
         tokio::join!(write(&cluster, &raised, false), look(&cluster, ObjectKind::VirtualService, &key));
     assert!(matches!(written, Outcome::Unknown { .. }), "{written:?}");
     assert!(matches!(looked, Err(LookError::Away { .. })), "{looked:?}");
-    assert!((10..13).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!((15..18).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     assert_eq!(cluster.requests()[&(Verb::Patch, Answer::None)], 1);
 }
 

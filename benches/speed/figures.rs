@@ -49,6 +49,11 @@ impl Samples {
         self.push(time.as_secs_f64() * factor);
     }
 
+    /// Each sample over that of the same turn.
+    pub fn over<'a>(&'a self, base: &'a Self) -> impl Iterator<Item = f64> + 'a {
+        self.values.iter().zip(&base.values).map(|(value, base)| value / base)
+    }
+
     pub fn median(&self) -> f64 {
         self.at(0.5)
     }

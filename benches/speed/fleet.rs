@@ -13,7 +13,7 @@ use crate::scale::{IDLE, IDLE_QUICK};
 
 const SIZES: [usize; 3] = [1, 10, 100];
 const PLANS: usize = 100;
-const NAMESPACE: &str = "fleet";
+pub const NAMESPACE: &str = "fleet";
 /// The bounds of 100 clusters.
 const MEMORY_MIB: f64 = 400.0;
 const IDLE_PERCENT: f64 = 2.0;
@@ -99,13 +99,14 @@ fn once(time: Duration) -> Samples {
     samples
 }
 
-struct Fleet {
+/// Clusters whose objects are seen without asking.
+pub struct Fleet {
     servers: Vec<Server>,
 }
 
 impl Fleet {
     /// Clusters in which every version of every service has a ready pod.
-    async fn open(count: usize, names: &[String]) -> Self {
+    pub async fn open(count: usize, names: &[String]) -> Self {
         let mut servers = Vec::new();
         for _ in 0..count {
             let server = Server::start(Options::default()).await.unwrap();
@@ -134,11 +135,13 @@ impl Fleet {
         Self { servers }
     }
 
-    fn contexts(&self) -> String {
+    /// The names of the clusters, as contexts.
+    pub fn contexts(&self) -> String {
         (0..self.servers.len()).map(|at| format!("c{at}")).collect::<Vec<_>>().join(",")
     }
 
-    fn kubeconfig(&self) -> String {
+    /// A kubeconfig with a context for each.
+    pub fn kubeconfig(&self) -> String {
         let mut merged = json!({"apiVersion": "v1", "kind": "Config", "clusters": [], "contexts": [], "users": []});
         let mut push = |list: &str, item: Value| merged[list].as_array_mut().unwrap().push(item);
         for (at, server) in self.servers.iter().enumerate() {
@@ -152,7 +155,7 @@ impl Fleet {
     }
 
     /// Waits until v2 of all these has that weight in every cluster; returns when that was.
-    async fn all_at(&self, names: &[String], v2: u64) -> Instant {
+    pub async fn all_at(&self, names: &[String], v2: u64) -> Instant {
         let end = Instant::now() + PATIENCE;
         for server in &self.servers {
             for name in names {
@@ -173,13 +176,18 @@ impl Fleet {
     }
 
     /// Waits until nothing is written any more.
-    async fn calm(&self) {
+    pub async fn calm(&self) {
         let writes = || self.servers.iter().map(|server| server.store().writes()).sum::<u64>();
         let mut before = None;
         while before != Some(writes()) {
             before = Some(writes());
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
+    }
+
+    /// Takes the last one out.
+    pub fn take_last(&mut self) -> Server {
+        self.servers.pop().unwrap()
     }
 
     async fn lose(&mut self, count: usize) {

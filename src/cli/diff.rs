@@ -150,7 +150,9 @@ async fn show(cluster: &Cluster, still: &Still<'_>, edit: &Edit) -> Result<u8, F
             meant
         }
         Outcome::Stale | Outcome::Withheld => meant,
-        Outcome::Unknown { message } => return Err(Failure::unreached(anyhow::anyhow!("{label}: {message}"))),
+        Outcome::Unknown { message } | Outcome::Unsent { message } => {
+            return Err(Failure::unreached(anyhow::anyhow!("{label}: {message}")));
+        }
     };
     Ok(print(before.as_deref(), after.as_ref(), &label))
 }

@@ -49,7 +49,9 @@ impl Stop {
                     return Ok(DONE);
                 }
                 Outcome::Stale | Outcome::Withheld => refused = "it changes faster than it can be annotated".to_owned(),
-                Outcome::Rejected { message, .. } | Outcome::Unknown { message } => refused = message,
+                Outcome::Rejected { message, .. } | Outcome::Unknown { message } | Outcome::Unsent { message } => {
+                    refused = message
+                }
             }
         }
         Err(Failure::unreached(anyhow::anyhow!("cannot annotate VirtualService {key}: {refused}")))

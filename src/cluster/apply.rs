@@ -37,7 +37,7 @@ pub enum Applied {
     },
 }
 
-/// Applies one object with a deadline of 10 s. The object names its own `apiVersion`, kind, namespace and name.
+/// Applies one object with a deadline of 15 s. The object names its own `apiVersion`, kind, namespace and name.
 pub async fn apply(cluster: &Cluster, object: &Value, dry_run: bool) -> Applied {
     let Some((objects, name)) = api_of(cluster, object) else {
         let message = "the object lacks apiVersion, kind, metadata.namespace or metadata.name".to_owned();
@@ -56,7 +56,7 @@ pub async fn apply(cluster: &Cluster, object: &Value, dry_run: bool) -> Applied 
 }
 
 /// The live object that [`apply`] would change, without `managedFields`, or `None` where there is none; errs as
-/// [`LookError`], after 10 s at most.
+/// [`LookError`], after 15 s at most.
 pub async fn look_plain(cluster: &Cluster, object: &Value) -> Result<Option<Value>, LookError> {
     let Some((objects, name)) = api_of(cluster, object) else { return Ok(None) };
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();

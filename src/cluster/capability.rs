@@ -1,14 +1,12 @@
 //! Asks a cluster which version of Istio's API it serves.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::Cluster;
+use super::write::DEADLINE;
 use crate::istio::ObjectKind;
 
 const GROUP: &str = "networking.istio.io";
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A version of `networking.istio.io` that carries VirtualServices; their schemas are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +80,7 @@ impl CapabilityError {
 
 /// The newest version of Istio's API that serves both kinds of a plan; remembered by the cluster for its writes.
 ///
-/// Errs as [`CapabilityError`], within 10 s a request.
+/// Errs as [`CapabilityError`], within 15 s a request.
 pub async fn istio_version(cluster: &Cluster) -> Result<IstioVersion, CapabilityError> {
     let mut missing = ObjectKind::VirtualService.kind();
     for version in [IstioVersion::V1, IstioVersion::V1Beta1] {

@@ -67,7 +67,7 @@ const KINDS: [Kind; 9] = [
 ];
 
 /// Lists a cluster. What these credentials may not list is a gap; errs as [`CensusError`] where nothing answers, after
-/// 10 s a page.
+/// 15 s a page.
 pub async fn census(cluster: &Cluster) -> Result<Census, CensusError> {
     let version = istio_version(cluster).await?;
     let known = Known { routes: true, rules: true, gateways: true, hosts: true, workloads: true };

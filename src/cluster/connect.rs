@@ -9,13 +9,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::Api;
 use kube::client::ClientBuilder;
-use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use tokio::task::AbortHandle;
 
 use super::kubeconfig::{candidates, choose};
 use super::meter::{Meter, MeterLayer};
+use super::plugin::{self, TokenLayer};
+use super::pulse;
 use super::secret::{self, SecretName};
 use super::untyped::Untyped;
 use super::{Answer, IstioVersion, Turns, Verb};
@@ -114,7 +116,7 @@ pub enum ConnectError {
         /// What is wrong with it.
         why: String,
     },
-    /// A credential plugin did not end.
+    /// A file of its credentials was not read.
     #[error("no client for cluster {cluster} was made in {BUILD_DEADLINE:?}")]
     Slow {
         /// The cluster's name.
@@ -134,11 +136,14 @@ impl ConnectError {
             Self::NoContext { known } | Self::UnknownContext { known, .. } => {
                 format!("choose one with --context: {}", known.join(", "))
             }
+            Self::Unusable { why, .. } if why.starts_with("credential plugin") => {
+                "run the plugin by hand, without a terminal: it has ten seconds".into()
+            }
             Self::Unusable { .. } => "fix the context's cluster or user in the kubeconfig".into(),
             Self::Secret { .. } => {
                 "make it as `istioctl create-remote-secret` or Argo CD does, and let tidegate get it".into()
             }
-            Self::Slow { .. } => "run the context's credential plugin by hand: it may be waiting for input".into(),
+            Self::Slow { .. } => "look at the files of the kubeconfig: reading one of them does not end".into(),
         }
     }
 }
@@ -153,6 +158,16 @@ pub struct Cluster {
     istio: Arc<OnceLock<IstioVersion>>,
     turns: Arc<Turns>,
     credentials: Credentials,
+    _probe: Arc<Probing>,
+}
+
+/// What asks a silent server whether it answers again; ends when dropped.
+struct Probing(AbortHandle);
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a client was made of, as one number: other credentials are another one.
@@ -218,6 +233,17 @@ impl Cluster {
         *self.client.valid_until()
     }
 
+    /// How long its last answer was waited for, of what is answered at once.
+    pub fn answered_in(&self) -> Option<Duration> {
+        self.meter.pulse().took()
+    }
+
+    /// From now on it is noticed soon, or later, that the API server answers no more: within half a minute while something
+    /// waits for it, else within a minute.
+    pub fn keep_vigil(&self, keep: bool) {
+        self.meter.pulse().keep_vigil(keep);
+    }
+
     pub(super) fn meter(&self) -> &Meter {
         &self.meter
     }
@@ -248,7 +274,7 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// Credential plugins and files are read synchronously while a client is built.
+/// Files are read synchronously while a client is built.
 async fn aside<T: Send + 'static>(
     name: &str,
     work: impl Future<Output = Result<T, ConnectError>> + Send + 'static,
@@ -262,7 +288,7 @@ async fn within<T: Send + 'static>(
     work: impl Future<Output = Result<T, ConnectError>> + Send + 'static,
 ) -> Result<T, ConnectError> {
     let slow = || ConnectError::Slow { cluster: name.to_owned() };
-    // A plugin that hangs keeps its thread: another attempt beside it would take one more of those that all clusters share.
+    // A file that hangs keeps its thread: another attempt beside it would take one more of those that all clusters share.
     if HUNG.lock().is_ok_and(|hung| hung.get(name).is_some_and(|there| !there.is_finished())) {
         return Err(slow());
     }
@@ -307,7 +333,10 @@ async fn load(name: &str, access: &Access) -> Result<(Option<(Kubeconfig, String
 async fn build(name: String, access: &Access) -> Result<Cluster, ConnectError> {
     let (found, credentials) = load(&name, access).await?;
     let (client, url, meter) = make(&name, found).await?;
-    Ok(Cluster { name: name.into(), url, client, meter, istio: Arc::default(), turns: Arc::default(), credentials })
+    let probing = tokio::spawn(pulse::probe(Arc::clone(meter.pulse()), client.clone())).abort_handle();
+    let _probe = Arc::new(Probing(probing));
+    let (istio, turns) = (Arc::default(), Arc::default());
+    Ok(Cluster { name: name.into(), url, client, meter, istio, turns, credentials, _probe })
 }
 
 /// The kubeconfig and the context in it; none for the pod's account.
@@ -332,14 +361,22 @@ async fn make(name: &str, found: Option<(Kubeconfig, String)>) -> Result<(Client
     config.read_timeout = None;
     // kube would repeat writes by itself for minutes: law 6 looks first.
     config.default_retry = false;
-    if let Some(exec) = config.auth_info.exec.as_mut() {
-        exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    let (mut granted, mut until) = (None, None);
+    if let Some(exec) = config.auth_info.exec.take() {
+        let given = plugin::run(&exec).await.map_err(unusable)?;
+        if let Some((user, ends)) = given.certificate() {
+            config.auth_info.client_certificate_data = user.client_certificate_data;
+            config.auth_info.client_key_data = user.client_key_data;
+            until = ends;
+        }
+        granted = Some((exec, given));
     }
     let meter = Arc::new(Meter::default());
     let url = config.cluster_url.to_string();
     let url = url.trim_end_matches('/').into();
     let builder = ClientBuilder::try_from(config).map_err(|error| unusable(without_proxy(&error)))?;
-    let client = builder.with_layer(&MeterLayer(Arc::clone(&meter))).build();
+    let builder = builder.with_layer(&TokenLayer(granted)).with_layer(&MeterLayer(Arc::clone(&meter)));
+    let client = builder.with_valid_until(until).build();
     Ok((client, url, meter))
 }
 
@@ -366,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plugin_that_hangs_takes_one_thread_however_often_it_is_tried() {
+    async fn a_file_that_hangs_takes_one_thread_however_often_it_is_tried() {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let hangs = async move {
             let _ = held.recv();

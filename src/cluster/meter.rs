@@ -1,4 +1,4 @@
-//! Counts a client's requests by verb and answer, and reads the server's clock off its answers.
+//! Counts a client's requests by verb and answer, reads the server's clock off its answers, and gives up where none comes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
@@ -8,7 +8,12 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response, header};
 use jiff::Timestamp;
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
+
+use super::pulse::{ANSWER_DEADLINE, Probe, Pulse, SUSPICIOUS, Unanswered, is_answer};
+
+/// Whether a lease is held is not for a pulse to say: those requests have deadlines of their own.
+const LEASES: &str = "/apis/coordination.k8s.io/";
 
 /// An answer that took longer than this says too little about the server's clock.
 const CLOCK_ROUND_TRIP_MAX: Duration = Duration::from_secs(3);
@@ -69,6 +74,7 @@ pub enum Answer {
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     figures: Mutex<Figures>,
+    pulse: Arc<Pulse>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +88,11 @@ impl Meter {
     /// The number of requests so far by verb and answer.
     pub(super) fn counts(&self) -> BTreeMap<(Verb, Answer), u64> {
         self.figures().counts.clone()
+    }
+
+    /// Whether the server answers.
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// See [`super::Cluster::clock_offset_ms`].
@@ -99,6 +110,11 @@ impl Meter {
     }
 
     fn note<B>(&self, asked: &Asked, answer: Option<&Response<B>>) {
+        if let Some(response) = answer.filter(|response| is_answer(response.status())) {
+            self.pulse.heard((asked.verb != Verb::Watch && response.status().is_success()).then(|| asked.at.elapsed()));
+        } else if answer.is_some() {
+            self.pulse.failed();
+        }
         let mut figures = self.figures();
         let code = answer.map_or(Answer::None, |response| Answer::Code(response.status().as_u16()));
         *figures.counts.entry((asked.verb, code)).or_default() += 1;
@@ -126,14 +142,19 @@ fn offset_ms(date: &str, sent: Timestamp, received: Timestamp) -> Option<i64> {
 struct Asked {
     verb: Verb,
     plural: String,
+    /// Whether it is sent, and waited for, only while the server answers.
+    yields: bool,
     sent: Timestamp,
     at: Instant,
 }
 
 impl Asked {
     fn of<B>(request: &Request<B>) -> Self {
-        let plural = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        Self { verb: Verb::of(request), plural, sent: Timestamp::now(), at: Instant::now() }
+        let (verb, path) = (Verb::of(request), request.uri().path());
+        let plural = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let probes = request.extensions().get::<Probe>().is_some();
+        let yields = verb != Verb::Watch && !probes && !path.starts_with(LEASES);
+        Self { verb, plural, yields, sent: Timestamp::now(), at: Instant::now() }
     }
 }
 
@@ -157,25 +178,48 @@ pub(super) struct Metered<S> {
 impl<S, A, B> Service<Request<A>> for Metered<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
+    S::Error: Into<BoxError> + Send,
     S::Future: Send + 'static,
-    B: 'static,
+    B: Send + 'static,
     A: 'static,
 {
     type Response = Response<B>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let open = Open { meter: Arc::clone(&self.meter), asked: Some(Asked::of(&request)) };
+        let asked = Asked::of(&request);
+        let pulse = Arc::clone(&self.meter.pulse);
+        if let Some(why) = pulse.silent().filter(|_| asked.yields) {
+            return Box::pin(async { Err(Unanswered::Silent(why).into()) });
+        }
+        let (yields, at) = (asked.yields, asked.at);
+        let open = Open { meter: Arc::clone(&self.meter), asked: Some(asked) };
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await;
+            let mut answer = std::pin::pin!(answer);
+            let answer = match tokio::time::timeout(SUSPICIOUS, &mut answer).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    pulse.waits(at);
+                    tokio::select! {
+                        answer = &mut answer => answer,
+                        () = tokio::time::sleep_until((at + ANSWER_DEADLINE).into()) => {
+                            return open.given_up(Unanswered::Late);
+                        }
+                        why = pulse.falls_silent(), if yields => return open.given_up(Unanswered::Silent(why)),
+                    }
+                }
+            };
+            if answer.is_err() {
+                pulse.failed();
+            }
             open.closed(answer.as_ref().ok());
-            answer
+            answer.map_err(Into::into)
         })
     }
 }
@@ -187,6 +231,11 @@ struct Open {
 }
 
 impl Open {
+    fn given_up<B>(self, why: Unanswered) -> Result<B, BoxError> {
+        self.meter.pulse.failed();
+        Err(why.into())
+    }
+
     fn closed<B>(mut self, answer: Option<&Response<B>>) {
         if let Some(asked) = self.asked.take() {
             self.meter.note(&asked, answer);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::istio::ObjectKind;
 
-/// Whether the cluster is known to have no such namespace, by a dry run that stores nothing; 10 s at most.
+/// Whether the cluster is known to have no such namespace, by a dry run that stores nothing; 15 s at most.
 pub async fn lacks_namespace(cluster: &Cluster, namespace: &str) -> bool {
     let objects = cluster.objects(ObjectKind::VirtualService, namespace);
     let object = json!({

@@ -76,8 +76,12 @@ async fn run(cluster: Cluster, mut observer: Observer) -> Result<(), Unheard> {
     while let Err(error) = istio_version(&cluster).await {
         let words = format!("{error}; {}", error.hint());
         observer.failed(Source::Istio(ObjectKind::VirtualService), words, Instant::now()).await?;
+        let again = async {
+            tokio::time::sleep(backoff.next().unwrap_or(PROBE)).await;
+            cluster.meter().pulse().answers().await;
+        };
         tokio::select! {
-            () = tokio::time::sleep(backoff.next().unwrap_or(PROBE)) => {}
+            () = again => {}
             () = observer.seen.closed() => return Err(Unheard),
         }
     }
@@ -89,8 +93,14 @@ async fn run(cluster: Cluster, mut observer: Observer) -> Result<(), Unheard> {
     }
     let nobody = observer.seen.clone();
     let mut probe = tokio::time::interval(PROBE);
+    let mut pulse = cluster.meter().pulse().follow();
+    pulse.mark_changed();
     loop {
         tokio::select! {
+            Ok(()) = pulse.changed() => {
+                let silent = pulse.borrow_and_update().clone();
+                observer.heard(silent.as_deref()).await?;
+            }
             news = fed.recv() => match news {
                 Some((source, fed)) => observer.take(source, fed).await?,
                 None => return Ok(()),
@@ -121,13 +131,15 @@ struct Observer {
     endpoints: Endpoints,
     known: HashMap<Source, Known>,
     failing: HashMap<Source, Instant>,
+    /// Whether it does not even answer.
+    silent: bool,
     synced: bool,
 }
 
 impl Observer {
     fn new(cluster: &str, seen: Sender<Seen>, endpoints: Endpoints) -> Self {
         let cluster = cluster.to_owned();
-        Self { cluster, seen, endpoints, known: HashMap::new(), failing: HashMap::new(), synced: false }
+        Self { cluster, seen, endpoints, known: HashMap::new(), failing: HashMap::new(), silent: false, synced: false }
     }
 
     async fn take(&mut self, source: Source, fed: Fed) -> Result<(), Unheard> {
@@ -214,12 +226,30 @@ impl Observer {
     }
 
     async fn failed(&mut self, source: Source, error: String, at: Instant) -> Result<(), Unheard> {
-        let first = self.failing.is_empty();
+        let first = self.answers();
         self.failing.insert(source, at);
         if first {
             return self.tell(Seen::Away { error, since: Timestamp::now() }).await;
         }
         Ok(())
+    }
+
+    /// The cluster fell silent, with why, or answers again.
+    async fn heard(&mut self, silent: Option<&str>) -> Result<(), Unheard> {
+        let answered = self.answers();
+        self.silent = silent.is_some();
+        match silent {
+            Some(why) if answered => {
+                let error = format!("cluster {} does not answer: {why}", self.cluster);
+                self.tell(Seen::Away { error, since: Timestamp::now() }).await
+            }
+            None if !answered && self.answers() => self.tell(Seen::Back).await,
+            _ => Ok(()),
+        }
+    }
+
+    fn answers(&self) -> bool {
+        self.failing.is_empty() && !self.silent
     }
 
     /// Takes the sources that are healthy again off the failing ones.
@@ -228,7 +258,7 @@ impl Observer {
             return Ok(());
         }
         self.failing.retain(|source, since| !healthy(*source, *since));
-        if self.failing.is_empty() { self.tell(Seen::Back).await } else { Ok(()) }
+        if self.answers() { self.tell(Seen::Back).await } else { Ok(()) }
     }
 
     async fn tell(&self, seen: Seen) -> Result<(), Unheard> {
@@ -316,6 +346,23 @@ mod tests {
         let lists = || Source::ALL.into_iter().flat_map(|source| [(source, Fed::ListBegins), (source, Fed::ListEnds)]);
         assert_eq!(told(lists().take(7)).await, [""; 0]);
         assert_eq!(told(lists().chain(lists())).await, ["synced"]);
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_back_only_when_it_answers_and_every_source_is_healthy() {
+        let (seen, mut receiver) = mpsc::channel(100);
+        let mut observer = Observer::new("east", seen, Endpoints::default());
+        observer.heard(Some("no answer in 15s")).await.unwrap();
+        observer.take(SERVICES, failed()).await.unwrap();
+        observer.heard(None).await.unwrap();
+        let Ok(Seen::Away { error, .. }) = receiver.try_recv() else { panic!("it is away") };
+        assert_eq!(error, "cluster east does not answer: no answer in 15s");
+        assert!(receiver.try_recv().is_err(), "its watch still fails");
+        observer.heard(Some("torn")).await.unwrap();
+        observer.take(SERVICES, Fed::ListEnds).await.unwrap();
+        assert!(receiver.try_recv().is_err(), "it is silent again");
+        observer.heard(None).await.unwrap();
+        assert_eq!(receiver.try_recv(), Ok(Seen::Back));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::error::Elapsed;
 
 use super::Cluster;
+use super::pulse::ANSWER_DEADLINE;
 use super::untyped::Untyped;
 use crate::failpoint;
 use crate::istio::{Change, Edit, ObjectKind};
@@ -22,7 +23,8 @@ pub(super) const FIELD_MANAGER: &str = "tidegate";
 /// How Kubernetes says that an account lacks a right; admission that refuses the content also answers with 403.
 pub const NO_RIGHT: &str = "is forbidden: User ";
 
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// Longer than the ten seconds that an API server gives an admission webhook by default.
+pub(super) const DEADLINE: Duration = ANSWER_DEADLINE;
 
 /// How API servers begin to quote a whole object in a refusal.
 const QUOTED: &str = "Invalid value: \"{";
@@ -39,6 +41,11 @@ pub enum Outcome {
     Stale,
     /// Not sent: the lease that it needs ran out before.
     Withheld,
+    /// Not sent: the cluster has fallen silent.
+    Unsent {
+        /// How that shows.
+        message: String,
+    },
     /// Not done, and trying the same again will not help: the server or one of its admission webhooks refuses it.
     Rejected {
         /// The server's words.
@@ -78,12 +85,15 @@ pub enum LookError {
     },
 }
 
-/// Sends the edit as one request with a deadline of 10 s, never repeated. A dry run passes admission and stores nothing.
+/// Sends the edit as one request with a deadline of 15 s, never repeated. A dry run passes admission and stores nothing.
 pub async fn write(cluster: &Cluster, edit: &Edit, dry_run: bool) -> Outcome {
     let (before, after) = match edit.kind {
         ObjectKind::VirtualService => ("route.write.before", "route.write.after"),
         ObjectKind::DestinationRule => ("rule.write.before", "rule.write.after"),
     };
+    if let Some(why) = cluster.meter().pulse().silent() {
+        return Outcome::Unsent { message: why.to_string() };
+    }
     failpoint::pass(before);
     let answer = tokio::time::timeout(DEADLINE, send(cluster, edit, dry_run)).await;
     failpoint::pass(after);
@@ -94,7 +104,7 @@ pub async fn write(cluster: &Cluster, edit: &Edit, dry_run: bool) -> Outcome {
     }
 }
 
-/// The live object, or `None` where there is none; errs as [`LookError`], after 10 s at most.
+/// The live object, or `None` where there is none; errs as [`LookError`], after 15 s at most.
 pub async fn look(cluster: &Cluster, kind: ObjectKind, key: &ObjectKey) -> Result<Option<Value>, LookError> {
     let objects = cluster.objects(kind, &key.namespace);
     let answer = tokio::time::timeout(DEADLINE, objects.get_opt(&key.name)).await;
@@ -230,7 +240,8 @@ pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
         }
         cause = inner.source();
     }
-    text
+    // Nor does it where there is no other cause.
+    text.strip_prefix("ServiceError: ").map(str::to_owned).unwrap_or(text)
 }
 
 #[cfg(test)]

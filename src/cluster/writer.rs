@@ -9,7 +9,7 @@ use crate::istio::{ObjectKind, Writer, last_writer};
 use crate::plan::ObjectKey;
 
 /// The last writer of an object that is not tidegate, or `None` where none is filed or the object is gone; errs as
-/// [`LookError`], after 10 s at most.
+/// [`LookError`], after 15 s at most.
 pub async fn other_writer(cluster: &Cluster, kind: ObjectKind, key: &ObjectKey) -> Result<Option<Writer>, LookError> {
     let (name, object) = (cluster.name().to_owned(), format!("{} {key}", kind.kind()));
     let away = |message| LookError::Away { cluster: name.clone(), object: object.clone(), message };

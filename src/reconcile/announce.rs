@@ -82,6 +82,7 @@ pub(super) fn log_outcome(cluster: &str, edit: &Edit, outcome: &Outcome) {
         Outcome::Rejected { message, code } => {
             tracing::warn!(cluster, kind, %object, code, "the API server refused the write: {message}");
         }
+        Outcome::Unsent { message } => tracing::debug!(cluster, kind, %object, "not sent: {message}"),
         Outcome::Unknown { message } => {
             tracing::warn!(cluster, kind, %object, "not known whether it was written, looking again: {message}");
         }

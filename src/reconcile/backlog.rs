@@ -42,7 +42,7 @@ impl Backlog {
 impl Engine {
     /// Tells the workers what waits, as long as that leads to few writes. Each write's answer comes here again.
     pub(super) fn catch_up(&mut self) {
-        while !self.writes.are_many(self.view.places.len()) {
+        while !self.writes.are_many(|| self.view.places.keys().filter(|name| !self.away.contains_key(*name))) {
             match self.backlog.0.pop_front() {
                 Some(Later::Want(route)) => self.want(&route),
                 Some(Later::Show(route, cluster)) => {

@@ -29,8 +29,9 @@ impl Engine {
     /// Takes in the answer to a write that was under way when the end came; nothing new is begun.
     pub(super) fn last(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Written { worker, cluster, edit, outcome, .. } => {
+            Incoming::Written { worker, server, edit, outcome, .. } => {
                 self.in_flight -= 1;
+                let Some(cluster) = self.view.present(server) else { return };
                 super::announce::log_outcome(&cluster, &edit, &outcome);
                 let now = self.clock.now();
                 let Some(worker) = self.workers.get_mut(&worker) else { return };
@@ -50,9 +51,14 @@ impl Engine {
             Incoming::Looked { .. } | Incoming::Writer { .. } | Incoming::Plain { .. } => self.in_flight -= 1,
             Incoming::Published { .. } | Incoming::Found { .. } => self.in_flight -= 1,
             Incoming::Noted { notes, ended } => self.noted(notes, ended),
-            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
-            Incoming::Namespace { cluster, namespace, .. } => {
-                if self.view.namespaces.remove(&(cluster, namespace)) == Some(Namespace::Asked) {
+            Incoming::Mirrored(server, mirrored) => {
+                if let Some(cluster) = self.view.present(server) {
+                    self.mirrored(&cluster, mirrored);
+                }
+            }
+            Incoming::Namespace { server, namespace, .. } => {
+                let asked = self.view.present(server).map(|cluster| (cluster, namespace));
+                if asked.and_then(|place| self.view.namespaces.remove(&place)) == Some(Namespace::Asked) {
                     self.in_flight -= 1;
                 }
             }
@@ -73,7 +79,7 @@ impl Engine {
             })
             .collect();
         waiting.sort_by(|one, two| one.0.cmp(&two.0));
-        let mut unreached: Vec<String> = self.away.values().cloned().collect();
+        let mut unreached: Vec<String> = self.away.values().map(|away| away.why.clone()).collect();
         unreached.extend(self.git_error.iter().map(|error| format!("plan repository: {error}")));
         for name in self.fleet.names().filter(|name| !self.synced.contains(*name)) {
             if !self.away.contains_key(name) {

@@ -1,7 +1,7 @@
 //! The loop: it hands every event to the worker it concerns and performs what the workers ask for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt::Display,
     path::PathBuf,
     sync::Arc,
@@ -33,24 +33,25 @@ use super::{
     tally::{OnTheirWay, Stage, Tally},
     timers::Timers,
     trace,
-    view::View,
+    view::{Server, View},
+    watched::Away,
     writes::Writes,
 };
 
 /// Something that comes back to the loop.
 pub(super) enum Incoming {
-    Written { worker: ObjectKey, cluster: ClusterName, edit: Arc<Edit>, outcome: Outcome, began: Instant },
-    Looked { worker: ObjectKey, cluster: ClusterName, found: Result<(Live, Live), String> },
-    Writer { worker: ObjectKey, cluster: ClusterName, kind: ObjectKind, by: Option<Writer> },
+    Written { worker: ObjectKey, server: Server, edit: Arc<Edit>, outcome: Outcome, began: Instant },
+    Looked { worker: ObjectKey, server: Server, found: Result<(Live, Live), String> },
+    Writer { worker: ObjectKey, server: Server, kind: ObjectKind, by: Option<Writer> },
     Published { worker: ObjectKey, order: Box<RestoreOrder>, ended: Ended },
     Restored { worker: ObjectKey, state: RestoreState },
     Noted { notes: Vec<git::Note>, ended: Result<bool, Trouble> },
     Found { questions: Vec<Question>, found: Result<Vec<Option<String>>, Trouble> },
     Recalled { worker: ObjectKey, cluster: ClusterName, owner: Owner, found: Result<Option<String>, String> },
-    Plain { cluster: ClusterName, kind: String, key: ObjectKey, failure: Option<String> },
+    Plain { server: Server, kind: String, key: ObjectKey, failure: Option<String> },
     RetryPlain,
-    Namespace { cluster: ClusterName, namespace: String, missing: bool },
-    Mirrored(ClusterName, Mirrored),
+    Namespace { server: Server, namespace: String, missing: bool },
+    Mirrored(Server, Mirrored),
     Linked { link: u64, cluster: cluster::Cluster },
     Unlinked { link: u64, cluster: ClusterName, error: String },
 }
@@ -71,7 +72,9 @@ pub(super) struct Engine {
     pub(super) tip: Option<Revision>,
     pub(super) git_error: Option<String>,
     pub(super) synced: BTreeSet<ClusterName>,
-    pub(super) away: HashMap<ClusterName, String>,
+    pub(super) away: HashMap<ClusterName, Away>,
+    /// The routes that wait for something: as long as there are any, silence is noticed soon.
+    pub(super) restless: HashSet<ObjectKey>,
     pub(super) in_flight: usize,
     pub(super) backlog: Backlog,
     /// The workers that have taken in events of several clusters and are still to decide, or only to be looked after.
@@ -130,6 +133,7 @@ impl Engine {
             git_error: None,
             synced: BTreeSet::new(),
             away: HashMap::new(),
+            restless: HashSet::new(),
             in_flight: 0,
             backlog: Backlog::default(),
             gathered: BTreeMap::new(),
@@ -306,11 +310,12 @@ impl Engine {
     /// Takes in what came back.
     pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Written { worker, cluster, edit, outcome, began } => {
+            Incoming::Written { worker, server, edit, outcome, began } => {
                 crate::failpoint::pass("journal.answered");
                 self.in_flight -= 1;
-                self.writes.ended(&worker, &edit);
+                self.writes.ended(&server.0, &worker, &edit);
                 self.tally.written(&outcome, began.elapsed());
+                let Some(cluster) = self.view.present(server) else { return self.catch_up() };
                 let about: [(_, &dyn Display); 3] =
                     [("cluster", &cluster), ("kind", &edit.kind.kind()), ("object", &edit.key)];
                 trace::span(Stage::Write, began, &about);
@@ -321,16 +326,18 @@ impl Engine {
                 }
                 self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
-            Incoming::Looked { worker, cluster, found } => {
+            Incoming::Looked { worker, server, found } => {
                 self.in_flight -= 1;
+                let Some(cluster) = self.view.present(server) else { return self.catch_up() };
                 if let Err(error) = &found {
                     self.tally.error("look");
                     tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
                 }
                 self.hand(&worker, Event::Looked { cluster, found });
             }
-            Incoming::Writer { worker, cluster, kind, by } => {
+            Incoming::Writer { worker, server, kind, by } => {
                 self.in_flight -= 1;
+                let Some(cluster) = self.view.present(server) else { return self.catch_up() };
                 self.hand(&worker, Event::Writer { cluster, kind, by });
             }
             Incoming::Published { worker, order, ended } => {
@@ -350,13 +357,23 @@ impl Engine {
                     self.hand(&worker, Event::Recalled { cluster, owner, found });
                 }
             }
-            Incoming::Plain { cluster, kind, key, failure } => {
+            Incoming::Plain { server, kind, key, failure } => {
                 self.in_flight -= 1;
-                self.plain(cluster, kind, key, failure);
+                if let Some(cluster) = self.view.present(server) {
+                    self.plain(cluster, kind, key, failure);
+                }
             }
             Incoming::RetryPlain => self.retry_plain(),
-            Incoming::Namespace { cluster, namespace, missing } => self.namespace(cluster, namespace, missing),
-            Incoming::Mirrored(cluster, mirrored) => self.mirrored(&cluster, mirrored),
+            Incoming::Namespace { server, namespace, missing } => {
+                if let Some(cluster) = self.view.present(server) {
+                    self.namespace(cluster, namespace, missing);
+                }
+            }
+            Incoming::Mirrored(server, mirrored) => {
+                if let Some(cluster) = self.view.present(server) {
+                    self.mirrored(&cluster, mirrored);
+                }
+            }
             Incoming::Linked { link, cluster } => self.linked(link, cluster),
             Incoming::Unlinked { link, cluster, error } => self.unlinked(link, &cluster, error),
         }
@@ -386,10 +403,8 @@ impl Engine {
             self.workers.insert(key.clone(), Worker::new(key.clone(), self.settings, clusters));
             // The event first: it tells which DestinationRule belongs to the route.
             self.hand(key, event);
-            for (cluster, error) in self.away.clone() {
-                let since = self.clock.now();
-                tracing::debug!(%cluster, error, "a new route in a cluster that is away");
-                self.hand(key, Event::Reach { cluster, away_since: Some(since) });
+            for (cluster, away) in self.away.clone() {
+                self.hand(key, Event::Reach { cluster, away_since: Some(away.since) });
             }
             for cluster in self.synced.clone() {
                 self.show(key, &cluster);
@@ -432,12 +447,15 @@ impl Engine {
             }
         } else if let Some(worker) = self.workers.get_mut(key) {
             worker.lie_down(|cluster, kind, object| self.objects.packed(cluster, kind, object));
+            let rests = worker.is_at_rest();
+            self.watch_over(key, rests);
         }
     }
 
     /// Ends a worker: its route is none of this repository's any more.
     pub(super) fn dismiss(&mut self, key: &ObjectKey) {
         self.workers.remove(key);
+        self.watch_over(key, true);
         self.gathered.remove(key);
         self.links.forget(key);
         self.timers.set(key, None);

@@ -26,7 +26,6 @@ use crate::{
 use super::{
     Event,
     engine::{Engine, Incoming},
-    namespaces::Namespace,
     view::Place,
 };
 
@@ -100,6 +99,12 @@ impl Fleet {
     /// The cluster of a link, where that is the present one.
     pub(super) fn current(&self, (name, link): &Link) -> Option<ClusterName> {
         self.members.get(name).filter(|linked| linked.link == *link).map(|_| name.clone())
+    }
+
+    /// Which client a cluster has at present.
+    #[cfg(test)]
+    pub(super) fn link_of(&self, name: &str) -> u64 {
+        self.members[name].link
     }
 
     /// Whether a cluster's present client has not read everything yet.
@@ -215,9 +220,9 @@ impl Engine {
 
     /// Shows a worker the clusters that it knows nothing of, and those that its plan was taken out of while nobody looked.
     pub(super) fn meet(&mut self, key: &ObjectKey, unknown: Vec<ClusterName>) {
-        let now = self.clock.now();
-        for cluster in unknown.iter().filter(|name| self.away.contains_key(*name)).cloned().collect::<Vec<_>>() {
-            self.hand(key, Event::Reach { cluster, away_since: Some(now) });
+        let away = unknown.iter().filter_map(|name| Some((name.clone(), self.away.get(name)?.since)));
+        for (cluster, since) in away.collect::<Vec<_>>() {
+            self.hand(key, Event::Reach { cluster, away_since: Some(since) });
         }
         let Some(worker) = self.workers.get(key) else { return };
         let is_news = |name: &&ClusterName| unknown.contains(name) || !worker.holds(name);
@@ -236,6 +241,7 @@ impl Engine {
         if another {
             tracing::warn!(cluster = %name, url = cluster.url(), "its API server is another one; what is there is read anew");
             self.workers.values_mut().for_each(|worker| worker.lose(&name));
+            self.forget_namespaces(&name);
         }
         let link = self.fleet.next();
         if let Some(linked) = self.fleet.members.get_mut(&name) {
@@ -254,17 +260,17 @@ impl Engine {
         if self.fleet.current(&(cluster.clone(), link)).is_none() {
             return;
         }
-        if self.away.get(cluster) != Some(&error) {
+        if self.away.get(cluster).is_none_or(|away| away.why != error) {
             tracing::warn!(%cluster, "the cluster is away: {error}");
         }
         self.tally.error("cluster_away");
-        self.away.insert(cluster.clone(), error);
+        self.is_away(cluster, error, self.clock.now());
     }
 
     /// The cluster is away until its client has read everything.
     fn leave(&mut self, name: &ClusterName, why: String) {
         let since = self.clock.now();
-        if self.away.insert(name.clone(), why).is_none() {
+        if self.is_away(name, why, since) {
             self.reach(name, Some(since));
         }
     }
@@ -275,6 +281,7 @@ impl Engine {
         if self.fleet.new.remove(cluster) {
             self.fleet.rest(cluster);
             self.away.remove(cluster);
+            self.retry_plain_in(cluster);
         }
     }
 
@@ -287,19 +294,17 @@ impl Engine {
         let (seen, endpoints) = cluster::watch(&cluster);
         linked.tasks.spawn(pass_on(link.clone(), seen, self.fleet.sights.clone()));
         self.announcers.insert(name.clone(), Announcer::start(&cluster, self.fleet.instance.clone()));
-        let mut place = Place::new(cluster, endpoints);
+        let before = self.view.places.get(&name).filter(|place| place.cluster.url() == cluster.url());
+        let server = before.map_or(linked.link, |place| place.server);
+        let mut place = Place::new(cluster, server, endpoints);
+        place.cluster.keep_vigil(!self.restless.is_empty());
         if let Some(access) = linked.member.proxies.clone() {
             let (watch, news) = cluster::watch_proxies(&place.cluster, access);
             place.proxies.watch = Some(watch);
             linked.tasks.spawn(pass_on(link, news, self.fleet.news.clone()));
         }
         self.view.places.insert(name.clone(), place);
-        if let Some(resources) = &mut self.resources {
-            resources.join(&name, now);
-            for route in self.workers.keys().cloned().collect::<Vec<_>>() {
-                self.mirror_route(&route);
-            }
-        }
+        self.mirror_join(&name, now);
     }
 
     /// Looks, as long as a cluster is away, whether its credentials are others by now.
@@ -319,12 +324,7 @@ impl Engine {
         self.fleet.new.remove(name);
         self.view.places.remove(name);
         self.view.pending.retain(|(cluster, ..), _| cluster != name);
-        let asked = &mut self.in_flight;
-        self.view.namespaces.retain(|(cluster, _), namespace| {
-            // Its answer finds nobody any more.
-            *asked -= usize::from(cluster == name && *namespace == Namespace::Asked);
-            cluster != name
-        });
+        self.forget_namespaces(name);
         self.announcers.remove(name);
         self.synced.remove(name);
         self.away.remove(name);

@@ -1,7 +1,7 @@
 //! Of many clusters many answer at once, and a decision looks at all of them: what has come meanwhile is decided on
 //! together, so that a commit costs as many decisions as there are rounds, and not as there are clusters.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -14,8 +14,10 @@ use super::{
     tally::Stage,
 };
 
-/// How many events are taken in before what they lead to is decided: whoever else waits is heard between.
+/// How many events are taken in, and for how long, before what they lead to is decided: whoever else waits is heard
+/// between, also while a huge cluster is read.
 const AT_ONCE: usize = 1_024;
+const ROUND: Duration = Duration::from_millis(10);
 
 impl Engine {
     /// Whether an event is only taken in now: the other clusters of the plan may be about to say the like.
@@ -41,7 +43,11 @@ impl Engine {
         incoming: &mut mpsc::UnboundedReceiver<Incoming>,
         seen: &mut mpsc::Receiver<(Link, Seen)>,
     ) {
+        let began = Instant::now();
         for _ in 0..AT_ONCE {
+            if began.elapsed() >= ROUND {
+                return;
+            }
             if let Ok(event) = incoming.try_recv() {
                 self.incoming(event);
             } else if let Ok((link, seen)) = seen.try_recv() {

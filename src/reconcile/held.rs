@@ -378,6 +378,10 @@ impl Held {
                 Vec::new()
             }
             Outcome::Withheld => Vec::new(),
+            Outcome::Unsent { .. } => {
+                self.look_due = Some(self.pause(now));
+                Vec::new()
+            }
             Outcome::Unknown { .. } => {
                 let live = match kind {
                     ObjectKind::VirtualService => &self.virtual_service,

@@ -57,7 +57,6 @@ impl Mirror {
         Self { outboxes: BTreeMap::new(), routes: HashMap::new(), started: now, not_before: None, yields_since: None }
     }
 
-    /// A cluster whose resources are not known: it came just now, or is reached otherwise.
     pub(super) fn join(&mut self, cluster: &str, now: Timestamp) {
         self.outboxes.insert(cluster.to_owned(), Outbox::new(now));
     }
@@ -65,6 +64,13 @@ impl Mirror {
     /// A cluster that is none any more.
     pub(super) fn part(&mut self, cluster: &str) {
         self.outboxes.remove(cluster);
+    }
+
+    /// Everything in a cluster is to be looked at.
+    fn mark_in(&mut self, cluster: &str, key: &PlanKey, now: Timestamp) {
+        if let Some(outbox) = self.outboxes.get_mut(cluster) {
+            outbox.mark(key, now);
+        }
     }
 
     /// Something happened to a plan.
@@ -87,15 +93,35 @@ impl Engine {
     /// Notes that something happened to a route's plan.
     pub(super) fn mirror_route(&mut self, route: &ObjectKey) {
         let now = self.clock.now();
+        if let Some(key) = self.mirrored_plan(route)
+            && let Some(mirror) = &mut self.resources
+        {
+            mirror.mark(&key, now);
+        }
+    }
+
+    /// A cluster whose resources are not known: it came just now, or is reached otherwise. Those of the others are.
+    pub(super) fn mirror_join(&mut self, cluster: &str, now: Timestamp) {
         let Some(mirror) = &mut self.resources else { return };
+        mirror.join(cluster, now);
+        for route in self.workers.keys().cloned().collect::<Vec<_>>() {
+            if let Some(key) = self.mirrored_plan(&route)
+                && let Some(mirror) = &mut self.resources
+            {
+                mirror.mark_in(cluster, &key, now);
+            }
+        }
+    }
+
+    /// The plan of a route, by Git or by its journal.
+    fn mirrored_plan(&mut self, route: &ObjectKey) -> Option<PlanKey> {
+        let mirror = self.resources.as_mut()?;
         if let Some(entry) = self.catalog.entry(route) {
-            return mirror.mark(&entry.plan.key, now);
+            return Some(entry.plan.key.clone());
         }
-        let journal = self.workers.get(route).and_then(|worker| worker.journal());
-        if let Some(key) = journal.map(|journal| &journal.owner.plan) {
-            mirror.routes.insert(key.clone(), route.clone());
-            mirror.mark(key, now);
-        }
+        let key = self.workers.get(route)?.journal()?.owner.plan.clone();
+        mirror.routes.insert(key.clone(), route.clone());
+        Some(key)
     }
 
     /// Notes what a commit touched.
@@ -171,18 +197,19 @@ impl Engine {
 
     fn list_resources(&self, cluster: ClusterName) {
         let Some(place) = self.view.places.get(&cluster) else { return };
-        let (client, sender, repository) = (place.cluster.clone(), self.sender.clone(), self.repository.clone());
+        let (client, server) = (place.cluster.clone(), place.server());
+        let (sender, repository) = (self.sender.clone(), self.repository.clone());
         tokio::spawn(async move {
             let found = cluster::list_canaryplans(&client, &repository).await;
             // The loop has ended where nobody receives.
-            let _ = sender.send(Incoming::Mirrored(cluster, Mirrored::Listed(found)));
+            let _ = sender.send(Incoming::Mirrored(server, Mirrored::Listed(found)));
         });
     }
 
     fn try_resource(&mut self, cluster: ClusterName, key: PlanKey, now: Timestamp) {
         let wish = self.wish(&cluster, &key);
         let Some(place) = self.view.places.get(&cluster) else { return };
-        let (client, sender) = (place.cluster.clone(), self.sender.clone());
+        let (client, server, sender) = (place.cluster.clone(), place.server(), self.sender.clone());
         let Some(outbox) = self.resources.as_mut().and_then(|mirror| mirror.outboxes.get_mut(&cluster)) else { return };
         match wish {
             Wish::Be(plan) if outbox.written(&key).is_none_or(|written| !plan.is(written)) => {
@@ -190,7 +217,7 @@ impl Engine {
                 tokio::spawn(async move {
                     let answer = cluster::write_canaryplan(&client, &plan, written, now).await.map(Some);
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Mirrored(cluster, Mirrored::Done(key, answer)));
+                    let _ = sender.send(Incoming::Mirrored(server, Mirrored::Done(key, answer)));
                 });
             }
             Wish::Gone => {
@@ -202,7 +229,7 @@ impl Engine {
                 tokio::spawn(async move {
                     let answer = cluster::remove_canaryplan(&client, &key, &written).await.map(|()| None);
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Mirrored(cluster, Mirrored::Done(key, answer)));
+                    let _ = sender.send(Incoming::Mirrored(server, Mirrored::Done(key, answer)));
                 });
             }
             Wish::Be(_) | Wish::Stay => {}
@@ -238,5 +265,23 @@ impl Engine {
         let strange = strange.any(|live| lens::annotation(&live, OWNER) == Some(&owner) && !released(&live));
         let known = self.catalog.plan_object(key).is_some() || strange;
         if known || !self.is_informed() { Wish::Stay } else { Wish::Gone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_in_one_cluster_is_looked_at_there_alone() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut mirror = Mirror::new(now);
+        let key = PlanKey { namespace: "shop".into(), name: "web".into() };
+        mirror.join("east", now);
+        mirror.join("west", now);
+        mirror.mark_in("west", &key, now);
+        assert!(mirror.outboxes["east"].wake_at().is_none() && mirror.outboxes["west"].wake_at().is_some());
+        mirror.mark(&key, now);
+        assert!(mirror.outboxes["east"].wake_at().is_some());
     }
 }

@@ -45,6 +45,10 @@ impl Engine {
     /// Takes in whether a namespace is missing.
     pub(super) fn namespace(&mut self, cluster: ClusterName, namespace: String, missing: bool) {
         let place = (cluster.clone(), namespace.clone());
+        // What was forgotten meanwhile is not asked for any more.
+        if !self.view.namespaces.contains_key(&place) {
+            return;
+        }
         let before = match missing {
             true => self.view.namespaces.insert(place, Namespace::Missing),
             false => self.view.namespaces.remove(&place),
@@ -62,14 +66,23 @@ impl Engine {
         }
     }
 
+    /// Forgets what was asked of a cluster; the answers find nobody any more.
+    pub(super) fn forget_namespaces(&mut self, name: &str) {
+        let asked = &mut self.in_flight;
+        self.view.namespaces.retain(|(cluster, _), namespace| {
+            *asked -= usize::from(cluster == name && *namespace == Namespace::Asked);
+            cluster != name
+        });
+    }
+
     fn spawn_namespace(&self, cluster: ClusterName, namespace: String, after: Duration) {
         let Some(place) = self.view.places.get(&cluster) else { return };
-        let (client, sender) = (place.cluster.clone(), self.sender.clone());
+        let (client, server, sender) = (place.cluster.clone(), place.server(), self.sender.clone());
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let missing = cluster::lacks_namespace(&client, &namespace).await;
             // The loop has ended where nobody receives.
-            let _ = sender.send(Incoming::Namespace { cluster, namespace, missing });
+            let _ = sender.send(Incoming::Namespace { server, namespace, missing });
         });
     }
 }

@@ -23,9 +23,9 @@ impl Engine {
             Effect::Write { cluster, edit, leased } => {
                 failpoint::pass("journal.decided");
                 let Some(place) = self.view.places.get(&cluster) else { return };
-                let (client, sender) = (place.cluster.clone(), self.sender.clone());
+                let (client, server, sender) = (place.cluster.clone(), place.server(), self.sender.clone());
                 let fence = self.fence().filter(|_| leased);
-                let queued = self.writes.begin(client.turns(), key, &edit);
+                let queued = self.writes.begin(client.turns(), &cluster, key, &edit);
                 let (worker, began) = (key.clone(), Instant::now());
                 self.in_flight += 1;
                 tokio::spawn(async move {
@@ -35,13 +35,14 @@ impl Engine {
                         _ => cluster::write(&client, &edit, false).await,
                     };
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Written { worker, cluster, edit, outcome, began });
+                    let _ = sender.send(Incoming::Written { worker, server, edit, outcome, began });
                 });
             }
             Effect::Hurry => self.writes.hurry(key),
             Effect::Look { cluster, virtual_service, destination_rule } => {
                 let Some(place) = self.view.places.get(&cluster) else { return };
-                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
+                let (client, server) = (place.cluster.clone(), place.server());
+                let (sender, worker) = (self.sender.clone(), key.clone());
                 self.in_flight += 1;
                 tokio::spawn(async move {
                     let (route, rule) = tokio::join!(
@@ -53,12 +54,13 @@ impl Engine {
                         (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
                     };
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Looked { worker, cluster, found });
+                    let _ = sender.send(Incoming::Looked { worker, server, found });
                 });
             }
             Effect::AskWriter { cluster, kind, object } => {
                 let Some(place) = self.view.places.get(&cluster) else { return };
-                let (client, sender, worker) = (place.cluster.clone(), self.sender.clone(), key.clone());
+                let (client, server) = (place.cluster.clone(), place.server());
+                let (sender, worker) = (self.sender.clone(), key.clone());
                 self.in_flight += 1;
                 tokio::spawn(async move {
                     let by = cluster::other_writer(&client, kind, &object).await.unwrap_or_else(|error| {
@@ -66,7 +68,7 @@ impl Engine {
                         None
                     });
                     // The loop has ended where nobody receives.
-                    let _ = sender.send(Incoming::Writer { worker, cluster, kind, by });
+                    let _ = sender.send(Incoming::Writer { worker, server, kind, by });
                 });
             }
             Effect::AskProxies { cluster, kind, object, live } => self.ask_proxies(&cluster, kind, object, live),

@@ -1,6 +1,6 @@
 //! Plain Istio objects beside the plans: applied as they stand, never pruned, tried again where they fail.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use crate::{cluster, plan::ObjectKey, rollout::ClusterName};
 
@@ -37,8 +37,12 @@ impl Engine {
         if let Some(place) = self.view.places.get(name) {
             let id = (name.clone(), kind.to_owned(), key.clone());
             self.view.pending.entry(id).or_insert_with(|| Pending::of(&object));
-            let (sender, cluster, object) = (self.sender.clone(), place.cluster.clone(), object.clone());
-            let (name, kind, key) = (name.clone(), kind.to_owned(), key.clone());
+            if self.away.contains_key(name) {
+                // All that is pending there is applied once it answers.
+                return;
+            }
+            let (sender, cluster, server) = (self.sender.clone(), place.cluster.clone(), place.server());
+            let (kind, key) = (kind.to_owned(), key.clone());
             self.in_flight += 1;
             tokio::spawn(async move {
                 let failure = match cluster::apply(&cluster, &object.value, false).await {
@@ -49,7 +53,7 @@ impl Engine {
                     cluster::Applied::Rejected { message, .. } | cluster::Applied::Unknown { message } => Some(message),
                 };
                 // The loop has ended where nobody receives.
-                let _ = sender.send(Incoming::Plain { cluster: name, kind, key, failure });
+                let _ = sender.send(Incoming::Plain { server, kind, key, failure });
             });
         }
     }
@@ -57,9 +61,16 @@ impl Engine {
     /// Tries again what could not be applied.
     pub(super) fn retry_plain(&mut self) {
         self.plain_retry = false;
-        let failed: BTreeSet<_> = self.view.pending.keys().map(|(_, kind, key)| (kind.clone(), key.clone())).collect();
-        for (kind, key) in failed {
-            self.apply_plain(&kind, &key);
+        for (cluster, kind, key) in self.view.pending.keys().cloned().collect::<Vec<_>>() {
+            self.apply_plain_in(&cluster, &kind, &key);
+        }
+    }
+
+    /// A cluster answers: applies there what is pending.
+    pub(super) fn retry_plain_in(&mut self, name: &str) {
+        let pending = self.view.pending.keys().filter(|(cluster, ..)| cluster == name);
+        for (cluster, kind, key) in pending.cloned().collect::<Vec<_>>() {
+            self.apply_plain_in(&cluster, &kind, &key);
         }
     }
 

@@ -90,6 +90,10 @@ pub struct ClusterReport {
     pub synced: bool,
     /// Why it is away; none while it answers.
     pub away: Option<String>,
+    /// Since when it is away.
+    pub away_since: Option<Timestamp>,
+    /// How long its API server's last answer took, in milliseconds; none before the first.
+    pub answer_ms: Option<u64>,
     /// Who is asked whether the proxies have what was written.
     pub asking: Asking,
     /// Requests so far.
@@ -239,7 +243,9 @@ impl Engine {
             ClusterReport {
                 labels: labels.clone(),
                 synced: self.synced.contains(name),
-                away: self.away.get(name).cloned(),
+                away: self.away.get(name).map(|away| away.why.clone()),
+                away_since: self.away.get(name).map(|away| away.since),
+                answer_ms: place.and_then(|place| u64::try_from(place.cluster.answered_in()?.as_millis()).ok()),
                 asking: watch.map(ProxyWatch::asking).unwrap_or_default(),
                 requests: place.map(|place| place.cluster.requests()).unwrap_or_default(),
                 events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),

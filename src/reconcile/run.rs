@@ -31,7 +31,7 @@ use super::{
 /// How many sights of clusters wait for the loop before their watches wait too: each may be a whole object.
 pub(super) const SIGHTS_MAX: usize = 64;
 /// How long a write that is under way may take after the end was asked for.
-pub(super) const LAST_WRITE: Duration = Duration::from_secs(12);
+pub(super) const LAST_WRITE: Duration = Duration::from_secs(17);
 /// How long the notes of what came of the last writes may take: the next process notes what settled again.
 const LAST_NOTES: Duration = Duration::from_secs(5);
 /// How long the CanaryPlan resources are waited for at the end: the next process brings them up to date.

@@ -164,6 +164,8 @@ impl ClusterReport {
             "labels": self.labels,
             "synced": self.synced,
             "away": self.away,
+            "awaySince": self.away_since,
+            "answerMs": self.answer_ms,
             "istiods": istiods,
             "istiodsMissing": nobody,
             "gatewaysAsked": gateways,
@@ -389,6 +391,11 @@ fn cluster_schema() -> Value {
         },
         "synced": {"type": "boolean", "description": "whether its objects have been read"},
         "away": {"type": ["string", "null"], "description": "why it is away; null while it answers"},
+        "awaySince": {"type": ["string", "null"], "format": "date-time", "description": "since when it is away"},
+        "answerMs": {
+            "type": ["integer", "null"],
+            "description": "how long its API server's last answer took, in milliseconds; null before the first",
+        },
         "istiods": {
             "type": "array",
             "items": {"type": "string"},

@@ -122,6 +122,7 @@ impl Tally {
         match outcome {
             Outcome::Applied(_) => {}
             Outcome::Withheld => self.error("write_withheld"),
+            Outcome::Unsent { .. } => self.error("write_unsent"),
             Outcome::Stale => self.error("write_stale"),
             Outcome::Rejected { .. } => self.error("write_rejected"),
             Outcome::Unknown { .. } => self.error("write_unknown"),

@@ -14,6 +14,8 @@ use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxie
 /// One cluster of the view.
 pub(super) struct Place {
     pub(super) cluster: Cluster,
+    /// Which of the API servers that had the cluster's name: answers of another one say nothing of this.
+    pub(super) server: u64,
     pub(super) endpoints: Endpoints,
     pub(super) claims: Claims,
     pub(super) shadows: Shadows,
@@ -22,11 +24,19 @@ pub(super) struct Place {
 
 impl Place {
     /// A cluster of which nothing was seen yet.
-    pub(super) fn new(cluster: Cluster, endpoints: Endpoints) -> Self {
+    pub(super) fn new(cluster: Cluster, server: u64, endpoints: Endpoints) -> Self {
         let (claims, shadows, proxies) = (Claims::default(), Shadows::default(), Asked::default());
-        Self { cluster, endpoints, claims, shadows, proxies }
+        Self { cluster, server, endpoints, claims, shadows, proxies }
+    }
+
+    /// Who is asked here.
+    pub(super) fn server(&self) -> Server {
+        (self.cluster.name().to_owned(), self.server)
     }
 }
+
+/// A cluster, and which of its API servers is meant.
+pub(super) type Server = (ClusterName, u64);
 
 /// Everything that workers may ask.
 pub(super) struct View {
@@ -38,6 +48,13 @@ pub(super) struct View {
     pub(super) pending: HashMap<(ClusterName, String, ObjectKey), Pending>,
     /// Namespaces that are not known to be there.
     pub(super) namespaces: HashMap<(ClusterName, String), Namespace>,
+}
+
+impl View {
+    /// The cluster of an API server, where that is the present one.
+    pub(super) fn present(&self, (cluster, server): Server) -> Option<ClusterName> {
+        self.places.get(&cluster).is_some_and(|place| place.server == server).then_some(cluster)
+    }
 }
 
 /// A plain object that is not applied.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::{
     cluster::Seen,
     istio::ObjectKind,
@@ -11,7 +13,24 @@ use crate::{
 
 use super::{Event, Live, engine::Engine, fleet::Link};
 
+/// That a cluster does not answer.
+#[derive(Clone, Debug)]
+pub(super) struct Away {
+    pub(super) why: String,
+    pub(super) since: Timestamp,
+}
+
 impl Engine {
+    /// Notes why a cluster is away; returns whether it was there before. Since when it is away another error does not change.
+    pub(super) fn is_away(&mut self, cluster: &str, why: String, since: Timestamp) -> bool {
+        if let Some(away) = self.away.get_mut(cluster) {
+            away.why = why;
+            return false;
+        }
+        self.away.insert(cluster.to_owned(), Away { why, since });
+        true
+    }
+
     /// Takes in what a watch saw; what one saw that has been replaced meanwhile is nothing.
     pub(super) fn seen(&mut self, link: &Link, seen: Seen) {
         let Some(cluster) = self.fleet.current(link) else { return };
@@ -32,8 +51,9 @@ impl Engine {
             Seen::Away { error, since } => {
                 tracing::warn!(%cluster, %since, "the cluster is away: {error}");
                 self.tally.error("cluster_away");
-                self.away.insert(cluster.clone(), error);
-                self.reach(&cluster, Some(since));
+                if self.is_away(&cluster, error, since) {
+                    self.reach(&cluster, Some(since));
+                }
                 self.renew(&cluster);
             }
             // Before it is read, it is not known what is there.
@@ -43,11 +63,27 @@ impl Engine {
                 tracing::info!(%cluster, "the cluster answers again");
                 self.away.remove(&cluster);
                 self.reach(&cluster, None);
+                self.retry_plain_in(&cluster);
             }
         }
     }
 
-    pub(super) fn reach(&mut self, cluster: &str, away_since: Option<jiff::Timestamp>) {
+    /// Keeps a vigil over all clusters as long as some route does not rest: whatever it waits for, a cluster that has gone
+    /// is no reason to go on.
+    pub(super) fn watch_over(&mut self, key: &ObjectKey, rests: bool) {
+        let before = self.restless.is_empty();
+        match rests {
+            true => drop(self.restless.remove(key)),
+            false if !self.restless.contains(key) => drop(self.restless.insert(key.clone())),
+            false => {}
+        }
+        let empty = self.restless.is_empty();
+        if empty != before {
+            self.view.places.values().for_each(|place| place.cluster.keep_vigil(!empty));
+        }
+    }
+
+    pub(super) fn reach(&mut self, cluster: &str, away_since: Option<Timestamp>) {
         for key in self.workers.keys().cloned().collect::<Vec<_>>() {
             self.hand(&key, Event::Reach { cluster: cluster.to_owned(), away_since });
         }

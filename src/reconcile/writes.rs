@@ -8,18 +8,29 @@ use crate::{
     cluster,
     istio::{Change, Edit, ObjectKind},
     plan::ObjectKey,
+    rollout::ClusterName,
 };
 
-/// Records that are under way before nothing new is begun.
+/// Records that are under way, in all clusters, before nothing new is begun.
 const RECORDS_MAX: usize = 1_024;
+/// Beginnings of a cluster that are under way before nothing new is begun.
+const BEGINNINGS_MAX: usize = 2 * cluster::TRAFFIC_MAX;
+/// How many shares of writes are held in all, however they are spread over the clusters.
+const CROWD: usize = 4;
 
-/// The writes that wait or are under way, in all clusters.
+/// The writes that wait or are under way, by cluster: one that does not get on with its own holds back no other's.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
-    beginnings: usize,
-    records: usize,
+    lines: HashMap<ClusterName, Line>,
     /// The records that wait, by worker: they go on as traffic where traffic waits for their answer.
     waiting: HashMap<ObjectKey, Vec<oneshot::Sender<()>>>,
+}
+
+/// What waits or is under way in one cluster.
+#[derive(Debug, Default)]
+struct Line {
+    beginnings: usize,
+    records: usize,
 }
 
 /// A write in the line of a cluster.
@@ -38,24 +49,32 @@ fn completes(edit: &Edit) -> bool {
 
 impl Writes {
     /// Where a worker's edit waits for its turn; it is under way until [`Writes::ended`].
-    pub(super) fn begin(&mut self, turns: Arc<cluster::Turns>, worker: &ObjectKey, edit: &Edit) -> Queued {
+    pub(super) fn begin(
+        &mut self,
+        turns: Arc<cluster::Turns>,
+        cluster: &str,
+        worker: &ObjectKey,
+        edit: &Edit,
+    ) -> Queued {
+        let line = self.lines.entry(cluster.to_owned()).or_default();
         if edit.moves_traffic() {
-            self.beginnings += usize::from(!completes(edit));
+            line.beginnings += usize::from(!completes(edit));
             return Queued { turns, kind: edit.kind, urgent: None };
         }
         let (sender, receiver) = oneshot::channel();
-        self.records += 1;
+        line.records += 1;
         self.waiting.entry(worker.clone()).or_default().push(sender);
         Queued { turns, kind: edit.kind, urgent: Some(receiver) }
     }
 
     /// Takes in that a worker's edit was answered.
-    pub(super) fn ended(&mut self, worker: &ObjectKey, edit: &Edit) {
+    pub(super) fn ended(&mut self, cluster: &str, worker: &ObjectKey, edit: &Edit) {
+        let Some(line) = self.lines.get_mut(cluster) else { return };
         if edit.moves_traffic() {
-            self.beginnings -= usize::from(!completes(edit));
+            line.beginnings -= usize::from(!completes(edit));
             return;
         }
-        self.records -= 1;
+        line.records -= 1;
         if let Some(waiting) = self.waiting.get_mut(worker) {
             waiting.retain(|sender| !sender.is_closed());
             if waiting.is_empty() {
@@ -72,9 +91,16 @@ impl Writes {
         }
     }
 
-    /// Whether so many are under way that nothing more is begun: each holds a whole object.
-    pub(super) fn are_many(&self, clusters: usize) -> bool {
-        self.beginnings >= 2 * cluster::TRAFFIC_MAX * clusters.max(1) || self.records >= RECORDS_MAX
+    /// Whether so many are under way that nothing more is begun, as each holds a whole object: every cluster that answers
+    /// has its share, or a few have those of all.
+    pub(super) fn are_many<'a, I: Iterator<Item = &'a ClusterName>>(&self, clusters: impl Fn() -> I) -> bool {
+        let count = clusters().count().max(1);
+        let records_max = RECORDS_MAX.div_ceil(count);
+        let has_share = |line: &Line| line.beginnings >= BEGINNINGS_MAX || line.records >= records_max;
+        let all = |of: fn(&Line) -> usize| self.lines.values().map(of).sum::<usize>();
+        clusters().all(|name| self.lines.get(name).is_some_and(has_share))
+            || all(|line| line.beginnings) >= CROWD * count * BEGINNINGS_MAX
+            || all(|line| line.records) >= CROWD * RECORDS_MAX
     }
 }
 
@@ -98,6 +124,8 @@ mod tests {
 
     use super::*;
 
+    const EAST: &str = "east";
+
     fn key() -> ObjectKey {
         ObjectKey { namespace: "shop".into(), name: "checkout".into() }
     }
@@ -117,7 +145,7 @@ mod tests {
         let journal = edit("/metadata/annotations/tidegate.dev~1journal");
         let mut taken = Vec::new();
         let mut waiting = loop {
-            let mut turn = Box::pin(writes.begin(turns.clone(), &key(), &journal).turn());
+            let mut turn = Box::pin(writes.begin(turns.clone(), EAST, &key(), &journal).turn());
             match poll!(&mut turn) {
                 Poll::Ready(turn) => taken.push(turn),
                 Poll::Pending => break turn,
@@ -125,11 +153,11 @@ mod tests {
         };
         writes.hurry(&key());
         assert!(poll!(&mut waiting).is_ready());
-        assert_eq!(writes.records, taken.len() + 1);
+        assert_eq!(writes.lines[EAST].records, taken.len() + 1);
         for _ in 0..=taken.len() {
-            writes.ended(&key(), &journal);
+            writes.ended(EAST, &key(), &journal);
         }
-        assert_eq!((writes.records, writes.waiting.len()), (0, 0));
+        assert_eq!((writes.lines[EAST].records, writes.waiting.len()), (0, 0));
     }
 
     #[tokio::test]
@@ -138,18 +166,40 @@ mod tests {
         let weights = edit("/spec/http/0/route/0/weight");
         let route = Edit { change: Change::Create(json!({})), ..weights.clone() };
         let journal = edit("/metadata/annotations/tidegate.dev~1journal");
-        for (edit, most) in [(&weights, 2 * cluster::TRAFFIC_MAX), (&journal, RECORDS_MAX)] {
+        let here = [EAST.to_owned()];
+        for (edit, most) in [(&weights, BEGINNINGS_MAX), (&journal, RECORDS_MAX)] {
             for _ in 0..most {
-                assert!(!writes.are_many(1));
-                drop(writes.begin(turns.clone(), &key(), &route));
-                drop(writes.begin(turns.clone(), &key(), edit));
+                assert!(!writes.are_many(|| here.iter()));
+                drop(writes.begin(turns.clone(), EAST, &key(), &route));
+                drop(writes.begin(turns.clone(), EAST, &key(), edit));
             }
-            assert!(writes.are_many(1));
+            assert!(writes.are_many(|| here.iter()));
             for _ in 0..most {
-                writes.ended(&key(), edit);
-                writes.ended(&key(), &route);
+                writes.ended(EAST, &key(), edit);
+                writes.ended(EAST, &key(), &route);
             }
         }
-        assert!(!writes.are_many(1));
+        assert!(!writes.are_many(|| here.iter()));
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_get_on_holds_back_no_other_until_it_has_the_room_of_all() {
+        let (mut writes, turns) = (Writes::default(), Arc::new(cluster::Turns::default()));
+        let weights = edit("/spec/http/0/route/0/weight");
+        let both = [EAST.to_owned(), "west".to_owned()];
+        for _ in 0..2 * CROWD * BEGINNINGS_MAX - 1 {
+            drop(writes.begin(turns.clone(), EAST, &key(), &weights));
+        }
+        assert!(!writes.are_many(|| both.iter()));
+        drop(writes.begin(turns.clone(), EAST, &key(), &weights));
+        assert!(writes.are_many(|| both.iter()), "memory has an end");
+        for _ in 0..(2 * CROWD - 1) * BEGINNINGS_MAX {
+            writes.ended(EAST, &key(), &weights);
+        }
+        assert!(!writes.are_many(|| both.iter()));
+        for _ in 0..BEGINNINGS_MAX {
+            drop(writes.begin(turns.clone(), "west", &key(), &weights));
+        }
+        assert!(writes.are_many(|| both.iter()), "each has its share");
     }
 }

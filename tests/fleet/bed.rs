@@ -1,4 +1,4 @@
-//! Two API servers, a namespace of the same name in both, a plan repository, and an independent watch of each.
+//! Two or three API servers, a namespace of the same name in each, a plan repository, and an independent watch of each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use tidegate::rollout::{Journal, Phase};
 
+use crate::certificates::Certificates;
 use crate::controlplane::ControlPlane;
 use crate::kubernetes::{self, Endpoint, Recorder, eventually};
 use crate::process::{self, Process};
@@ -16,14 +17,31 @@ use crate::repository::Repository;
 
 pub const EAST: &str = "east";
 pub const WEST: &str = "west";
+pub const SOUTH: &str = "south";
 const SOON: Duration = Duration::from_secs(60);
 /// How long something is looked at that is not to move.
 const STILL: Duration = Duration::from_secs(3);
 
-/// The two control planes of this test process; a test that has them has them alone.
-fn planes() -> &'static BTreeMap<&'static str, ControlPlane> {
-    static PLANES: OnceLock<BTreeMap<&'static str, ControlPlane>> = OnceLock::new();
-    PLANES.get_or_init(|| BTreeMap::from([(EAST, ControlPlane::start()), (WEST, ControlPlane::start())]))
+/// The control planes of this test process, each started at first use; a test that has them has them alone.
+pub fn plane(name: &str) -> &'static ControlPlane {
+    static PLANES: [OnceLock<ControlPlane>; 3] = [const { OnceLock::new() }; 3];
+    match name {
+        EAST => PLANES[0].get_or_init(ControlPlane::start),
+        WEST => PLANES[1].get_or_init(ControlPlane::start),
+        _ => PLANES[2].get_or_init(|| {
+            let authority = format!("--client-ca-file={}", authority().file("ca.pem").display());
+            ControlPlane::start_with(&[], &[&authority])
+        }),
+    }
+}
+
+/// Who signs the client certificates that the third API server takes.
+pub fn authority() -> &'static Certificates {
+    static AUTHORITY: OnceLock<Certificates> = OnceLock::new();
+    AUTHORITY.get_or_init(|| {
+        let name = format!("authority-{}", std::process::id());
+        Certificates::make(&crate::controlplane::testbed_dir(), &name)
+    })
 }
 
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -39,14 +57,23 @@ pub struct Fleet {
 impl Fleet {
     /// A namespace in both clusters; in those that serve, the Service `web` has ready pods.
     pub async fn open(prefix: &str, serving: &[&'static str]) -> Self {
+        Self::over(&[EAST, WEST], prefix, serving).await
+    }
+
+    /// The same in these clusters.
+    pub async fn over(clusters: &[&'static str], prefix: &str, serving: &[&'static str]) -> Self {
         let alone = ALONE.lock().await;
         let mut clients = BTreeMap::new();
-        for (name, plane) in planes() {
-            clients.insert(*name, plane.client().await);
+        for name in clusters.iter().copied() {
+            // A start blocks for seconds.
+            let plane = tokio::task::spawn_blocking(move || plane(name)).await.unwrap();
+            clients.insert(name, plane.client().await);
         }
         let namespace = kubernetes::namespace(&clients[EAST], prefix).await;
-        let there = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        kubernetes::create(&clients[WEST], there).await;
+        for (_, client) in clients.iter().filter(|(name, _)| **name != EAST) {
+            let there = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            kubernetes::create(client, there).await;
+        }
         let mut recorders = BTreeMap::new();
         for (name, client) in &clients {
             recorders.insert(*name, Recorder::start(client, &namespace).await);
@@ -65,10 +92,10 @@ impl Fleet {
 
     /// The kubeconfig of one cluster alone, as text.
     pub fn kubeconfig_of(&self, cluster: &str) -> String {
-        planes()[cluster].kubeconfig_text()
+        plane(cluster).kubeconfig_text()
     }
 
-    /// Gives both clusters the definition of CanaryPlan.
+    /// Gives the clusters the definition of CanaryPlan.
     pub async fn define(&self) {
         let definition = include_str!("../../deploy/base/crd.yaml");
         for client in self.clients.values() {
@@ -102,8 +129,8 @@ impl Fleet {
     /// A file in the repository's home with all clusters, each a context of its name.
     pub fn kubeconfig(&self) -> PathBuf {
         let mut merged = json!({"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []});
-        for (name, plane) in planes() {
-            let one: Value = serde_yaml::from_str(&plane.kubeconfig_text()).unwrap();
+        for name in self.clients.keys() {
+            let one: Value = serde_yaml::from_str(&plane(name).kubeconfig_text()).unwrap();
             let context = json!({"name": name, "context": {"cluster": name, "user": name}});
             merged["clusters"]
                 .as_array_mut()
@@ -179,12 +206,12 @@ impl Fleet {
 
     /// Kills the API server of a cluster.
     pub fn stop(&self, cluster: &str) {
-        planes()[cluster].stop_apiserver();
+        plane(cluster).stop_apiserver();
     }
 
     /// Starts it again.
     pub async fn restart(&self, cluster: &'static str) {
-        tokio::task::spawn_blocking(move || planes()[cluster].restart_apiserver()).await.unwrap();
+        tokio::task::spawn_blocking(move || plane(cluster).restart_apiserver()).await.unwrap();
     }
 
     /// The VirtualService as it is: a watch ends with its API server.
@@ -218,27 +245,29 @@ impl Fleet {
         (east.min(west), east.max(west))
     }
 
+    /// When a cluster got v2 to this weight the last time.
+    pub fn got_last(&self, cluster: &str, weight: u64) -> Instant {
+        let events = self.recorders[cluster].events();
+        let routes = events.iter().filter(|event| event.kind == "VirtualService");
+        let weights = |object: &Value| {
+            let all = kubernetes::weights(object);
+            all.iter().find(|(version, _)| version == "v2").map_or(0, |(_, weight)| *weight)
+        };
+        let mut last = None;
+        let mut before = None;
+        for event in routes {
+            let now = weights(&event.object);
+            if now == weight && before != Some(weight) {
+                last = Some(event.at);
+            }
+            before = Some(now);
+        }
+        last.unwrap()
+    }
+
     /// When each cluster got v2 to this weight the last time: the first and the last of them.
     pub fn last(&self, weight: u64) -> (Instant, Instant) {
-        let at = |cluster: &str| {
-            let events = self.recorders[cluster].events();
-            let routes = events.iter().filter(|event| event.kind == "VirtualService");
-            let weights = |object: &Value| {
-                let all = kubernetes::weights(object);
-                all.iter().find(|(version, _)| version == "v2").map_or(0, |(_, weight)| *weight)
-            };
-            let mut last = None;
-            let mut before = None;
-            for event in routes {
-                let now = weights(&event.object);
-                if now == weight && before != Some(weight) {
-                    last = Some(event.at);
-                }
-                before = Some(now);
-            }
-            last.unwrap()
-        };
-        let (east, west) = (at(EAST), at(WEST));
+        let (east, west) = (self.got_last(EAST, weight), self.got_last(WEST, weight));
         (east.min(west), east.max(west))
     }
 
@@ -260,8 +289,8 @@ impl Fleet {
 
     pub async fn until_settled(&self, weights: &[(&str, u64)]) {
         let wanted: Vec<_> = weights.iter().map(|(version, weight)| ((*version).to_owned(), *weight)).collect();
-        let both = || async {
-            for cluster in [EAST, WEST] {
+        let all = || async {
+            for cluster in self.clients.keys() {
                 let Some(live) = self.live(cluster).await else { return false };
                 let journal = Journal::on(&live).and_then(Result::ok);
                 if kubernetes::weights(&live) != wanted || journal.is_none_or(|journal| journal.phase != Phase::Settled)
@@ -271,7 +300,7 @@ impl Fleet {
             }
             true
         };
-        eventually(&format!("{weights:?} settled in both"), SOON, both).await;
+        eventually(&format!("{weights:?} settled in all"), SOON, all).await;
     }
 
     /// Looks at a weight that is not to move.

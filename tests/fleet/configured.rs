@@ -24,7 +24,11 @@ pub fn cluster(name: &str, region: &str) -> String {
 
 impl Configured {
     pub async fn open(prefix: &str, serving: &[&'static str]) -> Self {
-        let fleet = Fleet::open(prefix, serving).await;
+        Self::of(Fleet::open(prefix, serving).await)
+    }
+
+    /// The same for a fleet that is there.
+    pub fn of(fleet: Fleet) -> Self {
         fleet.kubeconfig();
         let folder = fleet.repository.home().join("mounted");
         std::fs::create_dir(&folder).unwrap();

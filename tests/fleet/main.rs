@@ -1,4 +1,4 @@
-//! Plans in one or two of two clusters: the real binary before two real API servers.
+//! Plans in one, two or three clusters: the real binary before as many real API servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +8,9 @@
 )]
 
 mod bed;
+#[path = "../support/certificates.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of the test bed")]
+mod certificates;
 mod choosing;
 mod configured;
 #[path = "../support/controlplane.rs"]
@@ -16,12 +19,15 @@ mod controlplane;
 mod kubernetes;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/proxy.rs"]
+mod proxy;
 mod quorum;
 mod reload;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
 mod secrets;
+mod three;
 mod waves;
 
 use bed::{EAST, Fleet, WEST};

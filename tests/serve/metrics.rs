@@ -150,7 +150,8 @@ async fn the_status_is_the_one_of_the_command_and_more() {
     assert_eq!(both.0[0]["reason"]["name"], "Hold");
     let lost = || async { named(&running.get("/status").await.json(), "lost").len() == 1 };
     eventually("the plan without an object is told", SOON, lost).await;
-    let status = running.get("/status").await.json();
+    let mut status = running.get("/status").await.json();
+    assert!(status["clusters"][0]["answerMs"].take().is_u64());
     let lost = &named(&status, "lost")[0];
     assert_eq!(
         (&lost["phase"], &lost["target"], &lost["live"]),
@@ -159,7 +160,7 @@ async fn the_status_is_the_one_of_the_command_and_more() {
     let tip = format!("main@sha1:{}", shop.repository.tip());
     let repository = &status["repositories"][0];
     assert_eq!((&repository["revision"], &repository["error"]), (&json!(tip), &json!(null)), "{repository:#}");
-    let cluster = json!({"name": "proxy", "synced": true, "away": null, "istiods": [], "istiodsMissing": null, "labels": {},
+    let cluster = json!({"name": "proxy", "synced": true, "away": null, "awaySince": null, "answerMs": null, "istiods": [], "istiodsMissing": null, "labels": {},
         "gatewaysAsked": false});
     assert_eq!((&status["clusters"], &status["lease"]), (&json!([cluster]), &json!(null)));
 }

@@ -30,6 +30,27 @@ impl Certificates {
         self.openssl(&format!("x509 -req -days {days} -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile server.ext -out server.pem"));
     }
 
+    /// A client certificate for this subject (`/O=…/CN=…`) that is good for so many seconds, with its key; both as PEM.
+    pub fn client_for(&self, subject: &str, seconds: i64) -> (String, String) {
+        let name = "brief";
+        self.openssl(&format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj {subject} -keyout {name}.key -out {name}.csr"
+        ));
+        let settings = "[ca]\ndefault_ca=own\n[own]\nnew_certs_dir=.\ndatabase=index\nrand_serial=yes\ndefault_md=sha256\n\
+                        policy=any\nunique_subject=no\nx509_extensions=client\n[any]\norganizationName=optional\n\
+                        commonName=supplied\n[client]\nextendedKeyUsage=clientAuth\n";
+        std::fs::write(self.folder.join("ca.cnf"), settings).unwrap();
+        std::fs::write(self.folder.join("index"), "").unwrap();
+        let at = |seconds: i64| {
+            let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+            at.strftime("%Y%m%d%H%M%SZ").to_string()
+        };
+        let (from, to) = (at(-60), at(seconds));
+        self.openssl(&format!("ca -config ca.cnf -batch -notext -in {name}.csr -cert ca.pem -keyfile ca.key -startdate {from} -enddate {to} -out {name}.pem"));
+        let text = |file: &str| std::fs::read_to_string(self.file(file)).unwrap();
+        (text("brief.pem"), text("brief.key"))
+    }
+
     /// Lets the server's certificate sign itself; an authority may be one, too.
     pub fn sign_itself(&self, authority: bool) {
         let extensions = format!(

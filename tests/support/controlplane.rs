@@ -108,6 +108,31 @@ impl ControlPlane {
         self.apiserver.lock().unwrap().take();
     }
 
+    /// Stops the API server in its tracks: connections stay open, and nothing is answered until it is thawed.
+    pub fn freeze_apiserver(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw_apiserver(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let held = self.apiserver.lock().unwrap();
+        let own = held.as_ref().unwrap().child.id();
+        // Behind a guard it is a child of that.
+        let parent = |pid: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
+        };
+        let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
+        for pid in all.filter(|pid| *pid == own || parent(*pid) == Some(own)).collect::<Vec<_>>() {
+            let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+            rustix::process::kill_process(pid, signal).unwrap();
+        }
+    }
+
     /// Starts the API server again on the same port, with the same data, and waits until it is ready.
     pub fn restart_apiserver(&self) {
         let mut held = self.apiserver.lock().unwrap();

@@ -295,16 +295,27 @@ async fn follow(
         let (object, deleted) = match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
             WatchEvent::Deleted(object) => (object, true),
+            // A server that was restarted does not remember what was before.
+            WatchEvent::Error(status) if status.code == 410 => {
+                let list = api.list(&ListParams::default()).await?;
+                *from = list.metadata.resource_version.clone().unwrap_or_default();
+                list.items.into_iter().for_each(|object| record(kind, object, false, events, arrived));
+                return Ok(());
+            }
             WatchEvent::Bookmark(_) | WatchEvent::Error(_) => continue,
         };
         *from = object.metadata.resource_version.clone().unwrap_or_default();
-        let name = object.metadata.name.clone().unwrap_or_default();
-        let object = serde_json::to_value(object).unwrap();
-        let weights = if deleted { Vec::new() } else { weights(&object) };
-        events.lock().unwrap().push(Recorded { kind, name, weights, deleted, object, at: Instant::now() });
-        arrived.notify_waiters();
+        record(kind, object, deleted, events, arrived);
     }
     Ok(())
+}
+
+fn record(kind: &'static str, object: DynamicObject, deleted: bool, events: &Mutex<Vec<Recorded>>, arrived: &Notify) {
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let object = serde_json::to_value(object).unwrap();
+    let weights = if deleted { Vec::new() } else { weights(&object) };
+    events.lock().unwrap().push(Recorded { kind, name, weights, deleted, object, at: Instant::now() });
+    arrived.notify_waiters();
 }
 
 /// Waits until a condition holds; panics with `what` when the deadline passes.

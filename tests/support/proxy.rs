@@ -78,6 +78,8 @@ struct Ledger {
     done: Vec<Kind>,
     /// Requests whose path has this in it are not forwarded.
     refuses: Option<&'static str>,
+    /// How much later each answer begins.
+    late: Duration,
     trap: Option<(Choose, oneshot::Sender<Caught>)>,
 }
 
@@ -174,6 +176,11 @@ impl Proxy {
         self.ledger.lock().unwrap().refuses = part;
     }
 
+    /// Lets each answer begin so much later.
+    pub fn delay(&self, late: Duration) {
+        self.ledger.lock().unwrap().late = late;
+    }
+
     /// Holds back the first write that is chosen from now on.
     pub async fn catch(&self, deadline: Duration, choose: impl Fn(Kind) -> Option<When> + Send + 'static) -> Caught {
         let (caught, catch) = oneshot::channel();
@@ -257,6 +264,8 @@ impl Desk {
             }
         }
         let Ok(answer) = self.client.send(request.body(body.into()).unwrap()).await else { return refusal() };
+        let late = self.ledger.lock().unwrap().late;
+        tokio::time::sleep(late).await;
         let (parts, body) = answer.into_parts();
         let mut response = Response::builder().status(parts.status);
         for name in [header::DATE, header::CONTENT_TYPE] {

@@ -11,7 +11,7 @@ use crate::rollout::MANAGED_BY;
 /// A page is held in memory as a whole.
 const PAGE_MAX: u32 = 250;
 
-/// The resources of one repository, with no more of each than later writes need; 10 s a page.
+/// The resources of one repository, with no more of each than later writes need; 15 s a page.
 pub async fn list_canaryplans(cluster: &Cluster, repository: &str) -> Published<Vec<(PlanKey, Written)>> {
     let mut found = Vec::new();
     let take = |live: Value| {
@@ -24,7 +24,7 @@ pub async fn list_canaryplans(cluster: &Cluster, repository: &str) -> Published<
     each(cluster, take).await.map(|()| found)
 }
 
-/// The resources that tidegate wrote, without their specs; 10 s a page.
+/// The resources that tidegate wrote, without their specs; 15 s a page.
 pub async fn canaryplans(cluster: &Cluster) -> Published<Vec<Value>> {
     let mut found = Vec::new();
     let take = |mut live: Value| {

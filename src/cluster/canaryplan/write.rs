@@ -16,7 +16,7 @@ use super::{CanaryPlan, GROUP, KIND, PLURAL, Published, VERSION, Written, api_of
 use crate::plan::PlanKey;
 use crate::rollout::{MANAGED_BY, OWNER};
 
-/// Makes the resource say what it should, in two requests at most where it is as it was last seen; 10 s each.
+/// Makes the resource say what it should, in two requests at most where it is as it was last seen; 15 s each.
 pub async fn write_canaryplan(
     cluster: &Cluster,
     plan: &CanaryPlan,

@@ -254,6 +254,17 @@ fn a_revert_after_lost_answers_does_not_wait_for_their_pause() {
 }
 
 #[test]
+fn what_was_not_sent_is_looked_at_and_sent_again() {
+    let mut sim = settled_on_v1();
+    let silent = Outcome::Unsent { message: "no answer in 15s".into() };
+    sim.refuse.extend(std::iter::repeat_n(silent, 3));
+    sim.push(to_v2());
+    assert_eq!(sim.weights(), "v1=100");
+    sim.pass("10s");
+    assert_ne!(sim.weights(), "v1=100");
+}
+
+#[test]
 fn what_tidegate_decided_is_not_called_drift() {
     let mut sim = settled_on_v1();
     sim.push(to_v2().versions(&[version("v2", "v2")])).pass("2h");

@@ -27,6 +27,7 @@ mod refused;
 mod resource;
 mod restores;
 mod seeds;
+mod servers;
 mod simulation;
 mod stops;
 mod waves;

@@ -75,7 +75,7 @@ const FRESH_S: u64 = 3;
 
 /// Fixed seeds of fleets, and those that once broke a law.
 const FLEETS: u64 = 200;
-const BROKE_FLEETS: [u64; 14] = [
+const BROKE_FLEETS: [u64; 15] = [
     1_967_095_021_638,
     44_401_371_906_158,
     16_376_710_299_694,
@@ -90,6 +90,7 @@ const BROKE_FLEETS: [u64; 14] = [
     36_717_675_413_841,
     45_354_854_645_876,
     4_488_240_824_382,
+    102_112_847_462_566,
 ];
 
 /// Fixed seeds of fleets that are content with a quorum.
