@@ -60,9 +60,18 @@ pub enum Seen {
 
 /// Starts watching a cluster in all namespaces, from within a tokio runtime. It ends when the receiver is dropped.
 pub fn watch(cluster: &Cluster) -> (Receiver<Seen>, Endpoints) {
+    start(cluster, &Source::ALL)
+}
+
+/// The same of endpoints alone: it needs nothing of Istio there.
+pub fn watch_endpoints(cluster: &Cluster) -> (Receiver<Seen>, Endpoints) {
+    start(cluster, &Source::OF_ENDPOINTS)
+}
+
+fn start(cluster: &Cluster, sources: &'static [Source]) -> (Receiver<Seen>, Endpoints) {
     let (seen, receiver) = mpsc::channel(QUEUE_MAX);
     let endpoints = Endpoints::default();
-    let observer = Observer::new(cluster.name(), seen, endpoints.clone());
+    let observer = Observer::new(cluster.name(), sources, seen, endpoints.clone());
     let cluster = cluster.clone();
     tokio::spawn(async move {
         // It ends with an error only when nobody listens any more.
@@ -73,7 +82,8 @@ pub fn watch(cluster: &Cluster) -> (Receiver<Seen>, Endpoints) {
 
 async fn run(cluster: Cluster, mut observer: Observer) -> Result<(), Unheard> {
     let mut backoff = Eager::default();
-    while let Err(error) = istio_version(&cluster).await {
+    let of_istio = observer.sources.iter().any(|source| matches!(source, Source::Istio(_)));
+    while let Err(error) = if of_istio { istio_version(&cluster).await.map(drop) } else { Ok(()) } {
         let words = format!("{error}; {}", error.hint());
         observer.failed(Source::Istio(ObjectKind::VirtualService), words, Instant::now()).await?;
         tokio::select! {
@@ -84,7 +94,7 @@ async fn run(cluster: Cluster, mut observer: Observer) -> Result<(), Unheard> {
     let (into, mut fed) = mpsc::channel(QUEUE_MAX);
     // Dropped with this function, the set ends the feeds.
     let mut feeds = JoinSet::new();
-    for source in Source::ALL {
+    for source in observer.sources {
         feeds.spawn(source.feed(cluster.clone(), into.clone()));
     }
     let nobody = observer.seen.clone();
@@ -117,6 +127,7 @@ struct Known {
 
 struct Observer {
     cluster: String,
+    sources: &'static [Source],
     seen: Sender<Seen>,
     endpoints: Endpoints,
     known: HashMap<Source, Known>,
@@ -125,9 +136,9 @@ struct Observer {
 }
 
 impl Observer {
-    fn new(cluster: &str, seen: Sender<Seen>, endpoints: Endpoints) -> Self {
+    fn new(cluster: &str, sources: &'static [Source], seen: Sender<Seen>, endpoints: Endpoints) -> Self {
         let cluster = cluster.to_owned();
-        Self { cluster, seen, endpoints, known: HashMap::new(), failing: HashMap::new(), synced: false }
+        Self { cluster, sources, seen, endpoints, known: HashMap::new(), failing: HashMap::new(), synced: false }
     }
 
     async fn take(&mut self, source: Source, fed: Fed) -> Result<(), Unheard> {
@@ -204,7 +215,7 @@ impl Observer {
     }
 
     async fn check_synced(&mut self) -> Result<(), Unheard> {
-        let complete = Source::ALL.iter().all(|source| self.known.get(source).is_some_and(|known| known.complete));
+        let complete = self.sources.iter().all(|source| self.known.get(source).is_some_and(|known| known.complete));
         if self.synced || !complete {
             return Ok(());
         }
@@ -257,8 +268,12 @@ mod tests {
     }
 
     async fn told(events: impl IntoIterator<Item = (Source, Fed)>) -> Vec<String> {
+        told_of(&Source::ALL, events).await
+    }
+
+    async fn told_of(sources: &'static [Source], events: impl IntoIterator<Item = (Source, Fed)>) -> Vec<String> {
         let (seen, mut receiver) = mpsc::channel(100);
-        let mut observer = Observer::new("east", seen, Endpoints::default());
+        let mut observer = Observer::new("east", sources, seen, Endpoints::default());
         for (source, fed) in events {
             observer.take(source, fed).await.unwrap();
         }
@@ -316,6 +331,9 @@ mod tests {
         let lists = || Source::ALL.into_iter().flat_map(|source| [(source, Fed::ListBegins), (source, Fed::ListEnds)]);
         assert_eq!(told(lists().take(7)).await, [""; 0]);
         assert_eq!(told(lists().chain(lists())).await, ["synced"]);
+        let endpoints = || lists().filter(|(source, _)| Source::OF_ENDPOINTS.contains(source));
+        assert_eq!(told_of(&Source::OF_ENDPOINTS, endpoints().take(3)).await, [""; 0]);
+        assert_eq!(told_of(&Source::OF_ENDPOINTS, endpoints()).await, ["synced"]);
     }
 
     #[tokio::test]

@@ -123,6 +123,7 @@ codes! {
     CF01 Error "two clusters of the configuration have one name";
     CF02 Error "a cluster of the configuration is reached in no way, or in two";
     CF03 Error "an address of an istiod or a gateway is none";
+    CF04 Error "a remote cluster has no primary in its mesh, or an istiod of its own";
 }
 
 /// How bad a finding of that code is.

@@ -47,7 +47,7 @@ impl Engine {
                 Some(Later::Want(route)) => self.want(&route),
                 Some(Later::Show(route, cluster)) => {
                     // A cluster that was just read takes part for one worker after the other.
-                    if !self.away.contains_key(&cluster) && self.workers.contains_key(&route) {
+                    if !self.view.away.contains_key(&cluster) && self.workers.contains_key(&route) {
                         self.hand(&route, Event::Reach { cluster: cluster.clone(), away_since: None });
                     }
                     self.show(&route, &cluster);

@@ -25,6 +25,7 @@ use super::{
     election::Election,
     fleet::Fleet,
     links::Links,
+    meshes::Meshes,
     mirror::{Mirror, Mirrored},
     notes::Notes,
     objects::Objects,
@@ -71,7 +72,6 @@ pub(super) struct Engine {
     pub(super) tip: Option<Revision>,
     pub(super) git_error: Option<String>,
     pub(super) synced: BTreeSet<ClusterName>,
-    pub(super) away: HashMap<ClusterName, String>,
     pub(super) in_flight: usize,
     pub(super) backlog: Backlog,
     /// The workers that have taken in events of several clusters and are still to decide, or only to be looked after.
@@ -116,6 +116,9 @@ impl Engine {
             catalog: Catalog::new(),
             view: View {
                 places: BTreeMap::new(),
+                remotes: BTreeMap::new(),
+                meshes: Meshes::default(),
+                away: HashMap::new(),
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 lease: Lease::Alone,
                 living: Default::default(),
@@ -129,7 +132,6 @@ impl Engine {
             tip: None,
             git_error: None,
             synced: BTreeSet::new(),
-            away: HashMap::new(),
             in_flight: 0,
             backlog: Backlog::default(),
             gathered: BTreeMap::new(),
@@ -300,7 +302,7 @@ impl Engine {
     }
 
     pub(super) fn all_synced(&self) -> bool {
-        self.fleet.names().all(|name| self.synced.contains(name))
+        self.fleet.known().keys().all(|name| self.synced.contains(name))
     }
 
     /// Takes in what came back.
@@ -386,7 +388,7 @@ impl Engine {
             self.workers.insert(key.clone(), Worker::new(key.clone(), self.settings, clusters));
             // The event first: it tells which DestinationRule belongs to the route.
             self.hand(key, event);
-            for (cluster, error) in self.away.clone() {
+            for (cluster, error) in self.view.away.clone() {
                 let since = self.clock.now();
                 tracing::debug!(%cluster, error, "a new route in a cluster that is away");
                 self.hand(key, Event::Reach { cluster, away_since: Some(since) });

@@ -35,6 +35,10 @@ pub trait Sight {
     fn shadow(&self, _cluster: &str, _own: &ObjectKey, _wanted: &crate::plan::Routing) -> Option<ObjectKey> {
         None
     }
+    /// What is not known of a cluster that shares its endpoints with this one.
+    fn beyond(&self, _cluster: &str) -> Option<String> {
+        None
+    }
     /// Our wall clock minus the API server's, in milliseconds.
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64>;
     /// A plain object that the routing names and that is not applied, with what is in the way.
@@ -97,6 +101,7 @@ impl Worker {
                 claims,
                 shadow,
                 dependency,
+                beyond: sight.beyond(name),
                 clock_offset_ms,
                 fight,
                 proxies,

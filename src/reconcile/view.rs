@@ -9,7 +9,15 @@ use crate::{
     rollout::{ClusterName, GitSight, Images, Lease, Taken},
 };
 
-use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked, shadows::Shadows};
+use super::{
+    Sight,
+    claims::Claims,
+    living::Living,
+    meshes::{self, Meshes},
+    namespaces::Namespace,
+    proxies::Asked,
+    shadows::Shadows,
+};
 
 /// One cluster of the view.
 pub(super) struct Place {
@@ -28,9 +36,19 @@ impl Place {
     }
 }
 
+/// A cluster of which nothing but the endpoints is read, and nothing is written.
+pub(super) struct Remote {
+    pub(super) cluster: Cluster,
+    pub(super) endpoints: Endpoints,
+}
+
 /// Everything that workers may ask.
 pub(super) struct View {
     pub(super) places: BTreeMap<ClusterName, Place>,
+    pub(super) remotes: BTreeMap<ClusterName, Remote>,
+    pub(super) meshes: Meshes,
+    /// The clusters that do not answer, with why.
+    pub(super) away: HashMap<ClusterName, String>,
     pub(super) git: GitSight,
     pub(super) lease: Lease,
     pub(super) living: Living,
@@ -56,9 +74,29 @@ impl Pending {
     }
 }
 
+impl View {
+    /// The client of a cluster.
+    pub(super) fn client(&self, name: &str) -> Option<&Cluster> {
+        let place = self.places.get(name).map(|place| &place.cluster);
+        place.or_else(|| self.remotes.get(name).map(|remote| &remote.cluster))
+    }
+
+    /// What is counted in a cluster; none where that is not known now.
+    fn counted(&self, name: &str) -> Option<&Endpoints> {
+        if self.away.contains_key(name) {
+            return None;
+        }
+        let place = self.places.get(name).map(|place| &place.endpoints);
+        place.or_else(|| self.remotes.get(name).map(|remote| &remote.endpoints))
+    }
+}
+
 impl Sight for View {
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        self.places.get(cluster)?.endpoints.ready(namespace, service, labels)
+        let Some(all) = self.meshes.sharing(cluster) else {
+            return self.places.get(cluster)?.endpoints.ready(namespace, service, labels);
+        };
+        meshes::sum(all.iter().map(|name| self.counted(name)?.ready(namespace, service, labels)))
     }
 
     fn images(
@@ -68,7 +106,10 @@ impl Sight for View {
         service: &str,
         labels: &BTreeMap<String, String>,
     ) -> Option<Images> {
-        self.places.get(cluster)?.endpoints.images(namespace, service, labels)
+        let Some(all) = self.meshes.sharing(cluster) else {
+            return self.places.get(cluster)?.endpoints.images(namespace, service, labels);
+        };
+        meshes::united(all.iter().map(|name| self.counted(name)?.images(namespace, service, labels)))
     }
 
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {
@@ -77,6 +118,12 @@ impl Sight for View {
 
     fn shadow(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Option<ObjectKey> {
         self.places.get(cluster)?.shadows.over(own, wanted)
+    }
+
+    fn beyond(&self, cluster: &str) -> Option<String> {
+        let others = self.meshes.sharing(cluster)?.iter().filter(|name| *name != cluster);
+        let mut away = others.filter_map(|name| Some((name, self.away.get(name)?)));
+        away.next().map(|(name, why)| format!("cluster {name} of the mesh of {cluster} does not answer: {why}"))
     }
 
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {

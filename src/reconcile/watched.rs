@@ -32,7 +32,7 @@ impl Engine {
             Seen::Away { error, since } => {
                 tracing::warn!(%cluster, %since, "the cluster is away: {error}");
                 self.tally.error("cluster_away");
-                self.away.insert(cluster.clone(), error);
+                self.view.away.insert(cluster.clone(), error);
                 self.reach(&cluster, Some(since));
                 self.renew(&cluster);
             }
@@ -41,7 +41,7 @@ impl Engine {
             Seen::Back => {
                 self.fleet.rest(&cluster);
                 tracing::info!(%cluster, "the cluster answers again");
-                self.away.remove(&cluster);
+                self.view.away.remove(&cluster);
                 self.reach(&cluster, None);
             }
         }

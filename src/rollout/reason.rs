@@ -160,6 +160,11 @@ pub enum Reason {
         /// Which, with what is in the way.
         what: String,
     },
+    /// A cluster that shares its endpoints with one of the plan's is not known as it is now.
+    MeshUnknown {
+        /// Which, and why.
+        what: String,
+    },
     /// The live route has parts that the plan would not produce.
     CannotAdopt {
         /// They, for people.
@@ -318,6 +323,7 @@ impl Reason {
             Self::OtherPlan { .. } => "OwnedByOtherPlan",
             Self::Claimed { .. } => "HostClaimed",
             Self::Shadowed { .. } => "SubsetsShadowed",
+            Self::MeshUnknown { .. } => "MeshUnknown",
             Self::Dependency { .. } => "DependencyNotApplied",
             Self::CannotAdopt { .. } => "CannotAdopt",
             Self::Relabelled { .. } => "Relabelled",

@@ -14,6 +14,7 @@ mod configured;
 mod controlplane;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;
+mod meshes;
 #[path = "../support/process.rs"]
 mod process;
 mod quorum;
