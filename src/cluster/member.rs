@@ -44,6 +44,7 @@ pub struct Member {
 impl Member {
     /// Whether another configuration of it changes nothing of what is read there, and how.
     pub fn is_reached_as(&self, other: &Self) -> bool {
-        self.access == other.access && self.proxies == other.proxies && self.role == other.role
+        let (asked, role) = (self.mesh.is_some() == other.mesh.is_some(), self.role == other.role);
+        self.access == other.access && self.proxies == other.proxies && asked && role
     }
 }

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::feed::{Body, Eager, Fed, Item, Source};
 use super::{Cluster, Endpoints, istio_version};
 use crate::istio::ObjectKind;
+use crate::istio::rules::ClusterLocal;
 use crate::plan::ObjectKey;
 
 /// Each may be a whole object.
@@ -45,6 +46,8 @@ pub enum Seen {
         /// The Service's name.
         service: String,
     },
+    /// What the mesh config says of hosts whose callers stay in their cluster; `Err`: why it can't be read.
+    ClusterLocal(Result<ClusterLocal, String>),
     /// Everything that was there has been told; comes once.
     Synced,
     /// The cluster can't be watched; trying goes on for ever.
@@ -284,6 +287,7 @@ mod tests {
                 Seen::Object { key, live: Some(_), .. } => format!("{key} is"),
                 Seen::Object { key, live: None, .. } => format!("{key} is gone"),
                 Seen::Endpoints { namespace, service } => format!("endpoints of {namespace}/{service}"),
+                Seen::ClusterLocal(_) => "settings of the mesh".into(),
                 Seen::Synced => "synced".into(),
                 Seen::Away { error, .. } => format!("away: {error}"),
                 Seen::Back => "back".into(),

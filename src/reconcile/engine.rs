@@ -118,6 +118,7 @@ impl Engine {
                 places: BTreeMap::new(),
                 remotes: BTreeMap::new(),
                 meshes: Meshes::default(),
+                local: BTreeMap::new(),
                 away: HashMap::new(),
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 lease: Lease::Alone,

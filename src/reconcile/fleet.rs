@@ -302,6 +302,10 @@ impl Engine {
             self.view.remotes.insert(name, Remote { cluster, endpoints });
             return;
         }
+        if linked.member.mesh.is_some() {
+            let settings = cluster::watch_cluster_local(&cluster);
+            linked.tasks.spawn(pass_on(link.clone(), settings, self.fleet.sights.clone()));
+        }
         let (seen, endpoints) = cluster::watch(&cluster);
         linked.tasks.spawn(pass_on(link.clone(), seen, self.fleet.sights.clone()));
         self.announcers.insert(name.clone(), Announcer::start(&cluster, self.fleet.instance.clone()));
@@ -337,6 +341,7 @@ impl Engine {
         self.fleet.new.remove(name);
         self.view.places.remove(name);
         self.view.remotes.remove(name);
+        self.view.local.remove(name);
         self.view.pending.retain(|(cluster, ..), _| cluster != name);
         let asked = &mut self.in_flight;
         self.view.namespaces.retain(|(cluster, _), namespace| {

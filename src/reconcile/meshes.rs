@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::rollout::{ClusterName, Images};
+use crate::{
+    istio::rules::ClusterLocal,
+    rollout::{ClusterName, Images},
+};
+
+use super::engine::Engine;
 
 /// The meshes of several clusters.
 #[derive(Debug, Default)]
@@ -15,8 +20,12 @@ impl Meshes {
         for (cluster, mesh) in clusters.filter_map(|(cluster, mesh)| Some((cluster, mesh?))) {
             meshes.entry(mesh).or_default().push(cluster.clone());
         }
-        let several = meshes.into_values().filter(|clusters| clusters.len() > 1).map(Arc::<[_]>::from);
-        Self(several.flat_map(|all| all.to_vec().into_iter().map(move |one| (one, all.clone()))).collect())
+        let mut sharing = BTreeMap::new();
+        for clusters in meshes.into_values().filter(|clusters| clusters.len() > 1) {
+            let all: Arc<[ClusterName]> = clusters.into();
+            sharing.extend(all.iter().map(|one| (one.clone(), all.clone())));
+        }
+        Self(sharing)
     }
 
     /// All clusters of a cluster's mesh; none where it is alone.
@@ -34,6 +43,20 @@ pub(super) fn sum(each: impl Iterator<Item = Option<u32>>) -> Option<u32> {
 pub(super) fn united(each: impl Iterator<Item = Option<Images>>) -> Option<Images> {
     let known: Vec<Images> = each.flatten().collect();
     Images::of(known.iter().flat_map(Images::iter).cloned())
+}
+
+impl Engine {
+    /// Takes in which hosts a cluster's callers reach there alone. Where that may not be read, none are known.
+    pub(super) fn cluster_local(&mut self, cluster: ClusterName, hosts: Result<ClusterLocal, String>) {
+        let hosts = hosts.unwrap_or_else(|why| {
+            tracing::warn!(%cluster, "{why}; what it says is `clusterLocal` is not known");
+            self.view.local.get(&cluster).cloned().unwrap_or_default()
+        });
+        if self.view.local.get(&cluster) != Some(&hosts) {
+            self.view.local.insert(cluster, hosts);
+            self.look_all();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     cluster::{Cluster, Endpoints},
-    istio::ObjectKind,
-    plan::{Host, MESH, ObjectKey, PlainObject, Routing},
+    istio::{ObjectKind, rules::ClusterLocal},
+    plan::{Host, MESH, ObjectKey, PlainObject, Plan, Routing, Version},
     rollout::{ClusterName, GitSight, Images, Lease, Taken},
 };
 
@@ -47,6 +47,8 @@ pub(super) struct View {
     pub(super) places: BTreeMap<ClusterName, Place>,
     pub(super) remotes: BTreeMap<ClusterName, Remote>,
     pub(super) meshes: Meshes,
+    /// The hosts whose callers stay in their cluster, by cluster, once that was asked.
+    pub(super) local: BTreeMap<ClusterName, ClusterLocal>,
     /// The clusters that do not answer, with why.
     pub(super) away: HashMap<ClusterName, String>,
     pub(super) git: GitSight,
@@ -89,14 +91,33 @@ impl View {
         let place = self.places.get(name).map(|place| &place.endpoints);
         place.or_else(|| self.remotes.get(name).map(|remote| &remote.endpoints))
     }
+
+    /// Whose endpoints callers in a cluster reach by a Service; none where that is not known yet.
+    fn reached(&self, cluster: &str, namespace: &str, service: &str) -> Option<Reached<'_>> {
+        let Some(all) = self.meshes.sharing(cluster) else { return Some(Reached::Own) };
+        let local = self.local.get(cluster)?.has(Host::resolve(service, namespace).as_str());
+        Some(if local { Reached::OwnOf(all) } else { Reached::All(all) })
+    }
+}
+
+/// Whose endpoints are reached.
+enum Reached<'a> {
+    /// Those of the cluster, which shares them with no other.
+    Own,
+    /// Those of the cluster, though it shares others with these.
+    OwnOf(&'a [ClusterName]),
+    /// Those of all of these.
+    All(&'a [ClusterName]),
 }
 
 impl Sight for View {
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        let Some(all) = self.meshes.sharing(cluster) else {
-            return self.places.get(cluster)?.endpoints.ready(namespace, service, labels);
-        };
-        meshes::sum(all.iter().map(|name| self.counted(name)?.ready(namespace, service, labels)))
+        match self.reached(cluster, namespace, service)? {
+            Reached::Own | Reached::OwnOf(_) => self.places.get(cluster)?.endpoints.ready(namespace, service, labels),
+            Reached::All(all) => {
+                meshes::sum(all.iter().map(|name| self.counted(name)?.ready(namespace, service, labels)))
+            }
+        }
     }
 
     fn images(
@@ -106,10 +127,12 @@ impl Sight for View {
         service: &str,
         labels: &BTreeMap<String, String>,
     ) -> Option<Images> {
-        let Some(all) = self.meshes.sharing(cluster) else {
-            return self.places.get(cluster)?.endpoints.images(namespace, service, labels);
-        };
-        meshes::united(all.iter().map(|name| self.counted(name)?.images(namespace, service, labels)))
+        match self.reached(cluster, namespace, service)? {
+            Reached::Own | Reached::OwnOf(_) => self.places.get(cluster)?.endpoints.images(namespace, service, labels),
+            Reached::All(all) => {
+                meshes::united(all.iter().map(|name| self.counted(name)?.images(namespace, service, labels)))
+            }
+        }
     }
 
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {
@@ -120,10 +143,29 @@ impl Sight for View {
         self.places.get(cluster)?.shadows.over(own, wanted)
     }
 
-    fn beyond(&self, cluster: &str) -> Option<String> {
-        let others = self.meshes.sharing(cluster)?.iter().filter(|name| *name != cluster);
-        let mut away = others.filter_map(|name| Some((name, self.away.get(name)?)));
-        away.next().map(|(name, why)| format!("cluster {name} of the mesh of {cluster} does not answer: {why}"))
+    fn beyond(&self, cluster: &str, plan: &Plan) -> Option<String> {
+        let (service, namespace) = plan.routing.service.service()?;
+        match self.reached(cluster, namespace, service) {
+            None => Some(format!("the mesh config of cluster {cluster} was not read yet")),
+            Some(Reached::Own) => None,
+            Some(Reached::All(all)) => {
+                let mut away =
+                    all.iter().filter(|name| *name != cluster).filter_map(|name| self.away.get_key_value(name));
+                away.next().map(|(name, why)| format!("cluster {name} of the mesh of {cluster} does not answer: {why}"))
+            }
+            Some(Reached::OwnOf(all)) => {
+                let ready =
+                    |name: &str, version: &Version| self.counted(name)?.ready(namespace, service, &version.labels);
+                let weighted = plan.routing.versions.iter().filter(|version| plan.traffic.weight(&version.name) > 0);
+                let mut missing = weighted.filter(|version| ready(cluster, version) == Some(0));
+                let version = missing.find(|version| all.iter().any(|name| ready(name, version) > Some(0)))?;
+                Some(format!(
+                    "the pods of version {} are in other clusters than {cluster}, whose mesh config says `clusterLocal` \
+                     of {}: its callers would get 503",
+                    version.name, plan.routing.service
+                ))
+            }
+        }
     }
 
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {

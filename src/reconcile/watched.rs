@@ -20,6 +20,7 @@ impl Engine {
             Seen::Endpoints { namespace, service } => {
                 self.look_at_service(&Host::resolve(&service, &namespace));
             }
+            Seen::ClusterLocal(hosts) => self.cluster_local(cluster, hosts),
             Seen::Synced => {
                 tracing::info!(%cluster, "the caches are complete");
                 self.synced.insert(cluster.clone());

@@ -192,7 +192,7 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
             return here(Reason::Dependency { what: what.clone() });
         }
         if let Some(what) = &cluster.beyond {
-            return Err(Reason::MeshUnknown { what: what.clone() });
+            return Err(Reason::MeshIncomplete { what: what.clone() });
         }
     }
     Ok(())

@@ -160,8 +160,8 @@ pub enum Reason {
         /// Which, with what is in the way.
         what: String,
     },
-    /// A cluster that shares its endpoints with one of the plan's is not known as it is now.
-    MeshUnknown {
+    /// The endpoints of a mesh are not one: a cluster of it does not answer, or callers stay in theirs.
+    MeshIncomplete {
         /// Which, and why.
         what: String,
     },
@@ -323,7 +323,7 @@ impl Reason {
             Self::OtherPlan { .. } => "OwnedByOtherPlan",
             Self::Claimed { .. } => "HostClaimed",
             Self::Shadowed { .. } => "SubsetsShadowed",
-            Self::MeshUnknown { .. } => "MeshUnknown",
+            Self::MeshIncomplete { .. } => "MeshIncomplete",
             Self::Dependency { .. } => "DependencyNotApplied",
             Self::CannotAdopt { .. } => "CannotAdopt",
             Self::Relabelled { .. } => "Relabelled",

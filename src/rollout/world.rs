@@ -132,7 +132,7 @@ pub struct ClusterView {
     pub shadow: Option<ObjectKey>,
     /// A plain object that the plan names and that is not applied, with what is in the way.
     pub dependency: Option<String>,
-    /// What is not known of a cluster that shares its endpoints with this one.
+    /// What keeps the endpoints of its mesh from being one.
     pub beyond: Option<String>,
     /// Our wall clock minus the API server's, in milliseconds.
     pub clock_offset_ms: Option<i64>,

@@ -81,7 +81,7 @@ async fn law_10_a_remote_that_does_not_answer_holds_raises_and_no_way_back() {
     fleet.until_live(EAST, 10).await;
     fleet.stop(WEST);
     fleet.plan(FAST);
-    fleet.until_reason("MeshUnknown", "nothing rises: cluster west of the mesh of east does not answer").await;
+    fleet.until_reason("MeshIncomplete", "nothing rises: cluster west of the mesh of east does not answer").await;
     fleet.stays(EAST, 10).await;
     fleet.plan(V1);
     fleet.until_live(EAST, 0).await;
@@ -109,4 +109,29 @@ async fn a_plan_walks_over_two_primaries_and_one_that_becomes_a_remote_keeps_its
     bed.write(&[cluster(EAST, "primary"), cluster(WEST, "primary")]);
     fleet.until_settled(&[("v1", 100)]).await;
     assert!(!process.log().contains("panicked"), "{}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_the_mesh_config_keeps_in_their_cluster_get_nothing_that_is_not_there() {
+    let bed = Configured::open("local", &[]).await;
+    let (fleet, client) = (&bed.fleet, &bed.fleet.clients[EAST]);
+    let hosts = format!("*.{}.svc.cluster.local", fleet.namespace);
+    let mesh = format!("serviceSettings: [{{settings: {{clusterLocal: true}}, hosts: ['{hosts}']}}]");
+    kubernetes::create(client, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}))
+        .await;
+    let metadata = json!({"name": "istio", "namespace": "istio-system"});
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": mesh}});
+    kubernetes::create(client, settings).await;
+    bed.write(&[cluster(EAST, "primary"), cluster(WEST, "remote")]);
+    serve(fleet, EAST, "v1").await;
+    serve(fleet, WEST, "v2").await;
+    let _process = bed.start();
+    fleet.plan(V1);
+    settled(fleet, 0).await;
+    fleet.plan(FAST);
+    let words = "nothing rises: the pods of version v2 are in other clusters than east, whose mesh config says";
+    fleet.until_reason("MeshIncomplete", words).await;
+    fleet.stays(EAST, 0).await;
+    kubernetes::delete(client, "istio-system", "v1", "ConfigMap", "istio").await;
+    settled(fleet, 100).await;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     istio::ObjectKind,
-    plan::{ObjectKey, Routing},
+    plan::{ObjectKey, Plan, Routing},
     reconcile::{Sight, meshes},
     rollout::{GitSight, Images, Lease, Taken},
 };
@@ -48,7 +48,7 @@ impl Sight for Around {
         self.own(cluster, label)
     }
 
-    fn beyond(&self, _: &str) -> Option<String> {
+    fn beyond(&self, _: &str, _: &Plan) -> Option<String> {
         self.beyond.clone()
     }
 

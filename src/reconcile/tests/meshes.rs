@@ -91,14 +91,14 @@ fn law_08_a_cluster_of_the_mesh_that_is_none_of_the_plans_holds_too_while_it_is_
     pair.around.beyond = Some("cluster north of the mesh of east does not answer: torn".into());
     pair.push(to_v2());
     pair.pass(600);
-    assert_eq!((pair.weights(), pair.reason()), (both("v1=100"), "MeshUnknown"));
+    assert_eq!((pair.weights(), pair.reason()), (both("v1=100"), "MeshIncomplete"));
     pair.around.beyond = None;
     pair.ready("west/v2", Some(2));
     pair.pass(10);
     assert_eq!(pair.weights(), both("v1=90 v2=10"));
     pair.around.beyond = Some("cluster north of the mesh of east does not answer: torn".into());
     pair.pass(600);
-    assert_eq!((pair.weights(), pair.reason()), (both("v1=90 v2=10"), "MeshUnknown"));
+    assert_eq!((pair.weights(), pair.reason()), (both("v1=90 v2=10"), "MeshIncomplete"));
     pair.push(on_v1());
     assert_eq!(pair.weights(), both("v1=100"));
 }
