@@ -51,7 +51,7 @@ fn is_in(seen: &Seen, wanted: &str) -> bool {
     match seen {
         Seen::Object { key, .. } => key.namespace == wanted,
         Seen::Endpoints { namespace, .. } => namespace == wanted,
-        Seen::Synced | Seen::Away { .. } | Seen::Back => true,
+        Seen::ClusterLocal(_) | Seen::Synced | Seen::Away { .. } | Seen::Back => true,
     }
 }
 

@@ -9,16 +9,12 @@ use std::{
 use clap::Args;
 
 use crate::{
-    cluster,
     git::Content,
     plan::{self, Catalog, Commit, FileAt, Finding, ParsedFile, Revision, Severity},
-    reconcile::{
-        inspect::{Surroundings, inspect},
-        plans,
-    },
+    reconcile::{inspect::inspect_each, plans},
 };
 
-use super::{DONE, FINDINGS, Failure, access::ClusterArgs, terminal, terminal::say};
+use super::{DONE, FINDINGS, Failure, access::ClusterArgs, surroundings::Live, terminal, terminal::say};
 
 /// Validate plan files and what they mean for Istio, alone or beside a cluster
 #[derive(Debug, Args)]
@@ -29,6 +25,9 @@ pub(super) struct Check {
     /// Print findings as JSON
     #[arg(short, long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     output: String,
+    /// File with the clusters, as `run` takes it: each plan is looked at beside those that it goes to
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kubeconfig", "context"])]
+    config: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -43,7 +42,10 @@ impl Check {
             let error = anyhow::anyhow!("no .yaml or .yml file in {}", shown(&self.paths));
             return Err(Failure::usage(error, "name the folder that holds the plans"));
         }
-        let (live, gaps) = self.live().await?;
+        let Live { clusters, known, gaps } = match &self.config {
+            Some(file) => Live::of(file).await?,
+            None => Live::one(&self.cluster).await?,
+        };
         let listed: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content)).collect();
         let parsed: Vec<Arc<ParsedFile>> = plans::parse_all(&listed).into_iter().map(Arc::new).collect();
         let changed = listed.iter().zip(&parsed).map(|((path, _), parsed)| {
@@ -51,10 +53,13 @@ impl Check {
         });
         let revision = Revision { branch: "work".to_owned(), commit: "0".repeat(40) };
         let mut catalog = Catalog::new();
+        if let Some(known) = known {
+            catalog.know(known);
+        }
         catalog.commit(Commit { revision, changed: changed.collect(), allow_removal: None });
         let texts = listed.iter().map(|(path, content)| (*path, content.text().unwrap_or_default()));
         let texts = texts.zip(parsed).map(|((path, text), parsed)| (path, (text, parsed))).collect();
-        let inspected = inspect(&texts, &catalog, &live);
+        let inspected = inspect_each(&texts, &catalog, &clusters);
         let mut findings: Vec<&Finding> = catalog.findings().chain(&inspected).collect();
         findings.sort_by(|one, two| one.place.cmp(&two.place));
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
@@ -79,16 +84,6 @@ impl Check {
             eprintln!("warning: {}; rules that need it found nothing missing", terminal::plain(&gap));
         }
         Ok(if errors > 0 { FINDINGS } else { DONE })
-    }
-
-    /// What is live in the cluster that was named, and what of it could not be listed; nothing where none was.
-    async fn live(&self) -> Result<(Surroundings, Vec<String>), Failure> {
-        if self.cluster.context.is_none() && self.cluster.kubeconfig.is_none() {
-            return Ok((Surroundings::default(), Vec::new()));
-        }
-        let cluster = self.cluster.connect().await?;
-        let census = cluster::census(&cluster).await.map_err(Failure::unreached)?;
-        Ok((Surroundings { objects: census.objects, known: census.known }, census.gaps))
     }
 }
 

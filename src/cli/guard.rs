@@ -3,7 +3,7 @@
 use clap::Arg;
 
 use crate::{
-    cluster::Member,
+    cluster::{Member, Role},
     reconcile::{self, GuardOptions},
     rollout::Settings,
 };
@@ -27,7 +27,8 @@ impl Run {
             let error = anyhow::anyhow!("a guard goes back in one cluster, and --context names several");
             return Err(Failure::usage(error, "run one in each cluster, best in a pod there"));
         };
-        let member = Member { name: cluster.name().to_owned(), labels: Default::default(), access, proxies: None };
+        let (name, labels, role) = (cluster.name().to_owned(), Default::default(), Role::Primary);
+        let member = Member { name, labels, access, mesh: None, role, proxies: None };
         if self.clusters.is_nameless(std::slice::from_ref(&member)) {
             let error = anyhow::anyhow!("--guard needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, as whoever raises there calls the cluster"));

@@ -29,6 +29,7 @@ mod schema;
 mod serving;
 mod status;
 mod stop;
+mod surroundings;
 mod terminal;
 mod why;
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    cluster::{Access, Cluster, Member},
+    cluster::{Access, Cluster, Member, Role},
     git::{Content, HistoryPolicy},
     reconcile::{self, Options},
     rollout::Settings,
@@ -210,7 +210,7 @@ impl Run {
         if let Some(cluster) = clusters.first() {
             return Ok(cluster.clone());
         }
-        let Some(member) = members.first() else {
+        let Some(member) = members.iter().find(|member| member.role == Role::Primary) else {
             return Err(Failure::usage(anyhow::anyhow!("no cluster is named to hold the lease"), "name one"));
         };
         Cluster::connect(&member.name, &member.access).await.map_err(|error| {
@@ -233,7 +233,8 @@ impl Run {
         }
         let member = |(access, cluster): (Access, Cluster)| {
             let (name, labels) = (cluster.name().to_owned(), Default::default());
-            (Member { name, labels, access, proxies: proxies.clone() }, cluster)
+            let (role, proxies) = (Role::Primary, proxies.clone());
+            (Member { name, labels, access, mesh: None, role, proxies }, cluster)
         };
         Ok(reached.into_iter().map(member).unzip())
     }

@@ -5,17 +5,14 @@ use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
+use super::mesh_config::{self, ISTIO_SYSTEM, MESH_CONFIG};
 use super::untyped::Untyped;
 use super::write::{DEADLINE, words};
-use super::{CapabilityError, Cluster, istio_version};
+use super::{CapabilityError, Cluster, Role, istio_version};
 use crate::istio::rules::Known;
-use crate::plan;
 
 /// A page is held in memory as a whole.
 const PAGE_MAX: u32 = 500;
-/// Where Istio keeps the settings of the mesh.
-const ISTIO_SYSTEM: &str = "istio-system";
-const MESH_CONFIG: &str = "istio";
 
 /// Everything of a cluster that could be listed.
 pub struct Census {
@@ -68,12 +65,20 @@ const KINDS: [Kind; 9] = [
 
 /// Lists a cluster. What these credentials may not list is a gap; errs as [`CensusError`] where nothing answers, after
 /// 15 s a page.
-pub async fn census(cluster: &Cluster) -> Result<Census, CensusError> {
-    let version = istio_version(cluster).await?;
+pub async fn census(cluster: &Cluster, role: Role) -> Result<Census, CensusError> {
+    let version = match istio_version(cluster).await {
+        // There is no need of Istio's kinds there.
+        Err(CapabilityError::Missing { .. }) if role == Role::Remote => None,
+        version => Some(version?),
+    };
     let known = Known { routes: true, rules: true, gateways: true, hosts: true, workloads: true };
     let mut census = Census { objects: Vec::new(), known, gaps: Vec::new() };
     for kind in &KINDS {
-        let (group, version) = if kind.is_istio { ("networking.istio.io", version.as_str()) } else { ("", "v1") };
+        let (group, version) = match version {
+            Some(version) if kind.is_istio => ("networking.istio.io", version.as_str()),
+            None if kind.is_istio => continue,
+            _ => ("", "v1"),
+        };
         let resource =
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.kind), kind.plural);
         let api: Api<Untyped> = Api::all_with(cluster.client().clone(), &resource);
@@ -93,14 +98,15 @@ pub async fn census(cluster: &Cluster) -> Result<Census, CensusError> {
             }
         }
     }
-    settings(cluster, &mut census).await?;
+    if role == Role::Primary {
+        settings(cluster, &mut census).await?;
+    }
     Ok(census)
 }
 
 /// Reads the settings of the mesh, where Istio keeps them.
 async fn settings(cluster: &Cluster, census: &mut Census) -> Result<(), CensusError> {
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "ConfigMap"), "configmaps");
-    let api: Api<Untyped> = Api::namespaced_with(cluster.client().clone(), ISTIO_SYSTEM, &resource);
+    let api = mesh_config::api(cluster);
     let found = match tokio::time::timeout(DEADLINE, api.get_opt(MESH_CONFIG)).await {
         Ok(Ok(found)) => found,
         Ok(Err(Error::Api(status))) if matches!(status.code, 401 | 403) => {
@@ -116,10 +122,8 @@ async fn settings(cluster: &Cluster, census: &mut Census) -> Result<(), CensusEr
             return Err(CensusError::Away { plural: "configmaps", cluster: cluster.name().to_owned(), why });
         }
     };
-    let Some(text) = found.as_ref().and_then(|found| found.value.pointer("/data/mesh")?.as_str()) else {
-        return Ok(());
-    };
-    let Some(mesh) = plan::value_of(text) else {
+    let Some(found) = found else { return Ok(()) };
+    let Ok(mesh) = mesh_config::settings(&found.value) else {
         let name = cluster.name();
         census
             .gaps
@@ -127,7 +131,7 @@ async fn settings(cluster: &Cluster, census: &mut Census) -> Result<(), CensusEr
         return Ok(());
     };
     let metadata = json!({"namespace": ISTIO_SYSTEM, "name": MESH_CONFIG});
-    census.objects.push(json!({"kind": "MeshConfig", "metadata": metadata, "spec": mesh}));
+    census.objects.extend(mesh.map(|mesh| json!({"kind": "MeshConfig", "metadata": metadata, "spec": mesh})));
     Ok(())
 }
 

@@ -38,6 +38,9 @@ impl Source {
     pub(super) const ALL: [Self; 4] =
         [Self::Istio(ObjectKind::VirtualService), Self::Istio(ObjectKind::DestinationRule), Self::Slices, Self::Pods];
 
+    /// What is counted, and no more.
+    pub(super) const OF_ENDPOINTS: [Self; 2] = [Self::Slices, Self::Pods];
+
     pub(super) const fn plural(self) -> &'static str {
         match self {
             Self::Istio(kind) => kind.plural(),

@@ -24,6 +24,7 @@ mod feed;
 mod kubeconfig;
 mod lease;
 mod member;
+mod mesh_config;
 mod meter;
 mod namespace;
 mod observe;
@@ -49,10 +50,11 @@ pub use census::{Census, CensusError, census};
 pub use connect::{Access, Cluster, ConnectError, Credentials, IN_CLUSTER};
 pub use endpoints::Endpoints;
 pub use lease::{Candidate, Fence, LeaseOptions, Own, Tenure, elect};
-pub use member::Member;
+pub use member::{Member, Role};
+pub use mesh_config::watch_cluster_local;
 pub use meter::{Answer, Verb};
 pub use namespace::lacks_namespace;
-pub use observe::{Seen, watch};
+pub use observe::{Seen, watch, watch_endpoints};
 pub use proxies::{
     Asking, Gateways, Istiods, PodSelector, Progress, ProxyAccess, ProxyNews, ProxyWatch, address, watch_proxies,
 };

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::feed::{Body, Eager, Fed, Item, Source};
 use super::{Cluster, Endpoints, istio_version};
 use crate::istio::ObjectKind;
+use crate::istio::rules::ClusterLocal;
 use crate::plan::ObjectKey;
 
 /// Each may be a whole object.
@@ -45,6 +46,8 @@ pub enum Seen {
         /// The Service's name.
         service: String,
     },
+    /// What the mesh config says of hosts whose callers stay in their cluster; `Err`: why it can't be read.
+    ClusterLocal(Result<ClusterLocal, String>),
     /// Everything that was there has been told; comes once.
     Synced,
     /// The cluster can't be watched; trying goes on for ever.
@@ -60,9 +63,18 @@ pub enum Seen {
 
 /// Starts watching a cluster in all namespaces, from within a tokio runtime. It ends when the receiver is dropped.
 pub fn watch(cluster: &Cluster) -> (Receiver<Seen>, Endpoints) {
+    start(cluster, &Source::ALL)
+}
+
+/// The same of endpoints alone: it needs nothing of Istio there.
+pub fn watch_endpoints(cluster: &Cluster) -> (Receiver<Seen>, Endpoints) {
+    start(cluster, &Source::OF_ENDPOINTS)
+}
+
+fn start(cluster: &Cluster, sources: &'static [Source]) -> (Receiver<Seen>, Endpoints) {
     let (seen, receiver) = mpsc::channel(QUEUE_MAX);
     let endpoints = Endpoints::default();
-    let observer = Observer::new(cluster.name(), seen, endpoints.clone());
+    let observer = Observer::new(cluster.name(), sources, seen, endpoints.clone());
     let cluster = cluster.clone();
     tokio::spawn(async move {
         // It ends with an error only when nobody listens any more.
@@ -73,7 +85,8 @@ pub fn watch(cluster: &Cluster) -> (Receiver<Seen>, Endpoints) {
 
 async fn run(cluster: Cluster, mut observer: Observer) -> Result<(), Unheard> {
     let mut backoff = Eager::default();
-    while let Err(error) = istio_version(&cluster).await {
+    let of_istio = observer.sources.iter().any(|source| matches!(source, Source::Istio(_)));
+    while let Err(error) = if of_istio { istio_version(&cluster).await.map(drop) } else { Ok(()) } {
         let words = format!("{error}; {}", error.hint());
         observer.failed(Source::Istio(ObjectKind::VirtualService), words, Instant::now()).await?;
         let again = async {
@@ -88,7 +101,7 @@ async fn run(cluster: Cluster, mut observer: Observer) -> Result<(), Unheard> {
     let (into, mut fed) = mpsc::channel(QUEUE_MAX);
     // Dropped with this function, the set ends the feeds.
     let mut feeds = JoinSet::new();
-    for source in Source::ALL {
+    for source in observer.sources {
         feeds.spawn(source.feed(cluster.clone(), into.clone()));
     }
     let nobody = observer.seen.clone();
@@ -127,6 +140,7 @@ struct Known {
 
 struct Observer {
     cluster: String,
+    sources: &'static [Source],
     seen: Sender<Seen>,
     endpoints: Endpoints,
     known: HashMap<Source, Known>,
@@ -137,9 +151,10 @@ struct Observer {
 }
 
 impl Observer {
-    fn new(cluster: &str, seen: Sender<Seen>, endpoints: Endpoints) -> Self {
+    fn new(cluster: &str, sources: &'static [Source], seen: Sender<Seen>, endpoints: Endpoints) -> Self {
         let cluster = cluster.to_owned();
-        Self { cluster, seen, endpoints, known: HashMap::new(), failing: HashMap::new(), silent: false, synced: false }
+        let (known, failing) = (HashMap::new(), HashMap::new());
+        Self { cluster, sources, seen, endpoints, known, failing, silent: false, synced: false }
     }
 
     async fn take(&mut self, source: Source, fed: Fed) -> Result<(), Unheard> {
@@ -216,7 +231,7 @@ impl Observer {
     }
 
     async fn check_synced(&mut self) -> Result<(), Unheard> {
-        let complete = Source::ALL.iter().all(|source| self.known.get(source).is_some_and(|known| known.complete));
+        let complete = self.sources.iter().all(|source| self.known.get(source).is_some_and(|known| known.complete));
         if self.synced || !complete {
             return Ok(());
         }
@@ -287,8 +302,12 @@ mod tests {
     }
 
     async fn told(events: impl IntoIterator<Item = (Source, Fed)>) -> Vec<String> {
+        told_of(&Source::ALL, events).await
+    }
+
+    async fn told_of(sources: &'static [Source], events: impl IntoIterator<Item = (Source, Fed)>) -> Vec<String> {
         let (seen, mut receiver) = mpsc::channel(100);
-        let mut observer = Observer::new("east", seen, Endpoints::default());
+        let mut observer = Observer::new("east", sources, seen, Endpoints::default());
         for (source, fed) in events {
             observer.take(source, fed).await.unwrap();
         }
@@ -299,6 +318,7 @@ mod tests {
                 Seen::Object { key, live: Some(_), .. } => format!("{key} is"),
                 Seen::Object { key, live: None, .. } => format!("{key} is gone"),
                 Seen::Endpoints { namespace, service } => format!("endpoints of {namespace}/{service}"),
+                Seen::ClusterLocal(_) => "settings of the mesh".into(),
                 Seen::Synced => "synced".into(),
                 Seen::Away { error, .. } => format!("away: {error}"),
                 Seen::Back => "back".into(),
@@ -346,12 +366,15 @@ mod tests {
         let lists = || Source::ALL.into_iter().flat_map(|source| [(source, Fed::ListBegins), (source, Fed::ListEnds)]);
         assert_eq!(told(lists().take(7)).await, [""; 0]);
         assert_eq!(told(lists().chain(lists())).await, ["synced"]);
+        let endpoints = || lists().filter(|(source, _)| Source::OF_ENDPOINTS.contains(source));
+        assert_eq!(told_of(&Source::OF_ENDPOINTS, endpoints().take(3)).await, [""; 0]);
+        assert_eq!(told_of(&Source::OF_ENDPOINTS, endpoints()).await, ["synced"]);
     }
 
     #[tokio::test]
     async fn a_cluster_is_back_only_when_it_answers_and_every_source_is_healthy() {
         let (seen, mut receiver) = mpsc::channel(100);
-        let mut observer = Observer::new("east", seen, Endpoints::default());
+        let mut observer = Observer::new("east", &Source::ALL, seen, Endpoints::default());
         observer.heard(Some("no answer in 15s")).await.unwrap();
         observer.take(SERVICES, failed()).await.unwrap();
         observer.heard(None).await.unwrap();

@@ -44,7 +44,7 @@ pub async fn snapshot(cluster: &Cluster) -> Result<Snapshot, SnapshotError> {
                 }
                 Seen::Synced => return Ok(()),
                 Seen::Away { error, .. } => return Err(SnapshotError::Away { why: error }),
-                Seen::Endpoints { .. } | Seen::Back => {}
+                Seen::Endpoints { .. } | Seen::ClusterLocal(_) | Seen::Back => {}
             }
         }
         Err(away("the watch ended"))

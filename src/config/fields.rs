@@ -27,6 +27,12 @@ const REPOSITORY: &[Field] = &[
 const CLUSTER: &[Field] = &[
     required("name", Shape::Text, "its name in plans, status, metrics and notes"),
     optional("labels", LABELS, "what plans may choose it by"),
+    optional("mesh", Shape::Text, "the mesh of several clusters that it shares its endpoints in; default: its own"),
+    optional(
+        "role",
+        Shape::Choice(&["primary", "remote"]),
+        "`primary`: plans go to it; `remote`: only its endpoints are read, for the primaries of its mesh; default: primary",
+    ),
     optional(
         "kubeconfig",
         Shape::Text,

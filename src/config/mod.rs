@@ -8,6 +8,7 @@
 
 mod fields;
 mod follow;
+mod meshes;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,10 @@ use crate::{
     },
 };
 
-use super::fields::{CONFIGURATION, KIND, is_field};
+use super::{
+    fields::{CONFIGURATION, KIND, is_field},
+    meshes,
+};
 
 /// What stands for whoever is found in the cluster.
 const AUTO: &str = "auto";
@@ -58,6 +61,7 @@ pub fn configuration(file: &Path, bytes: &[u8]) -> Result<Configuration, Vec<Fin
         let clusters: Vec<Member> =
             node.get("clusters")?.items().iter().filter_map(|node| cluster(node, folder, report)).collect();
         distinct(node, report);
+        meshes::check(node, report);
         Some(Configuration { repository: repository(node), clusters })
     })
 }
@@ -110,6 +114,8 @@ fn cluster(node: &Node, folder: &Path, report: &mut Report<'_>) -> Option<Member
     Some(Member {
         labels: labels(node.get("labels"), report),
         access: access(node, &name, folder, report)?,
+        mesh: meshes::name(node, report),
+        role: meshes::role(node),
         proxies: proxies(node, folder, report),
         name,
     })

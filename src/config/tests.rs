@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{Configuration, configuration};
 use crate::{
-    cluster::{Access, Gateways, Istiods, SecretName},
+    cluster::{Access, Gateways, Istiods, Member, Role, SecretName},
     plan::{Finding, render},
 };
 
@@ -83,6 +83,17 @@ fn whatever_is_wrong_is_found_where_it_stands() {
         (with(", istiod: []"), vec![("PL04", "[")]),
         (with(", istiod: {a: b}"), vec![("PL03", "{")]),
         (with(", gatewayAdmin: auto"), vec![("PL04", "gatewayAdmin")]),
+        (with(", mesh: 'a b'"), vec![("PL06", "'a b'")]),
+        (with(", role: secondary"), vec![("PL03", "secondary")]),
+        (with(", role: remote"), vec![("CF04", "remote")]),
+        (with(", role: remote, mesh: m"), vec![("CF04", "remote")]),
+        (clusters(&format!("{here}, mesh: n\nname: b, context: b, mesh: m, role: remote")), vec![("CF04", "remote")]),
+        (
+            clusters(&format!(
+                "{here}, mesh: m\nname: b, context: b, mesh: m, role: remote, istiod: auto, gatewayAdmin: auto"
+            )),
+            vec![("CF04", "istiod"), ("CF04", "gatewayAdmin")],
+        ),
         (format!("{}repository: {{interval: soon}}\n", clusters(here)), vec![("PL03", "soon")]),
         (clusters(here).replace("v1alpha1", "v2"), vec![("PL05", "")]),
         (clusters(here).replace("Configuration", "CanaryPlan"), vec![("PL05", "")]),
@@ -94,6 +105,16 @@ fn whatever_is_wrong_is_found_where_it_stands() {
         let expected: Vec<_> = expected.into_iter().map(|(code, at)| (code, at.to_owned())).collect();
         assert_eq!(wrong(&text), expected, "{text}");
     }
+}
+
+#[test]
+fn clusters_of_one_mesh_are_primaries_and_remotes_of_them() {
+    let text =
+        clusters("name: a, context: a, mesh: m\nname: b, context: b, mesh: m, role: remote\nname: c, context: c");
+    let of = |cluster: &Member| (cluster.mesh.clone(), cluster.role);
+    let found: Vec<_> = read(&text).unwrap().clusters.iter().map(of).collect();
+    let mesh = || Some("m".to_owned());
+    assert_eq!(found, [(mesh(), Role::Primary), (mesh(), Role::Remote), (None, Role::Primary)]);
 }
 
 #[test]

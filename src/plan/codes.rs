@@ -120,9 +120,12 @@ codes! {
     TG38 Warning "a plan that is gone stays until every file parses";
     TG39 Error "a plan names a cluster that the configuration does not have";
     TG40 Error "no cluster of the configuration has the labels that a plan asks for";
+    TG41 Warning "a cluster of the mesh does not have the Service";
+    TG42 Warning "an object stands in a remote cluster, where nobody reads it";
     CF01 Error "two clusters of the configuration have one name";
     CF02 Error "a cluster of the configuration is reached in no way, or in two";
     CF03 Error "an address of an istiod or a gateway is none";
+    CF04 Error "a remote cluster has no primary in its mesh, or an istiod of its own";
 }
 
 /// How bad a finding of that code is.

@@ -42,12 +42,12 @@ impl Backlog {
 impl Engine {
     /// Tells the workers what waits, as long as that leads to few writes. Each write's answer comes here again.
     pub(super) fn catch_up(&mut self) {
-        while !self.writes.are_many(|| self.view.places.keys().filter(|name| !self.away.contains_key(*name))) {
+        while !self.writes.are_many(|| self.view.places.keys().filter(|name| !self.view.away.contains_key(*name))) {
             match self.backlog.0.pop_front() {
                 Some(Later::Want(route)) => self.want(&route),
                 Some(Later::Show(route, cluster)) => {
                     // A cluster that was just read takes part for one worker after the other.
-                    if !self.away.contains_key(&cluster) && self.workers.contains_key(&route) {
+                    if !self.view.away.contains_key(&cluster) && self.workers.contains_key(&route) {
                         self.hand(&route, Event::Reach { cluster: cluster.clone(), away_since: None });
                     }
                     self.show(&route, &cluster);

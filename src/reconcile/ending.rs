@@ -79,10 +79,10 @@ impl Engine {
             })
             .collect();
         waiting.sort_by(|one, two| one.0.cmp(&two.0));
-        let mut unreached: Vec<String> = self.away.values().map(|away| away.why.clone()).collect();
+        let mut unreached: Vec<String> = self.view.away.values().map(|away| away.why.clone()).collect();
         unreached.extend(self.git_error.iter().map(|error| format!("plan repository: {error}")));
         for name in self.fleet.names().filter(|name| !self.synced.contains(*name)) {
-            if !self.away.contains_key(name) {
+            if !self.view.away.contains_key(name) {
                 unreached.push(format!("cluster {name}: its objects were not read in time"));
             }
         }

@@ -25,6 +25,7 @@ use super::{
     election::Election,
     fleet::Fleet,
     links::Links,
+    meshes::Meshes,
     mirror::{Mirror, Mirrored},
     notes::Notes,
     objects::Objects,
@@ -34,7 +35,6 @@ use super::{
     timers::Timers,
     trace,
     view::{Server, View},
-    watched::Away,
     writes::Writes,
 };
 
@@ -72,7 +72,6 @@ pub(super) struct Engine {
     pub(super) tip: Option<Revision>,
     pub(super) git_error: Option<String>,
     pub(super) synced: BTreeSet<ClusterName>,
-    pub(super) away: HashMap<ClusterName, Away>,
     /// The routes that wait for something: as long as there are any, silence is noticed soon.
     pub(super) restless: HashSet<ObjectKey>,
     pub(super) in_flight: usize,
@@ -119,6 +118,10 @@ impl Engine {
             catalog: Catalog::new(),
             view: View {
                 places: BTreeMap::new(),
+                remotes: BTreeMap::new(),
+                meshes: Meshes::default(),
+                local: BTreeMap::new(),
+                away: HashMap::new(),
                 git: GitSight { last_look: None, max_age_s: max_git_age_s, refused: None },
                 lease: Lease::Alone,
                 living: Default::default(),
@@ -132,7 +135,6 @@ impl Engine {
             tip: None,
             git_error: None,
             synced: BTreeSet::new(),
-            away: HashMap::new(),
             restless: HashSet::new(),
             in_flight: 0,
             backlog: Backlog::default(),
@@ -304,7 +306,7 @@ impl Engine {
     }
 
     pub(super) fn all_synced(&self) -> bool {
-        self.fleet.names().all(|name| self.synced.contains(name))
+        self.fleet.known().keys().all(|name| self.synced.contains(name))
     }
 
     /// Takes in what came back.
@@ -403,7 +405,7 @@ impl Engine {
             self.workers.insert(key.clone(), Worker::new(key.clone(), self.settings, clusters));
             // The event first: it tells which DestinationRule belongs to the route.
             self.hand(key, event);
-            for (cluster, away) in self.away.clone() {
+            for (cluster, away) in self.view.away.clone() {
                 self.hand(key, Event::Reach { cluster, away_since: Some(away.since) });
             }
             for cluster in self.synced.clone() {

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{self, Announcer, Cluster, Credentials, Member, ProxyNews, Seen},
+    cluster::{self, Announcer, Cluster, Credentials, Member, ProxyNews, Role, Seen},
     plan::{Known, ObjectKey},
     rollout::ClusterName,
 };
@@ -26,7 +26,8 @@ use crate::{
 use super::{
     Event,
     engine::{Engine, Incoming},
-    view::Place,
+    meshes::Meshes,
+    view::{Place, Remote},
 };
 
 /// The first pause before a client is made again, which doubles up to the longest.
@@ -91,7 +92,12 @@ impl Fleet {
         self.members.keys().filter(|name| self.first.contains(*name))
     }
 
-    /// The clusters with their labels.
+    /// The clusters as the configuration has them, in order.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().map(|linked| &linked.member)
+    }
+
+    /// The clusters that plans may go to, with their labels.
     pub(super) fn known(&self) -> &Known {
         &self.known
     }
@@ -141,9 +147,13 @@ impl Engine {
         for member in members {
             let name = member.name.clone();
             match self.fleet.members.get_mut(&name) {
-                Some(linked) if linked.member.access == member.access && linked.member.proxies == member.proxies => {
+                Some(linked) if linked.member.is_reached_as(&member) => {
                     linked.member = member;
                     continue;
+                }
+                Some(linked) if linked.member.role != member.role => {
+                    tracing::info!(cluster = %name, role = member.role.name(), "the configuration gives it another role");
+                    self.forget(&name);
                 }
                 Some(_) => tracing::info!(cluster = %name, "the configuration reaches it in another way"),
                 None if first => drop(self.fleet.first.insert(name.clone())),
@@ -165,8 +175,10 @@ impl Engine {
             }
         }
         self.asks_proxies(self.fleet.members.values().any(|linked| linked.member.proxies.is_some()));
-        let labels = |(name, linked): (&ClusterName, &Linked)| (name.clone(), linked.member.labels.clone());
-        self.fleet.known = self.fleet.members.iter().map(labels).collect();
+        let members = || self.fleet.members.iter().map(|(name, linked)| (name, &linked.member));
+        let known = members().filter(|(_, member)| member.role == Role::Primary);
+        self.fleet.known = known.map(|(name, member)| (name.clone(), member.labels.clone())).collect();
+        self.view.meshes = Meshes::of(members().map(|(name, member)| (name, member.mesh.as_deref())));
         let touched = self.catalog.know(self.fleet.known.clone());
         self.touched(touched, std::time::Instant::now());
         for key in self.workers.keys().cloned().collect::<Vec<_>>() {
@@ -206,21 +218,21 @@ impl Engine {
     pub(super) fn chosen(&self, key: &ObjectKey) -> BTreeSet<ClusterName> {
         match self.catalog.entry(key) {
             Some(entry) => entry.plan.clusters.of(self.fleet.known()),
-            None => self.fleet.names().cloned().collect(),
+            None => self.fleet.known().keys().cloned().collect(),
         }
     }
 
     /// Tells a worker which clusters its plan is for, and returns those that it knows nothing of.
     pub(super) fn choose(&mut self, key: &ObjectKey) -> Vec<ClusterName> {
         let chosen = self.chosen(key);
-        let (members, repository) = (&self.fleet.members, &self.repository);
+        let (known, repository) = (&self.fleet.known, &self.repository);
         let Some(worker) = self.workers.get_mut(key) else { return Vec::new() };
-        worker.choose(&chosen, repository, |name| members.contains_key(name))
+        worker.choose(&chosen, repository, |name| known.contains_key(name))
     }
 
     /// Shows a worker the clusters that it knows nothing of, and those that its plan was taken out of while nobody looked.
     pub(super) fn meet(&mut self, key: &ObjectKey, unknown: Vec<ClusterName>) {
-        let away = unknown.iter().filter_map(|name| Some((name.clone(), self.away.get(name)?.since)));
+        let away = unknown.iter().filter_map(|name| Some((name.clone(), self.view.away.get(name)?.since)));
         for (cluster, since) in away.collect::<Vec<_>>() {
             self.hand(key, Event::Reach { cluster, away_since: Some(since) });
         }
@@ -237,7 +249,7 @@ impl Engine {
         if self.fleet.current(&(name.clone(), link)).is_none() {
             return;
         }
-        let another = self.view.places.get(&name).is_some_and(|place| place.cluster.url() != cluster.url());
+        let another = self.view.client(&name).is_some_and(|client| client.url() != cluster.url());
         if another {
             tracing::warn!(cluster = %name, url = cluster.url(), "its API server is another one; what is there is read anew");
             self.workers.values_mut().for_each(|worker| worker.lose(&name));
@@ -260,7 +272,7 @@ impl Engine {
         if self.fleet.current(&(cluster.clone(), link)).is_none() {
             return;
         }
-        if self.away.get(cluster).is_none_or(|away| away.why != error) {
+        if self.view.away.get(cluster).is_none_or(|away| away.why != error) {
             tracing::warn!(%cluster, "the cluster is away: {error}");
         }
         self.tally.error("cluster_away");
@@ -280,7 +292,7 @@ impl Engine {
         self.fleet.first.remove(cluster);
         if self.fleet.new.remove(cluster) {
             self.fleet.rest(cluster);
-            self.away.remove(cluster);
+            self.view.away.remove(cluster);
             self.retry_plain_in(cluster);
         }
     }
@@ -291,6 +303,17 @@ impl Engine {
         let now = self.clock.now();
         let Some(linked) = self.fleet.members.get_mut(&name) else { return };
         let link = (name.clone(), linked.link);
+        if linked.member.role == Role::Remote {
+            cluster.keep_vigil(!self.restless.is_empty());
+            let (seen, endpoints) = cluster::watch_endpoints(&cluster);
+            linked.tasks.spawn(pass_on(link, seen, self.fleet.sights.clone()));
+            self.view.remotes.insert(name, Remote { cluster, endpoints });
+            return;
+        }
+        if linked.member.mesh.is_some() {
+            let settings = cluster::watch_cluster_local(&cluster);
+            linked.tasks.spawn(pass_on(link.clone(), settings, self.fleet.sights.clone()));
+        }
         let (seen, endpoints) = cluster::watch(&cluster);
         linked.tasks.spawn(pass_on(link.clone(), seen, self.fleet.sights.clone()));
         self.announcers.insert(name.clone(), Announcer::start(&cluster, self.fleet.instance.clone()));
@@ -310,8 +333,8 @@ impl Engine {
     /// Looks, as long as a cluster is away, whether its credentials are others by now.
     pub(super) fn renew(&mut self, name: &ClusterName) {
         let Some(linked) = self.fleet.members.get_mut(name).filter(|linked| linked.renewing.is_none()) else { return };
-        let Some(place) = self.view.places.get(name) else { return };
-        let (made_of, ends) = (place.cluster.credentials(), place.cluster.valid_until());
+        let Some(client) = self.view.client(name) else { return };
+        let (made_of, ends) = (client.credentials(), client.valid_until());
         let (member, link, sender) = (linked.member.clone(), linked.link, self.sender.clone());
         // What has ended is kept until it is asked for.
         while linked.tasks.try_join_next().is_some() {}
@@ -323,11 +346,13 @@ impl Engine {
         self.fleet.first.remove(name);
         self.fleet.new.remove(name);
         self.view.places.remove(name);
+        self.view.remotes.remove(name);
+        self.view.local.remove(name);
         self.view.pending.retain(|(cluster, ..), _| cluster != name);
         self.forget_namespaces(name);
         self.announcers.remove(name);
         self.synced.remove(name);
-        self.away.remove(name);
+        self.view.away.remove(name);
         self.objects.forget(name);
         if let Some(resources) = &mut self.resources {
             resources.part(name);

@@ -24,6 +24,7 @@ mod leaving;
 mod links;
 mod living;
 mod marks;
+mod meshes;
 mod mirror;
 mod namespaces;
 mod notes;

@@ -37,7 +37,7 @@ impl Engine {
         if let Some(place) = self.view.places.get(name) {
             let id = (name.clone(), kind.to_owned(), key.clone());
             self.view.pending.entry(id).or_insert_with(|| Pending::of(&object));
-            if self.away.contains_key(name) {
+            if self.view.away.contains_key(name) {
                 // All that is pending there is applied once it answers.
                 return;
             }

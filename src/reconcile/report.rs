@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
-    cluster::{Announcer, Answer, Asking, ProxyWatch, Verb},
+    cluster::{Announcer, Answer, Asking, Cluster, Member, ProxyWatch, Role, Verb},
     git::Operation,
     istio::live_shares,
     plan::{Finding, ObjectKey, Plan, PlanKey, Revision, Severity, Traffic, VersionName},
@@ -86,6 +86,10 @@ pub struct ClusterReport {
     pub name: ClusterName,
     /// What plans may choose it by.
     pub labels: BTreeMap<String, String>,
+    /// The mesh that it shares its endpoints in.
+    pub mesh: Option<String>,
+    /// What it is there.
+    pub role: Role,
     /// Whether its caches have been complete once.
     pub synced: bool,
     /// Why it is away; none while it answers.
@@ -237,17 +241,20 @@ impl Engine {
             self.workers.iter().filter(|_| whole).map(|(route, worker)| self.plan_report(route, worker)).collect();
         plans.extend(self.catalog.refused().filter(|_| whole).map(|key| self.refused_report(key)));
         plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
-        let cluster = |(name, labels): (&ClusterName, &BTreeMap<String, String>)| {
-            let place = self.view.places.get(name);
-            let watch = place.and_then(|place| place.proxies.watch.as_ref());
+        let cluster = |member: &Member| {
+            let name = &member.name;
+            let client = self.view.client(name);
+            let watch = self.view.places.get(name).and_then(|place| place.proxies.watch.as_ref());
             ClusterReport {
-                labels: labels.clone(),
+                labels: member.labels.clone(),
+                mesh: member.mesh.clone(),
+                role: member.role,
                 synced: self.synced.contains(name),
-                away: self.away.get(name).map(|away| away.why.clone()),
-                away_since: self.away.get(name).map(|away| away.since),
-                answer_ms: place.and_then(|place| u64::try_from(place.cluster.answered_in()?.as_millis()).ok()),
+                away: self.view.away.get(name).map(|away| away.why.clone()),
+                away_since: self.view.away.get(name).map(|away| away.since),
+                answer_ms: client.and_then(|client| u64::try_from(client.answered_in()?.as_millis()).ok()),
                 asking: watch.map(ProxyWatch::asking).unwrap_or_default(),
-                requests: place.map(|place| place.cluster.requests()).unwrap_or_default(),
+                requests: client.map(Cluster::requests).unwrap_or_default(),
                 events_dropped: self.announcers.get(name).map_or(0, Announcer::dropped),
                 name: name.clone(),
             }
@@ -267,7 +274,7 @@ impl Engine {
             repositories: if self.is_guard() { Vec::new() } else { vec![repository] },
             lease: self.lease_report(),
             configuration: self.fleet.file.clone(),
-            clusters: self.fleet.known().iter().map(cluster).collect(),
+            clusters: self.fleet.members().map(cluster).collect(),
             plans,
             tally: if whole { self.tally.clone() } else { Tally::default() },
         }

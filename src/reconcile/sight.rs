@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     istio::ObjectKind,
-    plan::{ObjectKey, Version, VersionName},
+    plan::{ObjectKey, Plan, Version, VersionName},
     rollout::{ClusterView, Endpoints, GitSight, Images, Lease, Taken, Wanted, World},
 };
 
@@ -33,6 +33,10 @@ pub trait Sight {
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &crate::plan::Routing) -> Vec<ObjectKey>;
     /// A DestinationRule of somebody else that stands in front of `own` for some callers.
     fn shadow(&self, _cluster: &str, _own: &ObjectKey, _wanted: &crate::plan::Routing) -> Option<ObjectKey> {
+        None
+    }
+    /// What keeps the endpoints of this cluster's mesh from being one, for this plan.
+    fn beyond(&self, _cluster: &str, _plan: &Plan) -> Option<String> {
         None
     }
     /// Our wall clock minus the API server's, in milliseconds.
@@ -79,12 +83,13 @@ impl Worker {
                 images.extend(run.map(|run| (version.clone(), run)));
                 endpoints.insert(version, Endpoints { ready, none_since });
             }
-            let (claims, shadow, dependency) = match &self.wanted {
+            let (claims, shadow, dependency, beyond) = match &self.wanted {
                 Wanted::Plan { plan, .. } => {
                     let shadow = sight.shadow(name, &destination_rule, &plan.routing);
-                    (sight.claims(name, &self.key, &plan.routing), shadow, sight.dependency(name, &plan.routing))
+                    let dependency = sight.dependency(name, &plan.routing);
+                    (sight.claims(name, &self.key, &plan.routing), shadow, dependency, sight.beyond(name, plan))
                 }
-                Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None, None),
+                Wanted::Unknown | Wanted::Removed { .. } => (Vec::new(), None, None, None),
             };
             let clock_offset_ms = sight.clock_offset_ms(name);
             let fight = held.fights.fight(|kind| object(kind, &self.key, &destination_rule));
@@ -97,6 +102,7 @@ impl Worker {
                 claims,
                 shadow,
                 dependency,
+                beyond,
                 clock_offset_ms,
                 fight,
                 proxies,

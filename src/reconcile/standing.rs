@@ -162,6 +162,8 @@ impl ClusterReport {
         json!({
             "name": self.name,
             "labels": self.labels,
+            "mesh": self.mesh,
+            "role": self.role.name(),
             "synced": self.synced,
             "away": self.away,
             "awaySince": self.away_since,
@@ -388,6 +390,14 @@ fn cluster_schema() -> Value {
             "type": "object",
             "additionalProperties": {"type": "string"},
             "description": "what plans may choose it by",
+        },
+        "mesh": {
+            "type": ["string", "null"],
+            "description": "the mesh that it shares its endpoints in; null: it shares them with no other cluster",
+        },
+        "role": {
+            "enum": ["primary", "remote"],
+            "description": "remote: only its endpoints are read, and plans do not go to it",
         },
         "synced": {"type": "boolean", "description": "whether its objects have been read"},
         "away": {"type": ["string", "null"], "description": "why it is away; null while it answers"},

@@ -4,12 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     cluster::{Cluster, Endpoints},
-    istio::ObjectKind,
-    plan::{Host, MESH, ObjectKey, PlainObject, Routing},
+    istio::{ObjectKind, rules::ClusterLocal},
+    plan::{Host, MESH, ObjectKey, PlainObject, Plan, Routing, Version},
     rollout::{ClusterName, GitSight, Images, Lease, Taken},
 };
 
-use super::{Sight, claims::Claims, living::Living, namespaces::Namespace, proxies::Asked, shadows::Shadows};
+use super::{
+    Sight,
+    claims::Claims,
+    living::Living,
+    meshes::{self, Meshes},
+    namespaces::Namespace,
+    proxies::Asked,
+    shadows::Shadows,
+    watched::Away,
+};
 
 /// One cluster of the view.
 pub(super) struct Place {
@@ -38,9 +47,21 @@ impl Place {
 /// A cluster, and which of its API servers is meant.
 pub(super) type Server = (ClusterName, u64);
 
+/// A cluster of which nothing but the endpoints is read, and nothing is written.
+pub(super) struct Remote {
+    pub(super) cluster: Cluster,
+    pub(super) endpoints: Endpoints,
+}
+
 /// Everything that workers may ask.
 pub(super) struct View {
     pub(super) places: BTreeMap<ClusterName, Place>,
+    pub(super) remotes: BTreeMap<ClusterName, Remote>,
+    pub(super) meshes: Meshes,
+    /// The hosts whose callers stay in their cluster, by cluster, once that was asked.
+    pub(super) local: BTreeMap<ClusterName, ClusterLocal>,
+    /// The clusters that do not answer, with why.
+    pub(super) away: HashMap<ClusterName, Away>,
     pub(super) git: GitSight,
     pub(super) lease: Lease,
     pub(super) living: Living,
@@ -73,9 +94,48 @@ impl Pending {
     }
 }
 
+impl View {
+    /// The client of a cluster.
+    pub(super) fn client(&self, name: &str) -> Option<&Cluster> {
+        let place = self.places.get(name).map(|place| &place.cluster);
+        place.or_else(|| self.remotes.get(name).map(|remote| &remote.cluster))
+    }
+
+    /// What is counted in a cluster; none where that is not known now.
+    fn counted(&self, name: &str) -> Option<&Endpoints> {
+        if self.away.contains_key(name) {
+            return None;
+        }
+        let place = self.places.get(name).map(|place| &place.endpoints);
+        place.or_else(|| self.remotes.get(name).map(|remote| &remote.endpoints))
+    }
+
+    /// Whose endpoints callers in a cluster reach by a Service; none where that is not known yet.
+    fn reached(&self, cluster: &str, namespace: &str, service: &str) -> Option<Reached<'_>> {
+        let Some(all) = self.meshes.sharing(cluster) else { return Some(Reached::Own) };
+        let local = self.local.get(cluster)?.has(Host::resolve(service, namespace).as_str());
+        Some(if local { Reached::OwnOf(all) } else { Reached::All(all) })
+    }
+}
+
+/// Whose endpoints are reached.
+enum Reached<'a> {
+    /// Those of the cluster, which shares them with no other.
+    Own,
+    /// Those of the cluster, though it shares others with these.
+    OwnOf(&'a [ClusterName]),
+    /// Those of all of these.
+    All(&'a [ClusterName]),
+}
+
 impl Sight for View {
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
-        self.places.get(cluster)?.endpoints.ready(namespace, service, labels)
+        match self.reached(cluster, namespace, service)? {
+            Reached::Own | Reached::OwnOf(_) => self.places.get(cluster)?.endpoints.ready(namespace, service, labels),
+            Reached::All(all) => {
+                meshes::sum(all.iter().map(|name| self.counted(name)?.ready(namespace, service, labels)))
+            }
+        }
     }
 
     fn images(
@@ -85,7 +145,12 @@ impl Sight for View {
         service: &str,
         labels: &BTreeMap<String, String>,
     ) -> Option<Images> {
-        self.places.get(cluster)?.endpoints.images(namespace, service, labels)
+        match self.reached(cluster, namespace, service)? {
+            Reached::Own | Reached::OwnOf(_) => self.places.get(cluster)?.endpoints.images(namespace, service, labels),
+            Reached::All(all) => {
+                meshes::united(all.iter().map(|name| self.counted(name)?.images(namespace, service, labels)))
+            }
+        }
     }
 
     fn claims(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Vec<ObjectKey> {
@@ -94,6 +159,32 @@ impl Sight for View {
 
     fn shadow(&self, cluster: &str, own: &ObjectKey, wanted: &Routing) -> Option<ObjectKey> {
         self.places.get(cluster)?.shadows.over(own, wanted)
+    }
+
+    fn beyond(&self, cluster: &str, plan: &Plan) -> Option<String> {
+        let (service, namespace) = plan.routing.service.service()?;
+        match self.reached(cluster, namespace, service) {
+            None => Some(format!("the mesh config of cluster {cluster} was not read yet")),
+            Some(Reached::Own) => None,
+            Some(Reached::All(all)) => {
+                let mut away =
+                    all.iter().filter(|name| *name != cluster).filter_map(|name| self.away.get_key_value(name));
+                let (name, away) = away.next()?;
+                Some(format!("cluster {name} of the mesh of {cluster} does not answer: {}", away.why))
+            }
+            Some(Reached::OwnOf(all)) => {
+                let ready =
+                    |name: &str, version: &Version| self.counted(name)?.ready(namespace, service, &version.labels);
+                let weighted = plan.routing.versions.iter().filter(|version| plan.traffic.weight(&version.name) > 0);
+                let mut missing = weighted.filter(|version| ready(cluster, version) == Some(0));
+                let version = missing.find(|version| all.iter().any(|name| ready(name, version) > Some(0)))?;
+                Some(format!(
+                    "the pods of version {} are in other clusters than {cluster}, whose mesh config says `clusterLocal` \
+                     of {}: its callers would get 503",
+                    version.name, plan.routing.service
+                ))
+            }
+        }
     }
 
     fn clock_offset_ms(&self, cluster: &str) -> Option<i64> {

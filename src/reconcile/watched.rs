@@ -23,11 +23,11 @@ pub(super) struct Away {
 impl Engine {
     /// Notes why a cluster is away; returns whether it was there before. Since when it is away another error does not change.
     pub(super) fn is_away(&mut self, cluster: &str, why: String, since: Timestamp) -> bool {
-        if let Some(away) = self.away.get_mut(cluster) {
+        if let Some(away) = self.view.away.get_mut(cluster) {
             away.why = why;
             return false;
         }
-        self.away.insert(cluster.to_owned(), Away { why, since });
+        self.view.away.insert(cluster.to_owned(), Away { why, since });
         true
     }
 
@@ -39,6 +39,7 @@ impl Engine {
             Seen::Endpoints { namespace, service } => {
                 self.look_at_service(&Host::resolve(&service, &namespace));
             }
+            Seen::ClusterLocal(hosts) => self.cluster_local(cluster, hosts),
             Seen::Synced => {
                 tracing::info!(%cluster, "the caches are complete");
                 self.synced.insert(cluster.clone());
@@ -61,7 +62,7 @@ impl Engine {
             Seen::Back => {
                 self.fleet.rest(&cluster);
                 tracing::info!(%cluster, "the cluster answers again");
-                self.away.remove(&cluster);
+                self.view.away.remove(&cluster);
                 self.reach(&cluster, None);
                 self.retry_plain_in(&cluster);
             }
@@ -79,7 +80,9 @@ impl Engine {
         }
         let empty = self.restless.is_empty();
         if empty != before {
-            self.view.places.values().for_each(|place| place.cluster.keep_vigil(!empty));
+            let primaries = self.view.places.values().map(|place| &place.cluster);
+            let remotes = self.view.remotes.values().map(|remote| &remote.cluster);
+            primaries.chain(remotes).for_each(|cluster| cluster.keep_vigil(!empty));
         }
     }
 

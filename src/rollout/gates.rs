@@ -191,6 +191,9 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
         if let Some(what) = &cluster.dependency {
             return here(Reason::Dependency { what: what.clone() });
         }
+        if let Some(what) = &cluster.beyond {
+            return Err(Reason::MeshIncomplete { what: what.clone() });
+        }
     }
     Ok(())
 }

@@ -160,6 +160,11 @@ pub enum Reason {
         /// Which, with what is in the way.
         what: String,
     },
+    /// The endpoints of a mesh are not one: a cluster of it does not answer, or callers stay in theirs.
+    MeshIncomplete {
+        /// Which, and why.
+        what: String,
+    },
     /// The live route has parts that the plan would not produce.
     CannotAdopt {
         /// They, for people.
@@ -318,6 +323,7 @@ impl Reason {
             Self::OtherPlan { .. } => "OwnedByOtherPlan",
             Self::Claimed { .. } => "HostClaimed",
             Self::Shadowed { .. } => "SubsetsShadowed",
+            Self::MeshIncomplete { .. } => "MeshIncomplete",
             Self::Dependency { .. } => "DependencyNotApplied",
             Self::CannotAdopt { .. } => "CannotAdopt",
             Self::Relabelled { .. } => "Relabelled",

@@ -99,6 +99,7 @@ impl std::fmt::Display for Reason {
                 "DestinationRule {by} hides versions of this plan from callers that Istio gives that one; remove it, or define \
                  the plan's subsets in it"
             ),
+            Self::MeshIncomplete { what } => write!(f, "nothing rises: {what}; going back still works"),
             Self::Dependency { what } => write!(f, "nothing rises until what the plan names is applied: {what}"),
             Self::CannotAdopt { parts } => write!(
                 f,

@@ -132,6 +132,8 @@ pub struct ClusterView {
     pub shadow: Option<ObjectKey>,
     /// A plain object that the plan names and that is not applied, with what is in the way.
     pub dependency: Option<String>,
+    /// What keeps the endpoints of its mesh from being one.
+    pub beyond: Option<String>,
     /// Our wall clock minus the API server's, in milliseconds.
     pub clock_offset_ms: Option<i64>,
     /// A write is on its way there or its outcome is not known: what was seen may not be what is there.
@@ -179,6 +181,7 @@ impl ClusterView {
             claims: Vec::new(),
             shadow: None,
             dependency: None,
+            beyond: None,
             clock_offset_ms: None,
             unanswered: false,
             rule_late: false,

@@ -19,6 +19,7 @@ mod certificates;
 mod git_http;
 mod history;
 mod istio;
+mod meshes;
 mod outages;
 #[path = "../support/process.rs"]
 mod process;

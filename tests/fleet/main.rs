@@ -17,6 +17,7 @@ mod configured;
 mod controlplane;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;
+mod meshes;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/proxy.rs"]

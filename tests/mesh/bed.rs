@@ -73,6 +73,11 @@ impl Mesh {
         Envoy::start(role, port, self.secrets)
     }
 
+    /// The same in another cluster, of another istiod.
+    pub fn envoy_in(&self, cluster: &str, role: Role<'_>, port: u16) -> Envoy {
+        Envoy::start_in(cluster, role, port, self.secrets)
+    }
+
     /// A client of the API server.
     pub async fn client(&self) -> Client {
         self.plane.client().await

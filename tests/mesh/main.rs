@@ -24,10 +24,12 @@ mod churn;
 mod drills;
 mod forwarded;
 mod gap;
+mod multicluster;
 mod rejected;
 mod runner;
 mod scenarios;
 mod shares;
+mod two;
 
 use runner::Test;
 
@@ -43,6 +45,8 @@ const TESTS: &[(&str, Test)] = tests![
     scenarios::scenario_bookinfo_through_envoy,
     scenarios::scenario_kubeflow_through_envoy,
     scenarios::scenario_website_through_envoy,
+    multicluster::scenario_helloworld_over_two_primaries,
+    multicluster::scenario_helloworld_over_a_primary_and_its_remote,
     drills::adding_a_version_fails_no_request,
     drills::removing_a_version_fails_no_request,
     drills::a_whole_walk_fails_no_request,

@@ -161,7 +161,7 @@ async fn the_status_is_the_one_of_the_command_and_more() {
     let repository = &status["repositories"][0];
     assert_eq!((&repository["revision"], &repository["error"]), (&json!(tip), &json!(null)), "{repository:#}");
     let cluster = json!({"name": "proxy", "synced": true, "away": null, "awaySince": null, "answerMs": null, "istiods": [], "istiodsMissing": null, "labels": {},
-        "gatewaysAsked": false});
+        "mesh": null, "role": "primary", "gatewaysAsked": false});
     assert_eq!((&status["clusters"], &status["lease"]), (&json!([cluster]), &json!(null)));
 }
 

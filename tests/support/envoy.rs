@@ -86,11 +86,16 @@ pub struct Envoy {
 impl Envoy {
     /// Starts one that asks istiod at this port, and for certificates at the other; waits until it is configured. Blocks.
     pub fn start(role: Role<'_>, istiod: u16, secrets: u16) -> Self {
+        Self::start_in(CLUSTER, role, istiod, secrets)
+    }
+
+    /// The same in a cluster that istiod has another name for.
+    pub fn start_in(cluster: &str, role: Role<'_>, istiod: u16, secrets: u16) -> Self {
         let binary = binary().unwrap_or_else(|error| panic!("Envoy can't be had: {error}"));
         let mut last = String::new();
         // A free port can be taken by somebody else between the look and the bind.
         for _ in 0..3 {
-            match Self::try_start(&binary, role, istiod, secrets) {
+            match Self::try_start(&binary, cluster, role, istiod, secrets) {
                 Ok(envoy) => return envoy,
                 Err(error) => last = error,
             }
@@ -123,11 +128,11 @@ impl Envoy {
         body
     }
 
-    fn try_start(binary: &Path, role: Role<'_>, istiod: u16, secrets: u16) -> Result<Self, String> {
+    fn try_start(binary: &Path, cluster: &str, role: Role<'_>, istiod: u16, secrets: u16) -> Result<Self, String> {
         let dir = controlplane::run_dir();
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let (admin, config) = (controlplane::free_port(), dir.join("envoy.json"));
-        let (name, bootstrap) = bootstrap(role, admin, istiod, secrets);
+        let (name, bootstrap) = bootstrap(cluster, role, admin, istiod, secrets);
         std::fs::write(&config, bootstrap.to_string()).map_err(|e| e.to_string())?;
         let mut command = controlplane::guarded(binary);
         command.args(["--config-path", &config.display().to_string(), "--log-level", "warning"]).args([
@@ -167,7 +172,7 @@ impl Drop for Envoy {
 }
 
 /// The proxy's name for istiod, and its bootstrap.
-fn bootstrap(role: Role<'_>, admin: u16, istiod: u16, secrets: u16) -> (String, Value) {
+fn bootstrap(cluster: &str, role: Role<'_>, admin: u16, istiod: u16, secrets: u16) -> (String, Value) {
     let (kind, name, namespace, mut metadata) = match role {
         Role::Gateway(label) => ("router", label, istiod::NAMESPACE, json!({"LABELS": {"istio": label}})),
         Role::Caller(name, namespace) => {
@@ -175,7 +180,7 @@ fn bootstrap(role: Role<'_>, admin: u16, istiod: u16, secrets: u16) -> (String, 
         }
     };
     metadata["ISTIO_VERSION"] = json!(ISTIO_VERSION);
-    metadata["CLUSTER_ID"] = json!(CLUSTER);
+    metadata["CLUSTER_ID"] = json!(cluster);
     metadata["NAMESPACE"] = json!(namespace);
     let id = format!("{name}.{namespace}");
     // No two proxies may have one address: istiod takes it for the proxy's name in its own registry.

@@ -34,7 +34,6 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("VALIDATION_WEBHOOK_CONFIG_NAME", ""),
     ("INJECTION_WEBHOOK_CONFIG_NAME", ""),
     ("PILOT_ENABLE_GATEWAY_API", "false"),
-    ("CLUSTER_ID", CLUSTER),
     ("POD_NAMESPACE", NAMESPACE),
 ];
 
@@ -76,12 +75,17 @@ impl Istiod {
 
     /// The same with more variables in its environment.
     pub fn start_with(plane: &ControlPlane, environment: &[(&str, &str)]) -> Self {
+        Self::start_in(plane, CLUSTER, environment)
+    }
+
+    /// The same with a cluster's name of its own.
+    pub fn start_in(plane: &ControlPlane, cluster: &str, environment: &[(&str, &str)]) -> Self {
         own_namespace(plane);
         let binary = binary().unwrap_or_else(|error| panic!("istiod can't be had: {error}"));
         let mut last = String::new();
         // A free port can be taken by somebody else between the look and the bind.
         for _ in 0..3 {
-            match Self::try_start(&binary, plane, environment) {
+            match Self::try_start(&binary, plane, cluster, environment) {
                 Ok(istiod) => return istiod,
                 Err(error) => last = error,
             }
@@ -104,7 +108,12 @@ impl Istiod {
         self.monitoring
     }
 
-    fn try_start(binary: &Path, plane: &ControlPlane, environment: &[(&str, &str)]) -> Result<Self, String> {
+    fn try_start(
+        binary: &Path,
+        plane: &ControlPlane,
+        cluster: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let dir = controlplane::run_dir();
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let (mesh, networks) = (dir.join("mesh.yaml"), dir.join("networks.yaml"));
@@ -114,7 +123,7 @@ impl Istiod {
         command
             .arg("discovery")
             .args(["--kubeconfig", &plane.kubeconfig().display().to_string()])
-            .args(["--clusterID", CLUSTER])
+            .args(["--clusterID", cluster])
             .args(["--meshConfig", &mesh.display().to_string()])
             .args(["--networksConfig", &networks.display().to_string()])
             .args(["--httpAddr", &format!("127.0.0.1:{http}"), "--httpsAddr", ""])
@@ -123,6 +132,7 @@ impl Istiod {
             .args(["--ctrlz_address", "127.0.0.1", "--ctrlz_port", &introspection.to_string()])
             .env_clear()
             .envs(ENVIRONMENT.iter().chain(environment).copied())
+            .env("CLUSTER_ID", cluster)
             .env("POD_NAME", format!("istiod-{http}"))
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &dir)

@@ -85,7 +85,7 @@ pub async fn service(
 }
 
 /// Makes a server an endpoint of a Service.
-async fn register(client: &Client, namespace: &str, service: &str, version: &str, address: SocketAddr) {
+pub async fn register(client: &Client, namespace: &str, service: &str, version: &str, address: SocketAddr) {
     let (labels, entry) = (json!({"app": service, "version": version}), format!("{service}-{version}"));
     let spec = json!({"address": address.ip(), "ports": {"http": address.port()}, "labels": labels,
         "serviceAccount": "default"});

@@ -202,5 +202,6 @@ async fn connect(kubeconfig: &std::path::Path, context: &str) -> (Member, Cluste
     let access =
         Access { kubeconfig: Some(kubeconfig.to_owned()), context: Some(context.to_owned()), ..Access::default() };
     let cluster = Cluster::connect(context, &access).await.unwrap();
-    (Member { name: context.to_owned(), labels: Default::default(), access, proxies: None }, cluster)
+    let (name, labels, role) = (context.to_owned(), Default::default(), Default::default());
+    (Member { name, labels, access, mesh: None, role, proxies: None }, cluster)
 }

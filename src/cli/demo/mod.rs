@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
-    cluster::{Access, Cluster, Member},
+    cluster::{Access, Cluster, Member, Role},
     git::Source,
     reconcile::{self, Options},
     rollout::Settings,
@@ -78,7 +78,14 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         source,
         mirror: shop.folder().join("mirror"),
         asked: tokio::sync::watch::channel(0).1,
-        members: vec![Member { name: cluster.name().to_owned(), labels: Default::default(), access, proxies: None }],
+        members: vec![Member {
+            name: cluster.name().to_owned(),
+            labels: Default::default(),
+            access,
+            mesh: None,
+            role: Role::Primary,
+            proxies: None,
+        }],
         clusters: vec![cluster],
         file: None,
         configured: None,

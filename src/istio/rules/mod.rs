@@ -10,6 +10,7 @@
 mod across;
 mod at;
 mod balancer;
+mod cluster_local;
 mod destination_rule;
 mod form;
 mod forms;
@@ -30,7 +31,8 @@ mod virtual_service;
 
 use serde_json::Value;
 
-pub use across::{Known, Member, Whose, check_across};
+pub use across::{Beyond, Known, Member, Whose, check_across, check_beyond};
+pub use cluster_local::ClusterLocal;
 pub use report::Found;
 
 use self::{

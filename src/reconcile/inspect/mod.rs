@@ -9,6 +9,7 @@
 //! ```
 
 mod alone;
+mod fleet;
 mod places;
 
 use std::{
@@ -21,12 +22,13 @@ use serde_json::Value;
 use crate::{
     istio::{
         self,
-        rules::{self, Found, Known, Member, Whose},
+        rules::{self, Beyond, Found, Known, Member, Whose},
     },
-    plan::{self, Catalog, Document, Finding, ObjectKey, ParsedFile, Place, codes},
+    plan::{self, Catalog, Document, Finding, ObjectKey, ParsedFile, Place, Plan, codes},
 };
 
 pub use alone::judge;
+pub use fleet::inspect_each;
 use places::{Origin, finding, in_order};
 
 /// What is live.
@@ -36,6 +38,40 @@ pub struct Surroundings {
     pub objects: Vec<Value>,
     /// What of it is complete.
     pub known: Known,
+    /// The other clusters of the mesh.
+    pub beyond: Vec<Arc<Elsewhere>>,
+    /// The cluster's name, and those that plans choose among: those that are not for it are left out. None: all are.
+    pub only: Option<(String, plan::Known)>,
+}
+
+impl Surroundings {
+    fn has(&self, plan: &Plan) -> bool {
+        self.only.as_ref().is_none_or(|(name, known)| plan.clusters.of(known).contains(name))
+    }
+}
+
+/// Another cluster of the mesh.
+pub struct Elsewhere {
+    /// Its name.
+    pub cluster: String,
+    /// Whether no istiod reads Istio's objects there.
+    pub is_remote: bool,
+    /// Objects with their kinds.
+    pub objects: Vec<Value>,
+    /// What of them is complete.
+    pub known: Known,
+}
+
+impl Elsewhere {
+    /// The pods that istiods of other clusters read there, too.
+    fn workloads(&self) -> impl Iterator<Item = &Value> {
+        let is_shared = |object: &&Value| {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+            matches!(text("/kind"), Some("Pod" | "WorkloadEntry"))
+                && text("/metadata/namespace") != Some("istio-system")
+        };
+        self.objects.iter().filter(is_shared)
+    }
 }
 
 /// One object that is looked at.
@@ -60,7 +96,7 @@ pub fn inspect(
             match document {
                 Document::Object(object) => subjects.push(written(&object.value, object.key.namespace.as_str(), place)),
                 Document::Plan(plan) => {
-                    if catalog.entry(&plan.object()).is_some_and(|entry| entry.plan == *plan) {
+                    if catalog.entry(&plan.object()).is_some_and(|entry| entry.plan == *plan) && live.has(plan) {
                         let subject =
                             |value, origin| Subject { value, whose: Whose::Rendered, place: place.clone(), origin };
                         let route = istio::virtual_service(&plan.routing, &plan.traffic);
@@ -108,7 +144,21 @@ fn across(subjects: &[Subject], live: &Surroundings) -> Vec<(usize, Found)> {
     let others = others.map(|object| Member { object, whose: Whose::Other });
     let members = subjects.iter().map(|subject| Member { object: &subject.value, whose: subject.whose });
     let members: Vec<Member<'_>> = members.chain(others).collect();
-    rules::check_across(&members, live.known)
+    let beyond: Vec<Beyond<'_>> = live
+        .beyond
+        .iter()
+        .map(|there| {
+            let Elsewhere { cluster, is_remote, objects, known } = &**there;
+            Beyond { cluster, is_remote: *is_remote, objects, known: *known }
+        })
+        .collect();
+    let mut found = rules::check_beyond(&members, live.known, &beyond);
+    let shared = live.beyond.iter().flat_map(|there| there.workloads());
+    let shared = shared.map(|object| Member { object, whose: Whose::Other });
+    let workloads = live.known.workloads && live.beyond.iter().all(|there| there.known.workloads);
+    let members: Vec<Member<'_>> = members.into_iter().chain(shared).collect();
+    found.extend(rules::check_across(&members, Known { workloads, ..live.known }));
+    found
 }
 
 /// Kind, namespace and name of an object.

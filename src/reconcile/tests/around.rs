@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{
     istio::ObjectKind,
-    plan::{ObjectKey, Routing},
-    reconcile::Sight,
+    plan::{ObjectKey, Plan, Routing},
+    reconcile::{Sight, meshes},
     rollout::{GitSight, Images, Lease, Taken},
 };
+
+use super::pair::{EAST, WEST};
 
 /// What the worker may ask beside its events.
 #[derive(Clone)]
@@ -16,6 +18,10 @@ pub(super) struct Around {
     pub(super) ready: BTreeMap<String, Option<u32>>,
     /// What they run, by `cluster/label` or by the label alone; what is missing is not known.
     pub(super) images: BTreeMap<String, Images>,
+    /// Whether two clusters share their endpoints.
+    pub(super) shares: bool,
+    /// What is not known of a cluster that shares its endpoints with all of them.
+    pub(super) beyond: Option<String>,
     pub(super) git: GitSight,
     pub(super) lease: Lease,
     pub(super) offset_ms: Option<i64>,
@@ -25,11 +31,25 @@ pub(super) struct Around {
     pub(super) proxies: Option<BTreeMap<ObjectKind, (Option<i64>, Taken)>>,
 }
 
+impl Around {
+    /// Ready endpoints of a version in this cluster alone.
+    fn own(&self, cluster: &str, label: &str) -> Option<u32> {
+        let there = self.ready.get(&format!("{cluster}/{label}")).or_else(|| self.ready.get(label));
+        there.copied().unwrap_or(Some(2))
+    }
+}
+
 impl Sight for Around {
     fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
         let label = labels.get("version").unwrap();
-        let there = self.ready.get(&format!("{cluster}/{label}")).or_else(|| self.ready.get(label));
-        there.copied().unwrap_or(Some(2))
+        if self.shares {
+            return meshes::sum([EAST, WEST].into_iter().map(|cluster| self.own(cluster, label)));
+        }
+        self.own(cluster, label)
+    }
+
+    fn beyond(&self, _: &str, _: &Plan) -> Option<String> {
+        self.beyond.clone()
     }
 
     fn images(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<Images> {

@@ -16,6 +16,7 @@ mod laws;
 mod leases;
 mod leaving;
 mod loops;
+mod meshes;
 mod model;
 mod newcomers;
 mod notes;

@@ -34,7 +34,7 @@ pub(super) struct Pair {
     pub(super) throttles: Option<&'static str>,
     /// The next write there is refused.
     pub(super) refuses: Option<&'static str>,
-    around: Around,
+    pub(super) around: Around,
     pub(super) worker: Worker,
     pub(super) queue: Vec<Event>,
     pub(super) wake_at: Option<Timestamp>,

@@ -29,7 +29,17 @@ async fn client(folder: &std::path::Path, server: &str) -> (Member, Cluster) {
     std::fs::write(&path, text).unwrap();
     let access = Access { kubeconfig: Some(path), ..Access::default() };
     let cluster = Cluster::connect(EAST, &access).await.unwrap();
-    (Member { name: EAST.to_owned(), labels: Default::default(), access, proxies: None }, cluster)
+    (
+        Member {
+            name: EAST.to_owned(),
+            labels: Default::default(),
+            mesh: None,
+            role: Default::default(),
+            access,
+            proxies: None,
+        },
+        cluster,
+    )
 }
 
 fn key() -> ObjectKey {
@@ -64,7 +74,7 @@ async fn a_late_answer_of_a_server_that_was_replaced_is_not_taken_for_the_new_on
     let (sights, _seen) = mpsc::channel(1);
     let (news, _told) = mpsc::channel(1);
     let fleet = Fleet::new(sights, news, None);
-    let mut engine = Engine::new(&source, PathBuf::new(), Settings::default(), 300, fleet, sender);
+    let mut engine = Engine::new(Some(&source), PathBuf::new(), Settings::default(), 300, fleet, sender);
     let (member, first) = client(folder.path(), "first").await;
     engine.configure(vec![member], vec![first]);
     let before = server(&engine);

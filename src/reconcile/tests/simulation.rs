@@ -83,6 +83,8 @@ impl Sim {
         let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         let around = Around {
             ready: BTreeMap::new(),
+            shares: false,
+            beyond: None,
             images: BTreeMap::new(),
             git,
             lease: rollout::Lease::Alone,

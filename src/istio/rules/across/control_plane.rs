@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{at::At, syntax::is_within},
+    super::{at::At, cluster_local::ClusterLocal},
     Findings,
     view::{View, labels},
 };
@@ -15,9 +15,8 @@ const CLUSTER: &str = "topology.istio.io/cluster";
 
 pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
     revisions(view, findings);
-    let local = cluster_local(view);
-    if !local.is_empty() {
-        split_across(view, &local, findings);
+    if let Some(mesh) = &view.mesh {
+        split_across(view, &ClusterLocal::of(mesh.value), findings);
     }
 }
 
@@ -38,17 +37,10 @@ fn revisions(view: &View<'_>, findings: &mut Findings) {
     }
 }
 
-/// The hosts of which the mesh keeps callers to their own cluster.
-fn cluster_local<'v>(view: &View<'v>) -> Vec<&'v str> {
-    let settings = view.mesh.iter().flat_map(|mesh| mesh.list("serviceSettings"));
-    let local = settings.filter(|one| one.get("settings").is_some_and(|settings| settings.is("clusterLocal")));
-    local.flat_map(|one| one.list("hosts")).filter_map(|host| host.text()).collect()
-}
-
-fn split_across(view: &View<'_>, local: &[&str], findings: &mut Findings) {
+fn split_across(view: &View<'_>, local: &ClusterLocal, findings: &mut Findings) {
     for route in view.routes.iter().filter(|route| route.whose.is_own()) {
         let mut told = BTreeSet::new();
-        for leg in route.legs.iter().filter(|leg| local.iter().any(|host| is_within(leg.host.as_str(), host))) {
+        for leg in route.legs.iter().filter(|leg| local.has(leg.host.as_str())) {
             let Some((at, name)) = leg.subset.as_ref().and_then(|at| Some((at, at.text()?))) else { continue };
             let subset = view.rules_of(&leg.host).find_map(|rule| rule.subsets.get(name));
             let Some(cluster) = subset.and_then(|subset: &At<'_>| labels(subset, "labels").get(CLUSTER).copied())

@@ -3,6 +3,7 @@
 //! Only what the caller's own objects do wrong is found; the others are what they are looked at beside. What is not
 //! known completely is not missed: a Service that nobody showed may well be there.
 
+mod beyond;
 mod certificates;
 mod control_plane;
 mod destinations;
@@ -18,6 +19,8 @@ mod view;
 mod workloads;
 
 use serde_json::Value;
+
+pub use beyond::{Beyond, check_beyond};
 
 use self::view::View;
 use super::{

@@ -1,5 +1,6 @@
 //! Each rule between objects, offline and with everything known.
 
+mod beyond;
 mod proxies;
 
 use serde_json::{Value, json};
