@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::{
     draft::{Draft, on_v1, settled_on_v1, to_v2},
-    simulation::Sim,
+    simulation::{CLUSTER, Sim},
 };
 use crate::{
     istio::ObjectKind,
-    plan::{OnFailure, OnPartial},
+    plan::{Chosen, OnFailure, OnPartial, Plan},
     rollout::{Journal, Lease, Phase, STOP, Wanted},
 };
 
@@ -132,12 +132,10 @@ fn a_guard_heeds_what_the_plan_says_of_failures() {
 
 #[test]
 fn a_guard_that_sees_all_of_a_plan_takes_its_failure_for_one_of_all() {
-    let named = |plan: &mut crate::plan::Plan| plan.clusters = crate::plan::Chosen::Named(vec!["east".into()]);
-    let anywhere = |_: &mut crate::plan::Plan| {};
-    let cases: [(fn(&mut crate::plan::Plan), &str); 2] = [(named, "v1=100"), (anywhere, "v1=90 v2=10")];
-    for (clusters, weights) in cases {
-        let draft = to_v2().with(|plan| plan.on_partial = OnPartial::Hold).with(clusters);
-        let (mut sim, _) = guarded(walking(draft));
+    let here_alone = Chosen::Named(vec![CLUSTER.into()]);
+    for (clusters, weights) in [(here_alone, "v1=100"), (Chosen::All, "v1=90 v2=10")] {
+        let held = |plan: &mut Plan| (plan.on_partial, plan.clusters) = (OnPartial::Hold, clusters);
+        let (mut sim, _) = guarded(walking(to_v2().with(held)));
         sim.ready("v2", 0).pass("1m");
         assert_eq!(sim.weights(), weights);
     }
