@@ -27,7 +27,7 @@ mod two;
 use std::time::Duration;
 
 use bed::Bed;
-use support::{controlplane, kubernetes, repository};
+use support::{certificates, controlplane, kubernetes, repository};
 
 /// Times are measured: one test at a time.
 static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

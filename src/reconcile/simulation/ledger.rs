@@ -280,14 +280,7 @@ impl Ledger {
                         self.enters(&position, &traffic, &plan, (transition, wrote));
                     }
                 }
-                What::TakenBack => {
-                    let to_last = self.last_settled.as_ref() == Some(&traffic);
-                    for (name, weight) in traffic.iter().filter(|_| !to_last) {
-                        let most = position.traffic.weight(name).max(self.proven_by_name(&routing, name));
-                        ensure(weight <= most, "law 2", || format!("{name} is taken back to {weight}, above {most}"))?;
-                    }
-                    self.hold_ms = None;
-                }
+                What::TakenBack => self.taken_back(&position, &routing, &traffic)?,
                 What::Settled if went_on => self.prove(&routing, &traffic),
                 What::Settled => self.settled(&routing, &traffic, &plan, stands_ms, wrote.alone && !wrote.handled)?,
                 What::WentBack | What::Applied | What::Released => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidegate::{
-    plan::{Plan, Traffic, VersionName},
+    plan::{Plan, Routing, Traffic, VersionName},
     rollout::{Journal, Phase, What},
 };
 
@@ -66,6 +66,17 @@ impl Ledger {
         // What has stood in this cluster may not have in another: there it rises, too.
         let declared = is_step(&self.rising(position, plan)) || is_step(&gaining);
         ensure(declared, "law 2", || format!("{traffic} is no step towards {}", plan.traffic))
+    }
+
+    /// What the first waves had alone was taken back from them.
+    pub(super) fn taken_back(&mut self, position: &Position, routing: &Routing, traffic: &Traffic) -> Verdict {
+        self.hold_ms = None;
+        let to_last = self.last_settled.as_ref() == Some(traffic);
+        for (name, weight) in traffic.iter().filter(|_| !to_last) {
+            let most = position.traffic.weight(name).max(self.proven_by_name(routing, name));
+            ensure(weight <= most, "law 2", || format!("{name} is taken back to {weight}, above {most}"))?;
+        }
+        Ok(())
     }
 
     /// Law 7 for the first of several clusters that rises: all of them had what is left for as long as it is to be held.
