@@ -83,7 +83,7 @@ fn command() -> clap::Command {
 /// Runs a command and returns the exit code.
 pub async fn run(arguments: Arguments) -> u8 {
     let result = match arguments.command {
-        Command::Run(run) => run.run().await,
+        Command::Run(run) => Box::pin(run.run()).await,
         Command::Check(check) => check.run().await,
         Command::Diff(diff) => diff.run().await,
         Command::Status(status) => status.run().await,
