@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -78,6 +78,9 @@ async fn run_within(deadline: Duration, plugin: &ExecConfig) -> Result<Granted, 
     let mut command = Command::new(program);
     command.args(plugin.args.iter().flatten()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let pairs = plugin.env.iter().flatten().filter_map(|pair| Some((pair.get("name")?, pair.get("value")?)));
+    for name in plugin.drop_env.iter().flatten() {
+        command.env_remove(name);
+    }
     command.envs(pairs).env("KUBERNETES_EXEC_INFO", info.to_string());
     // With whatever it starts: a script's child would hold its output open.
     let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| {
@@ -123,7 +126,10 @@ async fn read(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 fn granted(printed: &[u8]) -> Result<Granted, &'static str> {
-    let printed: Printed = serde_json::from_slice(printed).map_err(|_| "printed no ExecCredential as JSON")?;
+    // client-go takes YAML, too.
+    let written = || serde_json::from_value(crate::plan::value_of(std::str::from_utf8(printed).ok()?)?).ok();
+    let printed: Option<Printed> = serde_json::from_slice(printed).ok().or_else(written);
+    let printed = printed.ok_or("printed no ExecCredential")?;
     let status = printed.status.ok_or("printed no status")?;
     let bearer = |token: String| {
         let mut header =
@@ -184,6 +190,12 @@ struct Given {
 struct NoToken(String);
 
 impl Given {
+    /// Whether the token may be used still.
+    fn is_good(&self) -> bool {
+        let is_good = |until: &Option<Timestamp>| until.is_none_or(|until| until > Timestamp::now());
+        self.token.as_ref().is_ok_and(|(_, until)| is_good(until)) && !self.refused.load(Ordering::Relaxed)
+    }
+
     fn is_over(&self) -> bool {
         let over = match &self.token {
             Err(_) => true,
@@ -207,8 +219,8 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
 
-    /// Waits for the plugin, and so do all requests of this cluster: an error here would end the client, so that is told
-    /// by each request.
+    /// Waits for the plugin where there is no good token, and so do all requests of this cluster: an error here would end
+    /// the client, so that is told by each request.
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if let Some(given) = &mut self.given {
             if self.running.is_none() && given.is_over() {
@@ -216,8 +228,17 @@ where
                 self.running = Some(Box::pin(async move { run(&plugin).await }));
             }
             if let Some(running) = &mut self.running {
-                let granted = ready!(running.as_mut().poll(context));
+                let granted = match running.as_mut().poll(context) {
+                    Poll::Ready(granted) => granted,
+                    // The one before is good still.
+                    Poll::Pending if given.is_good() => return self.inner.poll_ready(context).map_err(Into::into),
+                    Poll::Pending => return Poll::Pending,
+                };
                 self.running = None;
+                if granted.is_err() && given.is_good() {
+                    given.at = Instant::now();
+                    return self.inner.poll_ready(context).map_err(Into::into);
+                }
                 given.at = Instant::now();
                 given.refused = Arc::default();
                 let lacks = || {
@@ -295,7 +316,7 @@ mod tests {
             says("echo kept-secret; echo why >&2; exit 3").await,
             "credential plugin `sh` ended with exit status: 3: why"
         );
-        assert_eq!(says("echo kept-secret").await, "credential plugin `sh` printed no ExecCredential as JSON");
+        assert_eq!(says("echo kept-secret").await, "credential plugin `sh` printed no ExecCredential");
         assert_eq!(
             says("echo '{\"status\": {}}'").await,
             "credential plugin `sh` gave neither a token nor a certificate with its key"

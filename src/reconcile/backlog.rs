@@ -51,6 +51,10 @@ impl Engine {
                         self.hand(&route, Event::Reach { cluster: cluster.clone(), away_since: None });
                     }
                     self.show(&route, &cluster);
+                    let is_beside = self.workers.get(&route).is_some_and(|worker| !worker.holds(&cluster));
+                    if is_beside && self.view.meshes.sharing(&cluster).is_some() {
+                        self.hand(&route, Event::Look);
+                    }
                     self.settle_up();
                 }
                 None => return,

@@ -326,7 +326,7 @@ impl Engine {
                     self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
                     self.wrote(&cluster, &edit, answer);
                 }
-                self.hand(&worker, Event::Written { cluster, kind: edit.kind, outcome });
+                self.answer(&worker, Event::Written { cluster, kind: edit.kind, outcome });
             }
             Incoming::Looked { worker, server, found } => {
                 self.in_flight -= 1;
@@ -335,29 +335,24 @@ impl Engine {
                     self.tally.error("look");
                     tracing::warn!(%cluster, route = %worker, "cannot look at the objects again: {error}");
                 }
-                self.hand(&worker, Event::Looked { cluster, found });
+                self.answer(&worker, Event::Looked { cluster, found });
             }
             Incoming::Writer { worker, server, kind, by } => {
                 self.in_flight -= 1;
                 let Some(cluster) = self.view.present(server) else { return self.catch_up() };
-                self.hand(&worker, Event::Writer { cluster, kind, by });
+                self.answer(&worker, Event::Writer { cluster, kind, by });
             }
             Incoming::Published { worker, order, ended } => {
                 self.in_flight -= 1;
                 self.restored(&worker, &order, ended);
             }
             Incoming::Restored { worker, state } => {
-                // A route that was let go meanwhile is not taken up for this.
-                if self.workers.contains_key(&worker) {
-                    self.hand(&worker, Event::Restored(state));
-                }
+                self.answer(&worker, Event::Restored(state));
             }
             Incoming::Noted { notes, ended } => self.noted(notes, ended),
             Incoming::Found { questions, found } => self.found(questions, found),
             Incoming::Recalled { worker, cluster, owner, found } => {
-                if self.workers.contains_key(&worker) {
-                    self.hand(&worker, Event::Recalled { cluster, owner, found });
-                }
+                self.answer(&worker, Event::Recalled { cluster, owner, found });
             }
             Incoming::Plain { server, kind, key, failure } => {
                 self.in_flight -= 1;
@@ -395,6 +390,13 @@ impl Engine {
         let waiting = self.workers.iter().filter(|(_, worker)| !worker.is_at_rest());
         for key in waiting.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.hand(&key, Event::Look);
+        }
+    }
+
+    /// Hands an answer to the worker that asked. A route that was let go meanwhile is not taken up for it.
+    fn answer(&mut self, key: &ObjectKey, event: Event) {
+        if self.workers.contains_key(key) {
+            self.hand(key, event);
         }
     }
 

@@ -155,7 +155,10 @@ impl Engine {
                     tracing::info!(cluster = %name, role = member.role.name(), "the configuration gives it another role");
                     self.forget(&name);
                 }
-                Some(_) => tracing::info!(cluster = %name, "the configuration reaches it in another way"),
+                Some(_) => {
+                    tracing::info!(cluster = %name, "the configuration reaches it in another way");
+                    self.view.local.remove(&name);
+                }
                 None if first => drop(self.fleet.first.insert(name.clone())),
                 None => tracing::info!(cluster = %name, "the configuration has a new cluster"),
             }
@@ -254,6 +257,7 @@ impl Engine {
             tracing::warn!(cluster = %name, url = cluster.url(), "its API server is another one; what is there is read anew");
             self.workers.values_mut().for_each(|worker| worker.lose(&name));
             self.forget_namespaces(&name);
+            self.view.local.remove(&name);
         }
         let link = self.fleet.next();
         if let Some(linked) = self.fleet.members.get_mut(&name) {

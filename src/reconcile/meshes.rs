@@ -46,6 +46,14 @@ pub(super) fn united(each: impl Iterator<Item = Option<Images>>) -> Option<Image
 }
 
 impl Engine {
+    /// A cluster answers, or does not: what is ready in the others of its mesh is another number, also for plans that do
+    /// not go there.
+    pub(super) fn look_in_mesh(&mut self, cluster: &str) {
+        if self.view.meshes.sharing(cluster).is_some() {
+            self.look_all();
+        }
+    }
+
     /// Takes in which hosts a cluster's callers reach there alone. Where that may not be read, none are known.
     pub(super) fn cluster_local(&mut self, cluster: ClusterName, hosts: Result<ClusterLocal, String>) {
         let hosts = hosts.unwrap_or_else(|why| {

@@ -54,6 +54,7 @@ impl Engine {
                 self.tally.error("cluster_away");
                 if self.is_away(&cluster, error, since) {
                     self.reach(&cluster, Some(since));
+                    self.look_in_mesh(&cluster);
                 }
                 self.renew(&cluster);
             }
@@ -63,7 +64,10 @@ impl Engine {
                 self.fleet.rest(&cluster);
                 tracing::info!(%cluster, "the cluster answers again");
                 self.view.away.remove(&cluster);
+                // A revert that came meanwhile is told before anything goes on.
+                self.catch_up();
                 self.reach(&cluster, None);
+                self.look_in_mesh(&cluster);
                 self.retry_plain_in(&cluster);
             }
         }

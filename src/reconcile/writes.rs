@@ -94,11 +94,13 @@ impl Writes {
     /// Whether so many are under way that nothing more is begun, as each holds a whole object: every cluster that answers
     /// has its share, or a few have those of all.
     pub(super) fn are_many<'a, I: Iterator<Item = &'a ClusterName>>(&self, clusters: impl Fn() -> I) -> bool {
-        let count = clusters().count().max(1);
+        let answering = clusters().count();
+        let count = answering.max(1);
         let records_max = RECORDS_MAX.div_ceil(count);
         let has_share = |line: &Line| line.beginnings >= BEGINNINGS_MAX || line.records >= records_max;
         let all = |of: fn(&Line) -> usize| self.lines.values().map(of).sum::<usize>();
-        clusters().all(|name| self.lines.get(name).is_some_and(has_share))
+        // Where none answers nothing is written, and what waits is only told.
+        (answering > 0 && clusters().all(|name| self.lines.get(name).is_some_and(has_share)))
             || all(|line| line.beginnings) >= CROWD * count * BEGINNINGS_MAX
             || all(|line| line.records) >= CROWD * RECORDS_MAX
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::plan::{Plan, Span, VersionName};
 
-use super::{ClusterName, Journal, Reason, State, What, World, accept, barrier, gates, guard, newcomer};
+use super::{ClusterName, Journal, Lease, Reason, State, What, World, accept, barrier, gates, guard, newcomer};
 
 /// Where the clusters stand that do not have the present position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub struct Apart {
 impl Apart {
     /// Takes in the clusters that only another journal of the same position knows of.
     pub(super) fn take_in(&mut self, other: &Self) {
+        self.fallen.extend(other.fallen.iter().cloned());
         if other.clusters.keys().all(|name| self.clusters.contains_key(name)) {
             return;
         }
@@ -138,6 +139,7 @@ pub(super) fn entering<'a>(journal: &Journal, world: &'a World) -> Cow<'a, World
 /// # Errors
 /// What stands in the way of any raise there.
 pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) -> Result<(), Reason> {
+    leave_out(journal, world);
     let Some(apart) = journal.apart.clone() else { return Ok(()) };
     let absent = barrier::absent(world, journal);
     // Those that fell begin anew.
@@ -164,6 +166,20 @@ pub(super) fn next_wave(journal: &mut Journal, world: &World, now: Timestamp) ->
     accept::enter(journal, now, phase, hold);
     accept::note(journal, now, What::WaveEntered, note);
     Ok(())
+}
+
+/// Forgets where clusters stand that are none of the plan's any more. A guard sees one cluster alone.
+fn leave_out(journal: &mut Journal, world: &World) {
+    let Some(apart) = journal.apart.as_mut().filter(|_| world.lease != Lease::Guard) else { return };
+    let is_left = |name: &ClusterName| world.clusters.contains_key(name);
+    if apart.clusters.keys().all(is_left) {
+        return;
+    }
+    Arc::make_mut(&mut apart.clusters).retain(|name, _| is_left(name));
+    apart.fallen.retain(is_left);
+    if apart.clusters.is_empty() {
+        journal.together();
+    }
 }
 
 /// Another plan has come: where it orders the clusters otherwise, what the first waves had alone is taken back from them,

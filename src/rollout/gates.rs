@@ -137,7 +137,9 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
     }
     let entering = apart::entering(journal, world);
     let world = &*entering;
-    let patience = journal.is_raised().then(|| (wait_began(journal), journal.plan.progress_deadline));
+    // How long one that was left behind has lacked something nobody has seen.
+    let follows = journal.plan.quorum.is_some() && journal.apart.is_some();
+    let patience = (journal.is_raised() && !follows).then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {
         if weight > journal.state.traffic.weight(name) {
             is_ready(world, name, journal.plan.readiness.min_endpoints, patience)?;

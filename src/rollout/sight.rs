@@ -180,12 +180,27 @@ fn decided(journal: &Journal) -> (Option<Timestamp>, bool, Timestamp) {
     (journal.transitions.last().map(|last| last.at), back, journal.entered)
 }
 
+/// Whether a journal went back from the very content that the other raises.
+fn went_back_from(back: &Journal, raised: &Journal) -> bool {
+    matches!(back.phase, Phase::WentBack { .. })
+        && raised.is_raised()
+        && back.has_failed(&raised.plan, &raised.rising, |name| raised.under_test(name))
+}
+
 /// Whether the second of two journals is the newer one.
 fn is_behind(one: &Journal, two: &Journal) -> bool {
     if one.transitions == two.transitions {
         // A document that moves nothing is told by no transition, and settles again.
         let settled = |journal: &Journal| (journal.settled.last().map(|settled| settled.at), journal.entered);
         return settled(one) < settled(two);
+    }
+    if !one.is_older_than(two) && !two.is_older_than(one) {
+        // What one of them went back from, the other has raised meanwhile without knowing.
+        match (went_back_from(one, two), went_back_from(two, one)) {
+            (true, false) => return false,
+            (false, true) => return true,
+            _ => {}
+        }
     }
     one.is_older_than(two) || (!two.is_older_than(one) && decided(one) < decided(two))
 }

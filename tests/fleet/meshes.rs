@@ -85,8 +85,9 @@ async fn law_10_a_remote_that_does_not_answer_holds_raises_and_no_way_back() {
     fleet.stays(EAST, 10).await;
     fleet.plan(V1);
     fleet.until_live(EAST, 0).await;
-    fleet.restart(WEST).await;
     fleet.plan(FAST);
+    fleet.until_reason("MeshIncomplete", "nothing rises: cluster west of the mesh of east does not answer").await;
+    fleet.restart(WEST).await;
     settled(fleet, 100).await;
 }
 

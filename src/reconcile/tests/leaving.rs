@@ -96,6 +96,20 @@ fn a_cluster_that_is_taken_out_in_mid_walk_stays_in_step_until_the_plan_has_sett
 }
 
 #[test]
+fn a_cluster_that_was_left_behind_and_is_taken_out_is_not_waited_for() {
+    let mut pair = settled();
+    let of = |draft: Draft| draft.with(|plan| plan.quorum = Some(1));
+    pair.push(of(to_v2()));
+    pair.pass(100);
+    pair.leave(WEST);
+    pair.pass(900);
+    assert_eq!(pair.weights_in(EAST), "v1=75 v2=25");
+    keeps(&mut pair, EAST, of(to_v2()));
+    pair.pass(2);
+    assert_eq!(pair.weights_in(EAST), "v1=50 v2=50", "it has held the step before");
+}
+
+#[test]
 fn what_goes_back_before_it_has_settled_goes_back_in_the_cluster_that_leaves_too() {
     for stays in [EAST, WEST] {
         let mut pair = settled();

@@ -5,6 +5,7 @@ use super::{
     pair::{EAST, Pair, WEST, beside, both, on_v1, settled, to_v2},
 };
 use crate::{
+    istio::ObjectKind,
     plan::Span,
     rollout::{Journal, What},
 };
@@ -142,4 +143,42 @@ fn where_nobody_knows_what_stands_in_a_cluster_it_is_not_left_behind() {
     pair.leave(WEST);
     pair.pass(3_600);
     assert_eq!((pair.weights(), pair.reason()), (both("v1=90 v2=10"), "ClusterAway"), "its write was not answered");
+}
+
+#[test]
+fn law_03_what_went_back_unseen_in_a_cluster_that_was_left_behind_takes_the_others_back() {
+    let mut pair = left_by(WEST, 1);
+    // There a guard went back from the same step while nobody else could see it.
+    let mut unseen = settled();
+    unseen.push(of(1, to_v2()));
+    unseen.pass(100);
+    unseen.ready("west/v2", Some(0));
+    unseen.pass(12);
+    assert_eq!(unseen.weights_in(WEST), "v1=100");
+    let back = serde_json::Value::clone(&unseen.object(WEST));
+    pair.pass(210);
+    assert_eq!(pair.weights_in(EAST), "v1=75 v2=25");
+    pair.apis.get_mut(WEST).unwrap().put(ObjectKind::VirtualService, back);
+    pair.come_back();
+    pair.pass(2);
+    assert_eq!(pair.weights(), both("v1=100"));
+    pair.pass(7_200);
+    assert_eq!((pair.weights(), pair.reason()), (both("v1=100"), "WentBack"));
+}
+
+#[test]
+fn who_was_left_behind_is_given_time_for_its_endpoints() {
+    let mut pair = settled();
+    pair.push(of(1, to_v2()).with(|plan| plan.readiness.min_endpoints = 2));
+    pair.pass(100);
+    assert_eq!(pair.weights(), both("v1=90 v2=10"));
+    pair.leave(WEST);
+    pair.pass(7_200);
+    pair.ready("west/v2", Some(1));
+    pair.come_back();
+    pair.pass(60);
+    assert_eq!(weights(&pair, EAST), ["v1=75 v2=25", "v1=90 v2=10"]);
+    pair.ready("west/v2", Some(2));
+    pair.pass(2);
+    assert_eq!(pair.weights(), both("v1=75 v2=25"));
 }

@@ -1,4 +1,4 @@
-//! Answers of an API server that is not a cluster's any more.
+//! An API server that is not a cluster's any more, or does not answer.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::{
-    cluster::{Access, Cluster, Member, Outcome},
+    cluster::{Access, Cluster, Member, Outcome, Seen},
     git,
     istio::{Change, Edit, ObjectKind},
     plan::ObjectKey,
@@ -42,6 +42,19 @@ async fn client(folder: &std::path::Path, server: &str) -> (Member, Cluster) {
     )
 }
 
+/// An engine of one cluster that nobody drives, with a client of its first server.
+async fn engine(folder: &std::path::Path) -> (Engine, Member, Cluster) {
+    let interval = std::time::Duration::from_secs(30);
+    let source = git::Source::new(&folder.display().to_string(), "main", "plans", interval).unwrap();
+    let (sender, _) = mpsc::unbounded_channel();
+    let (sights, _) = mpsc::channel(1);
+    let (news, _) = mpsc::channel(1);
+    let fleet = Fleet::new(sights, news, None);
+    let engine = Engine::new(Some(&source), PathBuf::new(), Settings::default(), 300, fleet, sender);
+    let (member, first) = client(folder, "first").await;
+    (engine, member, first)
+}
+
 fn key() -> ObjectKey {
     ObjectKey { namespace: "shop".into(), name: "web".into() }
 }
@@ -65,17 +78,28 @@ fn server(engine: &Engine) -> u64 {
     engine.view.places[EAST].server
 }
 
+/// A commit is not kept back by a cluster to which nothing can be written.
+#[tokio::test]
+async fn what_comes_while_no_cluster_answers_is_told_at_once_and_again_when_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut engine, member, first) = engine(folder.path()).await;
+    engine.configure(vec![member], vec![first]);
+    let link = (EAST.to_owned(), engine.fleet.link_of(EAST));
+    engine.seen(&link, Seen::Synced);
+    let since = engine.clock.now();
+    engine.seen(&link, Seen::Away { error: "it is gone".into(), since });
+    engine.backlog.want([key()].into_iter());
+    engine.catch_up();
+    assert!(engine.backlog.is_empty());
+    engine.backlog.want([key()].into_iter());
+    engine.seen(&link, Seen::Back);
+    assert!(engine.backlog.is_empty());
+}
+
 #[tokio::test]
 async fn a_late_answer_of_a_server_that_was_replaced_is_not_taken_for_the_new_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let interval = std::time::Duration::from_secs(30);
-    let source = git::Source::new(&folder.path().display().to_string(), "main", "plans", interval).unwrap();
-    let (sender, _answers) = mpsc::unbounded_channel();
-    let (sights, _seen) = mpsc::channel(1);
-    let (news, _told) = mpsc::channel(1);
-    let fleet = Fleet::new(sights, news, None);
-    let mut engine = Engine::new(Some(&source), PathBuf::new(), Settings::default(), 300, fleet, sender);
-    let (member, first) = client(folder.path(), "first").await;
+    let (mut engine, member, first) = engine(folder.path()).await;
     engine.configure(vec![member], vec![first]);
     let before = server(&engine);
     engine.in_flight = 4;
