@@ -238,6 +238,11 @@ impl Cluster {
         self.meter.pulse().took()
     }
 
+    /// Whether it has fallen silent: nothing but probes is sent until it answers.
+    pub fn is_silent(&self) -> bool {
+        self.meter.pulse().silent().is_some()
+    }
+
     /// From now on it is noticed soon, or later, that the API server answers no more: within half a minute while something
     /// waits for it, else within a minute.
     pub fn keep_vigil(&self, keep: bool) {

@@ -37,8 +37,8 @@ impl Engine {
         if let Some(place) = self.view.places.get(name) {
             let id = (name.clone(), kind.to_owned(), key.clone());
             self.view.pending.entry(id).or_insert_with(|| Pending::of(&object));
-            if self.view.away.contains_key(name) {
-                // All that is pending there is applied once it answers.
+            if place.cluster.is_silent() {
+                // All that is pending there is applied once it answers. One that answers and may not be watched takes it.
                 return;
             }
             let (sender, cluster, server) = (self.sender.clone(), place.cluster.clone(), place.server());
