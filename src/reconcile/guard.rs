@@ -62,7 +62,7 @@ pub async fn guard(mut options: GuardOptions, shutdown: impl Future<Output = ()>
         engine.take_more(&mut incoming, &mut seen);
         engine.settle_up();
     }
-    last_answers(&mut engine, &mut incoming, LAST_WRITE).await;
+    last_answers(&mut engine, &mut incoming, LAST_WRITE, 0).await;
 }
 
 impl Engine {

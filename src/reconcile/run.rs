@@ -31,7 +31,7 @@ use super::{
 /// How many sights of clusters wait for the loop before their watches wait too: each may be a whole object.
 pub(super) const SIGHTS_MAX: usize = 64;
 /// How long a write that is under way may take after the end was asked for.
-pub(super) const LAST_WRITE: Duration = Duration::from_secs(17);
+pub(super) const LAST_WRITE: Duration = Duration::from_secs(12);
 /// How long the notes of what came of the last writes may take: the next process notes what settled again.
 const LAST_NOTES: Duration = Duration::from_secs(5);
 /// How long the CanaryPlan resources are waited for at the end: the next process brings them up to date.
@@ -157,14 +157,15 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
         }
     }
     drop(git);
-    last_answers(&mut engine, &mut incoming, LAST_WRITE).await;
+    last_answers(&mut engine, &mut incoming, LAST_WRITE, 0).await;
     // A write whose answer did not come may still be done: then the lease is left to run out.
     if engine.in_flight == 0 {
         engine.resign().await;
     }
     // What came of the last writes is noted, too, where that is quickly done.
+    let given_up = engine.in_flight;
     engine.notes_end();
-    last_answers(&mut engine, &mut incoming, LAST_NOTES).await;
+    last_answers(&mut engine, &mut incoming, LAST_NOTES, given_up).await;
     engine.mirror_hurry();
     let deadline = tokio::time::sleep(if options.once { LAST_RESOURCES_ONCE } else { LAST_RESOURCES });
     let mut deadline = std::pin::pin!(deadline);
@@ -179,15 +180,16 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     Ok(engine.ending())
 }
 
-/// Takes in the answers to what is under way.
+/// Takes in the answers to what is under way, but for so many that are not waited for any more.
 pub(super) async fn last_answers(
     engine: &mut Engine,
     incoming: &mut mpsc::UnboundedReceiver<Incoming>,
     patience: Duration,
+    given_up: usize,
 ) {
     let deadline = tokio::time::sleep(patience);
     let mut deadline = std::pin::pin!(deadline);
-    while engine.in_flight > 0 {
+    while engine.in_flight > given_up {
         tokio::select! {
             () = &mut deadline => return,
             Some(event) = incoming.recv() => engine.last(event),

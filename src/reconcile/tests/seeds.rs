@@ -114,10 +114,6 @@ fn run(seed: u64) -> simulation::Tally {
     tell(&format!("TIDEGATE_SIM_SEED={seed}"), &Story::draw(seed))
 }
 
-fn run_fleet(seed: u64) -> simulation::Tally {
-    tell(&format!("TIDEGATE_FLEET_SEED={seed}"), &Story::fleet(seed))
-}
-
 fn tell(setting: &str, story: &Story) -> simulation::Tally {
     simulation::run(story).unwrap_or_else(|broken| {
         let (story, trace) = simulation::shortest(story, broken.law);
@@ -157,41 +153,35 @@ fn every_law_holds_for_fixed_and_fresh_seeds() {
     println!("{SEEDS} fixed seeds and {} fresh ones from {first}", seed - first);
 }
 
-#[test]
-fn every_law_holds_in_fleets_of_two_to_seven_clusters() {
-    if let Some(seed) = variable("TIDEGATE_FLEET_SEED") {
-        println!("fleet {seed}: {:?}", run_fleet(seed));
+/// Tells the stories of fixed seeds, and of fresh ones for a while; or that of the seed in this variable.
+fn tell_all(variable_name: &str, story: fn(u64) -> Story, fixed: impl Iterator<Item = u64>) {
+    let run = |seed: u64| tell(&format!("{variable_name}={seed}"), &story(seed));
+    if let Some(seed) = variable(variable_name) {
+        println!("seed {seed}: {:?}", run(seed));
         return;
     }
-    for seed in (0..FLEETS).chain(BROKE_FLEETS) {
-        run_fleet(seed);
+    let mut count = 0;
+    for seed in fixed {
+        run(seed);
+        count += 1;
     }
     let first = u64::from(std::process::id()) << 32;
     let (began, mut seed) = (Instant::now(), first);
     while began.elapsed() < fresh() {
-        run_fleet(seed);
+        run(seed);
         seed += 1;
     }
-    println!("{FLEETS} fixed fleets and {} fresh ones from {first}", seed - first);
+    println!("{variable_name}: {count} fixed seeds and {} fresh ones from {first}", seed - first);
+}
+
+#[test]
+fn every_law_holds_in_fleets_of_two_to_seven_clusters() {
+    tell_all("TIDEGATE_FLEET_SEED", Story::fleet, (0..FLEETS).chain(BROKE_FLEETS));
 }
 
 #[test]
 fn every_law_holds_in_fleets_that_are_content_with_a_quorum() {
-    let run = |seed: u64| tell(&format!("TIDEGATE_QUORUM_SEED={seed}"), &Story::quorum(seed));
-    if let Some(seed) = variable("TIDEGATE_QUORUM_SEED") {
-        println!("quorum {seed}: {:?}", run(seed));
-        return;
-    }
-    for seed in (0..QUORUMS).chain(BROKE_QUORUMS) {
-        run(seed);
-    }
-    let first = u64::from(std::process::id()) << 32;
-    let (began, mut seed) = (Instant::now(), first);
-    while began.elapsed() < fresh() {
-        run(seed);
-        seed += 1;
-    }
-    println!("{QUORUMS} fixed fleets with a quorum and {} fresh ones from {first}", seed - first);
+    tell_all("TIDEGATE_QUORUM_SEED", Story::quorum, (0..QUORUMS).chain(BROKE_QUORUMS));
 }
 
 #[test]
