@@ -107,8 +107,9 @@ fn every_configuration_in_the_docs_is_accepted_and_every_field_of_it_is_describe
     }
     assert!(count > 0);
     let operations = read("docs/operations.md");
-    let cluster = &tidegate::config::schema()["properties"]["clusters"]["items"]["properties"];
-    for field in cluster.as_object().unwrap().keys() {
+    let schema = tidegate::config::schema();
+    let fields_of = |list: &str| schema["properties"][list]["items"]["properties"].as_object().unwrap().keys();
+    for field in fields_of("clusters").chain(fields_of("repositories")) {
         let described = operations.contains(&format!("`{field}`")) || operations.contains(&format!("[].{field}`"));
         assert!(described, "docs/operations.md does not describe `{field}`");
     }

@@ -6,7 +6,6 @@ use clap::Args;
 
 use crate::{
     cluster::{Access, Cluster, ConnectError, IN_CLUSTER, Member},
-    config::Repository,
     git::{Source, Trust, Verify, VerifyMode, check_keys},
 };
 
@@ -110,7 +109,7 @@ pub(super) struct RepositoryArgs {
     #[arg(long, value_name = "FILE", requires = "verify")]
     verify_keys: Vec<PathBuf>,
     #[command(flatten)]
-    git: GitArgs,
+    pub(super) git: GitArgs,
 }
 
 impl RepositoryArgs {
@@ -119,7 +118,7 @@ impl RepositoryArgs {
         let access = self.git.access();
         let Some(repo) = &self.repo else {
             let error = anyhow::anyhow!("no plan repository is named");
-            return Err(Failure::usage(error, "say --repo, or `repository: {url: …}` in the configuration"));
+            return Err(Failure::usage(error, "say --repo, or `repositories: [{url: …}]` in the configuration"));
         };
         let (branch, path) = (self.branch.as_deref().unwrap_or("main"), self.path.as_deref().unwrap_or("plans"));
         let source = Source::with_access(repo, branch, path, interval, access).map_err(|error| {
@@ -133,15 +132,16 @@ impl RepositoryArgs {
         })
     }
 
-    /// Takes over what a configuration file says, where no flag does.
-    ///
-    /// # Errors
-    /// Where a flag and the file say the same thing.
-    pub(super) fn fill(&mut self, file: &Repository) -> Result<(), Failure> {
-        fill("--repo", &mut self.repo, "url", &file.url)?;
-        fill("--branch", &mut self.branch, "branch", &file.branch)?;
-        fill("--path", &mut self.path, "path", &file.path)?;
-        fill("--repo-name", &mut self.repo_name, "name", &file.name)
+    /// The flag that says what a configuration file says of each of its repositories, where one is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--repo", self.repo.is_some()),
+            ("--branch", self.branch.is_some()),
+            ("--path", self.path.is_some()),
+            ("--repo-name", self.repo_name.is_some()),
+            ("--verify", self.verify.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag)).or_else(|| self.git.given())
     }
 
     /// Which signatures are asked for; keys that cannot be read now are refused now.
@@ -154,23 +154,6 @@ impl RepositoryArgs {
         let mode = if which == "every" { VerifyMode::Every } else { VerifyMode::Tip };
         Ok(Some(Verify { mode, keys: self.verify_keys.clone() }))
     }
-}
-
-/// Takes over what a field of `repository` in a configuration file says, where the flag is not given.
-pub(super) fn fill<T: Clone>(
-    flag: &str,
-    given: &mut Option<T>,
-    field: &str,
-    written: &Option<T>,
-) -> Result<(), Failure> {
-    if given.is_some() && written.is_some() {
-        let error = anyhow::anyhow!("{flag} and `repository.{field}` of the configuration say the same thing");
-        return Err(Failure::usage(error, "keep one of them"));
-    }
-    if given.is_none() {
-        given.clone_from(written);
-    }
-    Ok(())
 }
 
 /// A duration of the command line, as plans write them; milliseconds too.

@@ -14,8 +14,8 @@ use super::{Failure, terminal};
 /// A file that was valid when it was read.
 pub(super) struct File {
     path: PathBuf,
-    /// The plan repository, as far as the file names it.
-    pub(super) repository: Repository,
+    /// The plan repositories; none where the file lists none.
+    pub(super) repositories: Vec<Repository>,
     /// The clusters.
     pub(super) members: Vec<Member>,
 }
@@ -23,14 +23,14 @@ pub(super) struct File {
 impl File {
     /// Reads it; what is wrong with it is printed.
     pub(super) fn open(path: PathBuf) -> Result<Self, Failure> {
-        let config::Configuration { repository, clusters } = config::look(&path).map_err(|broken| {
+        let config::Configuration { repositories, clusters } = config::look(&path).map_err(|broken| {
             if let config::Broken::Wrong { .. } = &broken {
                 eprintln!("{}\n", broken.render(terminal::colored_errors()));
             }
             let error = anyhow::anyhow!("the configuration {} is not accepted: {broken}", path.display());
             Failure::usage(error, "`tidegate schema --config` prints what it may say")
         })?;
-        Ok(Self { path, repository, members: clusters })
+        Ok(Self { path, repositories, members: clusters })
     }
 
     /// Its path, for people.
@@ -45,8 +45,8 @@ impl File {
         tokio::spawn(async move {
             while let Some(seen) = seen.recv().await {
                 let members = match seen {
-                    Ok(new) if new.repository == self.repository => Ok(new.clusters),
-                    Ok(_) => Err("`repository` is another one, and that takes a restart".to_owned()),
+                    Ok(new) if new.repositories == self.repositories => Ok(new.clusters),
+                    Ok(_) => Err("`repositories` are others, and that takes a restart".to_owned()),
                     Err(broken) => Err(broken.to_string()),
                 };
                 if told.send(members).await.is_err() {

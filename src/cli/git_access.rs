@@ -66,6 +66,25 @@ pub(super) struct GitArgs {
 }
 
 impl GitArgs {
+    /// The flag or variable that gives a secret or a way to one repository, where one is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--git-token-file", self.git_token_file.is_some()),
+            ("--git-username", self.git_username.is_some()),
+            ("--git-password-file", self.git_password_file.is_some()),
+            ("--git-ca-file", self.git_ca_file.is_some()),
+            ("--git-client-cert", self.git_client_cert.is_some()),
+            ("--git-client-key", self.git_client_key.is_some()),
+            ("--git-ssh-key", self.git_ssh_key.is_some()),
+            ("--git-ssh-passphrase-file", self.git_ssh_passphrase_file.is_some()),
+            ("--git-known-hosts", self.git_known_hosts.is_some()),
+            ("--git-proxy", self.git_proxy.is_some()),
+            ("--git-proxy-auth-file", self.git_proxy_auth_file.is_some()),
+            (TOKEN_VARIABLE, self.token.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     /// What was said, unchecked.
     pub(super) fn access(&self) -> Access {
         let said = self.clone();

@@ -16,6 +16,7 @@ mod guard;
 mod history;
 mod journal;
 mod lease;
+mod listed;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::git::{Access, Author, PublishOptions, SigningKey, Source};
+use crate::{
+    config::PushCredentials,
+    git::{Access, Author, PublishOptions, SigningKey, Source},
+};
 
 use super::Failure;
 
@@ -35,6 +38,19 @@ pub(super) struct PushArgs {
 impl PushArgs {
     /// How commits for this repository are made and pushed; `person` is who they are by where no author is given.
     pub(super) fn options(&self, source: &Source, person: Option<Author>) -> Result<PublishOptions, Failure> {
+        self.with(&self.credentials(), source, person)
+    }
+
+    /// The same for a repository of a configuration file, which says what it is pushed to with.
+    pub(super) fn listed(&self, push: &PushCredentials, source: &Source) -> Result<PublishOptions, Failure> {
+        if self.credentials() != PushCredentials::default() {
+            let error = anyhow::anyhow!("a flag and `repositories` of the configuration say what is pushed with");
+            return Err(Failure::usage(error, "say it in the configuration, for each repository"));
+        }
+        self.with(push, source, None)
+    }
+
+    fn with(&self, push: &PushCredentials, source: &Source, person: Option<Author>) -> Result<PublishOptions, Failure> {
         let signing_key = self.git_signing_key.as_deref().map(SigningKey::in_file);
         if let Some(key) = &signing_key {
             key.check().map_err(|error| {
@@ -43,7 +59,7 @@ impl PushArgs {
             })?;
         }
         let author = self.git_author.clone().or(person).unwrap_or_default();
-        let options = PublishOptions { author, signing_key, access: self.access(&source.access) };
+        let options = PublishOptions { author, signing_key, access: access(push, &source.access) };
         options.check(source).map_err(|error| {
             let hint = error.hint();
             Failure::usage(error, hint)
@@ -51,23 +67,31 @@ impl PushArgs {
         Ok(options)
     }
 
-    /// What pushes are done with; none where nothing but the way to read is given.
-    fn access(&self, reading: &Access) -> Option<Access> {
+    fn credentials(&self) -> PushCredentials {
         let said = self.clone();
-        let by_web = said.git_push_token_file.is_some() || said.git_push_password_file.is_some();
-        if !by_web && said.git_push_ssh_key.is_none() && said.git_push_user.is_none() {
-            return None;
+        PushCredentials {
+            token_file: said.git_push_token_file,
+            user: said.git_push_user,
+            password_file: said.git_push_password_file,
+            ssh_key: said.git_push_ssh_key,
         }
-        let mut access = reading.clone();
-        if by_web {
-            (access.token, access.token_file, access.password_file) =
-                (None, said.git_push_token_file, said.git_push_password_file);
-            access.username = None;
-        }
-        if let Some(key) = said.git_push_ssh_key {
-            (access.ssh_key, access.ssh_passphrase_file) = (Some(key), None);
-        }
-        access.username = said.git_push_user.or(access.username);
-        Some(access)
     }
+}
+
+/// What pushes are done with; none where nothing but the way to read is given.
+fn access(push: &PushCredentials, reading: &Access) -> Option<Access> {
+    if *push == PushCredentials::default() {
+        return None;
+    }
+    let said = push.clone();
+    let mut access = reading.clone();
+    if said.token_file.is_some() || said.password_file.is_some() {
+        (access.token, access.token_file, access.password_file) = (None, said.token_file, said.password_file);
+        access.username = None;
+    }
+    if let Some(key) = said.ssh_key {
+        (access.ssh_key, access.ssh_passphrase_file) = (Some(key), None);
+    }
+    access.username = said.user.or(access.username);
+    Some(access)
 }

@@ -14,10 +14,10 @@ use crate::{
 
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
-    access::{ClustersArgs, RepositoryArgs, duration, fill},
+    access::{ClustersArgs, RepositoryArgs, duration},
     configuration, guard,
     lease::LeaseArgs,
-    log,
+    listed, log,
     proxies::ProxyArgs,
     push_args::PushArgs,
     serving::ServeArgs,
@@ -51,7 +51,7 @@ pub(super) struct Run {
     /// raises fails, by the journals that are there, and raise nothing. For when whoever raises is dead or cut off
     #[arg(long)]
     guard: bool,
-    /// File with the clusters that plans may go to, and the plan repository; it is followed
+    /// File with the clusters that plans may go to, and the plan repositories; it is followed
     #[arg(long, value_name = "FILE", conflicts_with_all = NAMED_IN_FILE)]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -103,7 +103,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) async fn run(mut self) -> Result<u8, Failure> {
+    pub(super) async fn run(self) -> Result<u8, Failure> {
         log::start(&self.log_format);
         #[cfg(feature = "otlp")]
         let exporting = super::otlp::start()?;
@@ -116,11 +116,19 @@ impl Run {
             return ended;
         }
         let file = self.config.clone().map(configuration::File::open).transpose()?;
-        if let Some(file) = &file {
-            self.repository.fill(&file.repository)?;
-            fill("--interval", &mut self.interval, "interval", &file.repository.interval)?;
-        }
-        let mut source = self.repository.source(self.interval.unwrap_or(INTERVAL))?;
+        let interval = self.interval.unwrap_or(INTERVAL);
+        let entry = match file.as_ref().map_or(&[][..], |file| &file.repositories) {
+            [] => None,
+            [entry] => Some(entry),
+            several => {
+                let error = anyhow::anyhow!("{} repositories are listed, and one process follows one", several.len());
+                return Err(Failure::usage(error, "run a process for each"));
+            }
+        };
+        let mut source = match entry {
+            Some(entry) => listed::source(entry, &self.repository, interval)?,
+            None => self.repository.source(interval)?,
+        };
         source.trust.history = match self.history_policy.as_str() {
             "hold" => HistoryPolicy::Hold,
             "reject" => HistoryPolicy::Reject,
@@ -132,7 +140,11 @@ impl Run {
             Some(Ends { asks, asked }) => (Some(asks), asked),
             None => (None, tokio::sync::watch::channel(0).1),
         };
-        let publish = if self.read_only { None } else { Some(self.push.options(&source, None)?) };
+        let publish = match entry {
+            _ if self.read_only => None,
+            Some(entry) => Some(self.push.listed(&entry.push, &source)?),
+            None => Some(self.push.options(&source, None)?),
+        };
         let (members, clusters) = match &file {
             Some(file) => (file.members.clone(), Vec::new()),
             None => self.named().await?,

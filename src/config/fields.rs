@@ -12,16 +12,45 @@ const ADDRESSES: Shape = Shape::Either(&Shape::Text, &TEXTS);
 pub(super) const CONFIGURATION: &[Field] = &[
     required("apiVersion", Shape::Text, "always `tidegate.dev/v1alpha1`"),
     required("kind", Shape::Text, "always `Configuration`"),
-    optional("repository", Shape::Object(REPOSITORY), "the plan repository, as far as no flag names it"),
+    optional(
+        "repositories",
+        Shape::List(&Shape::Object(REPOSITORY)),
+        "the plan repositories; left out: the one that `--repo` names",
+    ),
     required("clusters", Shape::List(&Shape::Object(CLUSTER)), "the clusters that plans may go to"),
 ];
 
 const REPOSITORY: &[Field] = &[
-    optional("url", Shape::Text, "a path or a URL, as `--repo` takes it"),
+    required("url", Shape::Text, "a path or a URL, as `--repo` takes it"),
     optional("name", Shape::Text, "its name in the objects' `tidegate.dev/plan`; default: the last part of the URL"),
     optional("branch", Shape::Text, "the branch to follow; default: main"),
     optional("path", Shape::Text, "the folder of the plans; default: plans"),
-    optional("interval", Shape::Duration, "how often to look when nothing hints at a change; default: 30s"),
+    optional("interval", Shape::Duration, "how often to look when nothing hints at a change; default: `--interval`"),
+    optional("tokenFile", Shape::Text, "file with a token for HTTPS"),
+    optional("username", Shape::Text, "user of token, password or SSH key, where the server wants a certain one"),
+    optional("passwordFile", Shape::Text, "file with a password for HTTPS"),
+    optional("caFile", Shape::Text, "certificates (PEM) of authorities that are trusted besides the system's"),
+    optional("clientCert", Shape::Text, "file with a certificate (PEM) to show to the server"),
+    optional("clientKey", Shape::Text, "file with the key (PEM) of that certificate"),
+    optional("sshKey", Shape::Text, "file with a private key for SSH"),
+    optional("sshPassphraseFile", Shape::Text, "file with the passphrase of that key"),
+    optional("knownHosts", Shape::Text, "file with the host keys that are trusted, as OpenSSH keeps them"),
+    optional("proxy", Shape::Text, "proxy for HTTPS, `http://host:port`"),
+    optional("proxyAuthFile", Shape::Text, "file with user:password for the proxy"),
+    optional("pushTokenFile", Shape::Text, "file with a token for HTTPS that may push, where the other may not"),
+    optional("pushUser", Shape::Text, "user of that token, password or SSH key"),
+    optional("pushPasswordFile", Shape::Text, "file with a password for HTTPS that may push"),
+    optional("pushSshKey", Shape::Text, "file with a private key for SSH that may push"),
+    optional("verify", Shape::Choice(&["tip", "every"]), "which commits must be signed; default: none"),
+    optional("verifyKeys", TEXTS, "files of the public keys whose signatures count"),
+    optional("allow", Shape::Object(ALLOW), "what its plans and objects may be about; a list left out: anything"),
+];
+
+const ALLOW: &[Field] = &[
+    optional("namespaces", TEXTS, "`shop`, `team-*` or `*-team`"),
+    optional("hosts", TEXTS, "full names, or `*.example.com` for all under it"),
+    optional("gateways", TEXTS, "`mesh`, `namespace/name`, or `namespace/*` for all of a namespace"),
+    optional("kinds", TEXTS, "`CanaryPlan`, and kinds of plain objects"),
 ];
 
 const CLUSTER: &[Field] = &[

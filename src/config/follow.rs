@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::plan::{Finding, render};
 
-use super::{Configuration, configuration};
+use super::{Configuration, configuration, masked::masked};
 
 /// How long after a hint the file is read: an editor writes in several steps.
 const GATHER: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ pub enum Broken {
     Wrong {
         /// Everything that is.
         findings: Vec<Finding>,
-        /// The text that they are about.
+        /// The text that they are about, without the secrets of URLs.
         text: String,
     },
 }
@@ -131,6 +131,8 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 
 fn understood(file: &Path, read: &Result<Vec<u8>, String>) -> Seen {
     let bytes = read.as_ref().map_err(|why| Broken::Unreadable(why.clone()))?;
-    configuration(file, bytes)
-        .map_err(|findings| Broken::Wrong { findings, text: String::from_utf8_lossy(bytes).into_owned() })
+    configuration(file, bytes).map_err(|findings| {
+        let text = masked(&String::from_utf8_lossy(bytes)).into_owned();
+        Broken::Wrong { findings, text }
+    })
 }

@@ -1,4 +1,4 @@
-//! The configuration file of `tidegate run`: which repository, which clusters, and how each of them is reached.
+//! The configuration file of `tidegate run`: which repositories, which clusters, and how each of them is reached.
 //!
 //! ```text
 //!  tidegate.yaml ─► follow (notify, bytes) ─► read ─► Configuration, or findings with their places
@@ -8,10 +8,13 @@
 
 mod fields;
 mod follow;
+mod masked;
 mod meshes;
 mod read;
+mod repositories;
 #[cfg(test)]
 mod tests;
 
 pub use follow::{Broken, Seen, follow, look};
-pub use read::{Configuration, Repository, configuration, schema};
+pub use read::{Configuration, configuration, schema};
+pub use repositories::{Credentials, PushCredentials, Repository};

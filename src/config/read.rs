@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde_json::Value;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use crate::{
     cluster::{Access, Gateways, Istiods, Member, PodSelector, ProxyAccess, SecretName, address},
     plan::{
-        Finding, Span, codes,
+        Finding, codes,
         node::{Content, Node},
         read::{is_dns_label, is_dns_subdomain, is_rule_name, labels, place},
         report::Report,
@@ -21,7 +20,9 @@ use crate::{
 
 use super::{
     fields::{CONFIGURATION, KIND, is_field},
+    masked::masked,
     meshes,
+    repositories::{Repository, repositories},
 };
 
 /// What stands for whoever is found in the cluster.
@@ -30,25 +31,10 @@ const AUTO: &str = "auto";
 /// A file that is valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
-    /// The plan repository, as far as the file names it.
-    pub repository: Repository,
+    /// The plan repositories, in their order; names distinct. None where the file lists none.
+    pub repositories: Vec<Repository>,
     /// The clusters, in their order; names distinct, never empty.
     pub clusters: Vec<Member>,
-}
-
-/// What a file says of the plan repository.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repository {
-    /// Where it is.
-    pub url: Option<String>,
-    /// Its name.
-    pub name: Option<String>,
-    /// The branch.
-    pub branch: Option<String>,
-    /// The folder.
-    pub path: Option<String>,
-    /// How often it is looked at.
-    pub interval: Option<Duration>,
 }
 
 /// Reads a file; paths in it are seen from its folder.
@@ -62,8 +48,15 @@ pub fn configuration(file: &Path, bytes: &[u8]) -> Result<Configuration, Vec<Fin
             node.get("clusters")?.items().iter().filter_map(|node| cluster(node, folder, report)).collect();
         distinct(node, report);
         meshes::check(node, report);
-        Some(Configuration { repository: repository(node), clusters })
+        Some(Configuration { repositories: repositories(node, folder, report), clusters })
     })
+    .map_err(|findings| findings.into_iter().map(without_secrets).collect())
+}
+
+/// The finding, whose sentences may quote what was written, without the secrets of a URL.
+fn without_secrets(finding: Finding) -> Finding {
+    let hints = finding.hints.iter().map(|hint| masked(hint).into_owned()).collect();
+    Finding { message: masked(&finding.message).into_owned(), hints, ..finding }
 }
 
 /// The JSON Schema of a file.
@@ -71,20 +64,8 @@ pub fn schema() -> Value {
     schema_of(KIND, CONFIGURATION)
 }
 
-fn text(node: &Node, field: &str) -> Option<String> {
+pub(super) fn text(node: &Node, field: &str) -> Option<String> {
     node.get(field).and_then(Node::text).map(str::to_owned)
-}
-
-fn repository(node: &Node) -> Repository {
-    let Some(node) = node.get("repository") else { return Repository::default() };
-    let interval: Option<Span> = node.get("interval").and_then(Node::text).and_then(|text| text.parse().ok());
-    Repository {
-        url: text(node, "url"),
-        name: text(node, "name"),
-        branch: text(node, "branch"),
-        path: text(node, "path"),
-        interval: interval.map(|span| Duration::from_secs(span.seconds())),
-    }
 }
 
 /// Reports an empty list of clusters, and names that are given twice.

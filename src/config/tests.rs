@@ -6,6 +6,8 @@ use crate::{
     plan::{Finding, render},
 };
 
+mod repositories;
+
 const HEAD: &str = "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\n";
 
 fn read(text: &str) -> Result<Configuration, Vec<Finding>> {
@@ -28,18 +30,14 @@ fn wrong(text: &str) -> Vec<(&'static str, String)> {
 #[test]
 fn every_field_is_read_and_files_are_seen_from_the_folder_of_the_configuration() {
     let text = format!(
-        "{HEAD}repository: {{url: 'https://git.example.com/plans.git', name: plans, branch: live, path: canary, interval: \
-         1m30s}}\n\
-         clusters:\n\
+        "{HEAD}clusters:\n\
          - name: here\n  inCluster: true\n  labels: {{region: eu}}\n  istiod: auto\n  gatewayAdmin: auto\n\
          - {{name: eu-1, kubeconfig: clusters.yaml, context: eu, istiod: ['http://10.0.0.1:15014'], istiodToken: token}}\n\
          - {{name: us-1, secret: {{namespace: istio-system, name: istio-remote-secret-us-1}}}}\n\
          - {{name: us-2, context: us-2, istiod: 'http://istiod:15014', gatewayAdmin: 'http://10.0.0.2:15000'}}\n"
     );
-    let Configuration { repository, clusters } = read(&text).unwrap();
-    assert_eq!(repository.url.as_deref(), Some("https://git.example.com/plans.git"));
-    assert_eq!((repository.name.as_deref(), repository.branch.as_deref()), (Some("plans"), Some("live")));
-    assert_eq!((repository.path.as_deref(), repository.interval.unwrap().as_secs()), (Some("canary"), 90));
+    let Configuration { repositories, clusters } = read(&text).unwrap();
+    assert_eq!(repositories, [], "they are named by flags");
     let [here, eu, us, us_2] = &clusters[..] else { panic!("{clusters:?}") };
     assert_eq!((here.name.as_str(), here.labels["region"].as_str(), here.access.in_cluster), ("here", "eu", true));
     let asked = here.proxies.as_ref().unwrap();
@@ -94,7 +92,6 @@ fn whatever_is_wrong_is_found_where_it_stands() {
             )),
             vec![("CF04", "istiod"), ("CF04", "gatewayAdmin")],
         ),
-        (format!("{}repository: {{interval: soon}}\n", clusters(here)), vec![("PL03", "soon")]),
         (clusters(here).replace("v1alpha1", "v2"), vec![("PL05", "")]),
         (clusters(here).replace("Configuration", "CanaryPlan"), vec![("PL05", "")]),
         (format!("{}---\n{}", clusters(here), clusters(here)), vec![("FI04", "apiVersion")]),
@@ -159,8 +156,8 @@ proptest::proptest! {
 
 #[test]
 fn the_example_that_is_deployed_is_accepted() {
-    let Configuration { repository, clusters } = read(include_str!("../../deploy/clusters/tidegate.yaml")).unwrap();
-    assert_eq!(repository, super::Repository::default(), "the base of the deployment names it by flags");
+    let Configuration { repositories, clusters } = read(include_str!("../../deploy/clusters/tidegate.yaml")).unwrap();
+    assert_eq!(repositories, [], "the base of the deployment names it by flags");
     let names: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     assert_eq!(names, ["hub", "eu-1", "us-1"]);
 }

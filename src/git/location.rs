@@ -103,7 +103,7 @@ impl Location {
     }
 
     /// The last component without `.git`; of a path to a `.git` folder, the component before it.
-    pub(super) fn name(&self) -> Option<String> {
+    pub fn name(&self) -> Option<String> {
         let path = match self {
             Self::Local(path) => path.as_path(),
             Self::Network(place) => Path::new(&place.path),

@@ -122,10 +122,13 @@ codes! {
     TG40 Error "no cluster of the configuration has the labels that a plan asks for";
     TG41 Warning "a cluster of the mesh does not have the Service";
     TG42 Warning "an object stands in a remote cluster, where nobody reads it";
-    CF01 Error "two clusters of the configuration have one name";
+    CF01 Error "two clusters, or two repositories, of the configuration have one name";
     CF02 Error "a cluster of the configuration is reached in no way, or in two";
     CF03 Error "an address of an istiod or a gateway is none";
     CF04 Error "a remote cluster has no primary in its mesh, or an istiod of its own";
+    CF05 Error "a repository of the configuration is none that is followed";
+    CF06 Error "the credentials or signatures of a repository do not go together";
+    CF07 Error "a pattern of an allow-list is none";
 }
 
 /// How bad a finding of that code is.

@@ -1,5 +1,6 @@
 //! Turns the text of a plan file into [`Plan`]s that are valid by construction, or into findings with their place.
 
+mod allow;
 mod beside;
 mod catalog;
 mod chosen;
@@ -23,6 +24,7 @@ mod traffic;
 mod written;
 mod yaml;
 
+pub use allow::{Allow, GatewayPattern, HostPattern, KindName, NamePattern};
 pub use beside::{Around, refused_objects, value_of};
 pub use catalog::{Catalog, Commit, Entry, FileAt, Touched};
 pub use chosen::{Chosen, Known, Unchosen};

@@ -40,8 +40,8 @@ impl Configured {
         let (url, name) = (self.fleet.repository.location(), &self.fleet.namespace);
         let clusters: String = clusters.iter().map(|cluster| format!("- {cluster}\n")).collect();
         self.write_text(&format!(
-            "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nrepository: {{url: '{url}', name: \
-             {name}}}\nclusters:\n{clusters}"
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nrepositories: [{{url: '{url}', \
+             name: {name}}}]\nclusters:\n{clusters}"
         ));
     }
 

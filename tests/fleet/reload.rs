@@ -60,7 +60,7 @@ async fn a_broken_file_changes_nothing_and_says_so_until_it_is_mended() {
         ("apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nclusters: []\n", "PL04 at line 3, column 1"),
         (
             "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nclusters: [{name: east, inCluster: true}]\n",
-            "`repository` is another one, and that takes a restart",
+            "`repositories` are others, and that takes a restart",
         ),
     ] {
         bed.write_text(text);
@@ -119,8 +119,8 @@ async fn what_stands_in_the_file_is_no_flag_and_what_is_wrong_is_shown_where_it_
     let bed = Configured::open("file-args", &[]).await;
     bed.write(&[cluster(EAST, "eu")]);
     for (flags, says) in [
-        (&["--repo", "x"][..], "--repo and `repository.url` of the configuration say the same thing"),
-        (&["--repo-name", "x"], "--repo-name and `repository.name` of the configuration say the same thing"),
+        (&["--repo", "x"][..], "--repo and `repositories` of the configuration say the same thing"),
+        (&["--repo-name", "x"], "--repo-name and `repositories` of the configuration say the same thing"),
         (&["--context", "east"], "'--config <FILE>' cannot be used with '--context <CONTEXT>'"),
         (&["--istiod", "auto"], "'--config <FILE>' cannot be used with '--istiod <URL|auto>'"),
     ] {

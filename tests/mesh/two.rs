@@ -84,7 +84,7 @@ impl Two {
         let [east, west] = NAMES;
         let text = format!(
             "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\n\
-             repository: {{url: '{}', name: {name}}}\nclusters:\n\
+             repositories: [{{url: '{}', name: {name}}}]\nclusters:\n\
              - {{name: {east}, mesh: shop, kubeconfig: '{}', istiod: '{}'}}\n\
              - {{name: {west}, mesh: shop, kubeconfig: '{}', {second}}}\n",
             repository.location(),

@@ -24,6 +24,7 @@ mod tests;
 
 pub(crate) use clusters::labels;
 pub(super) use document::{document, plan_key};
+pub(super) use plain::kinds;
 pub(crate) use rules::takes_everything;
 pub(crate) use shape::{check, place};
 pub(crate) use syntax::{duration_ns, is_dns_label, is_dns_subdomain, is_rule_name};

@@ -16,6 +16,11 @@ const KINDS: [(&str, &str); 7] = [
 const NETWORKING: &str = "networking.istio.io";
 const SECURITY: &str = "security.istio.io";
 
+/// Every kind of document that a plan file may hold.
+pub(in crate::plan) fn kinds() -> impl Iterator<Item = &'static str> {
+    [KIND].into_iter().chain(KINDS.iter().map(|(kind, _)| *kind))
+}
+
 pub(super) fn read(node: &Node, kind: &str, api_version: &str, report: &mut Report<'_>) -> Option<PlainObject> {
     let Some((_, group)) = KINDS.iter().find(|(known, _)| *known == kind) else {
         refuse(node, kind, report);

@@ -1,0 +1,56 @@
+//! Makes of a repository of the configuration file what is followed.
+
+use std::time::Duration;
+
+use crate::{
+    config::{Credentials, Repository},
+    git::{Access, Source, Trust, check_keys},
+};
+
+use super::{Failure, access::RepositoryArgs};
+
+/// The checked source. Of the flags those count that are the same for all repositories: limits, and whether plain http
+/// is followed.
+///
+/// # Errors
+/// Where a flag says what the file says of each repository, and where the entry makes no source.
+pub(super) fn source(entry: &Repository, flags: &RepositoryArgs, interval: Duration) -> Result<Source, Failure> {
+    if let Some(flag) = flags.given() {
+        let error = anyhow::anyhow!("{flag} and `repositories` of the configuration say the same thing");
+        return Err(Failure::usage(error, "keep one of them"));
+    }
+    let of_entry = |error: anyhow::Error| error.context(format!("repository {}", entry.name));
+    let (branch, path) = (entry.branch.as_deref().unwrap_or("main"), entry.path.as_deref().unwrap_or("plans"));
+    let (access, interval) = (access(&entry.credentials, flags.git.access()), entry.interval.unwrap_or(interval));
+    let source = Source::with_access(&entry.url, branch, path, interval, access).map_err(|error| {
+        let hint = error.hint();
+        Failure::usage(of_entry(error.into()), hint)
+    })?;
+    if let Some(verify) = &entry.verify {
+        check_keys(&verify.keys).map_err(|error| {
+            let hint = error.hint();
+            Failure::usage(of_entry(error.into()), hint)
+        })?;
+    }
+    let trust = Trust { verify: entry.verify.clone(), ..Trust::default() };
+    Ok(source.trusting(trust).named(entry.name.clone()))
+}
+
+fn access(own: &Credentials, flags: Access) -> Access {
+    let own = own.clone();
+    Access {
+        token: None,
+        token_file: own.token_file,
+        username: own.username,
+        password_file: own.password_file,
+        ca_file: own.ca_file,
+        client_cert: own.client_cert,
+        client_key: own.client_key,
+        ssh_key: own.ssh_key,
+        ssh_passphrase_file: own.ssh_passphrase_file,
+        known_hosts: own.known_hosts,
+        proxy: own.proxy,
+        proxy_auth_file: own.proxy_auth_file,
+        ..flags
+    }
+}
