@@ -2,19 +2,20 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     cluster::Member,
     config::{self, Repository},
+    reconcile::Reload,
 };
 
-use super::{Failure, terminal};
+use super::{Failure, following::Following, terminal};
 
 /// A file that was valid when it was read.
 pub(super) struct File {
     path: PathBuf,
-    /// The plan repositories; none where the file lists none.
+    /// The plan repositories that it lists.
     pub(super) repositories: Vec<Repository>,
     /// The clusters.
     pub(super) members: Vec<Member>,
@@ -38,22 +39,40 @@ impl File {
         self.path.display().to_string()
     }
 
-    /// What it says from now on; `Err`: why that is not taken.
-    pub(super) fn follow(self) -> mpsc::Receiver<Result<Vec<Member>, String>> {
+    /// What it says from now on; `Err`: why that is not taken. `branches` are those that its repositories are followed on.
+    pub(super) fn follow(
+        self,
+        following: Following,
+        branches: watch::Sender<Vec<String>>,
+    ) -> mpsc::Receiver<Result<Reload, String>> {
         let (told, receiver) = mpsc::channel(1);
         let mut seen = config::follow(self.path);
+        let mut repositories = self.repositories;
         tokio::spawn(async move {
             while let Some(seen) = seen.recv().await {
-                let members = match seen {
-                    Ok(new) if new.repositories == self.repositories => Ok(new.clusters),
-                    Ok(_) => Err("`repositories` are others, and that takes a restart".to_owned()),
+                let reload = match seen {
+                    Ok(new) => match following.change(&repositories, &new.repositories) {
+                        Ok((gone, added)) => {
+                            repositories = new.repositories;
+                            if !repositories.is_empty() {
+                                branches.send_replace(repositories.iter().map(branch).collect());
+                            }
+                            Ok(Reload { members: new.clusters, gone, new: added })
+                        }
+                        Err(failure) => Err(failure.sentence()),
+                    },
                     Err(broken) => Err(broken.to_string()),
                 };
-                if told.send(members).await.is_err() {
+                if told.send(reload).await.is_err() {
                     return;
                 }
             }
         });
         receiver
     }
+}
+
+/// The branch that a listed repository is followed on.
+fn branch(repository: &Repository) -> String {
+    repository.branch.clone().unwrap_or_else(|| "main".to_owned())
 }

@@ -33,7 +33,7 @@ impl Run {
             let error = anyhow::anyhow!("--guard needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, as whoever raises there calls the cluster"));
         }
-        let (server, ends) = self.serve.start("").await?.unzip();
+        let (server, ends) = self.serve.start(tokio::sync::watch::channel(Vec::new()).1).await?.unzip();
         let settings = Settings { convergence_wait_ms: self.convergence_wait_ms(), ..Settings::default() };
         let instance = std::env::var("POD_NAME").ok();
         let asks = ends.map(|ends| ends.asks);

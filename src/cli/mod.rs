@@ -11,6 +11,7 @@ mod completions;
 mod configuration;
 mod demo;
 mod diff;
+mod following;
 mod git_access;
 mod guard;
 mod history;
@@ -125,6 +126,12 @@ impl Failure {
 
     fn unreached(error: impl Into<anyhow::Error>) -> Self {
         Self { code: UNREACHED, error: error.into(), hint: None }
+    }
+
+    /// All of it in one line.
+    fn sentence(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{:#}{hint}", self.error)
     }
 
     /// A repository that gave nothing.

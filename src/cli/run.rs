@@ -1,13 +1,17 @@
 //! `tidegate run`: the reconciler.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
+use tokio::sync::watch;
 
 use crate::{
     cluster::{Access, Cluster, Member, Role},
     git::{Content, HistoryPolicy},
-    reconcile::{self, Options},
+    reconcile::{self, Ending, Options},
     rollout::Settings,
     serve::Ends,
 };
@@ -15,9 +19,11 @@ use crate::{
 use super::{
     DONE, FINDINGS, Failure, UNREACHED,
     access::{ClustersArgs, RepositoryArgs, duration},
-    configuration, guard,
+    configuration,
+    following::Following,
+    guard,
     lease::LeaseArgs,
-    listed, log,
+    log,
     proxies::ProxyArgs,
     push_args::PushArgs,
     serving::ServeArgs,
@@ -72,7 +78,7 @@ pub(super) struct Run {
     /// [default: 30s]
     #[arg(long, value_parser = duration)]
     interval: Option<Duration>,
-    /// Folder for the repository's mirror; without it, a temporary one
+    /// Folder for the repository's mirror, or with a folder for each of several; without it, a temporary one
     #[arg(long, value_name = "DIR")]
     mirror: Option<PathBuf>,
     #[command(flatten)]
@@ -116,34 +122,17 @@ impl Run {
             return ended;
         }
         let file = self.config.clone().map(configuration::File::open).transpose()?;
-        let interval = self.interval.unwrap_or(INTERVAL);
-        let entry = match file.as_ref().map_or(&[][..], |file| &file.repositories) {
-            [] => None,
-            [entry] => Some(entry),
-            several => {
-                let error = anyhow::anyhow!("{} repositories are listed, and one process follows one", several.len());
-                return Err(Failure::usage(error, "run a process for each"));
-            }
-        };
-        let mut source = match entry {
-            Some(entry) => listed::source(entry, &self.repository, interval)?,
-            None => self.repository.source(interval)?,
-        };
-        source.trust.history = match self.history_policy.as_str() {
-            "hold" => HistoryPolicy::Hold,
-            "reject" => HistoryPolicy::Reject,
-            _ => HistoryPolicy::Accept,
-        };
-        let served = if self.once { None } else { self.serve.start(&source.branch).await? };
+        // Held until the end: dropping it removes the folder.
+        let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
+        let following = self.following(temporary.path());
+        let repositories = following.all(file.as_ref().map_or(&[], |file| &file.repositories))?;
+        let (branches, followed) =
+            watch::channel(repositories.iter().map(|followed| followed.source.branch.clone()).collect());
+        let served = if self.once { None } else { self.serve.start(followed).await? };
         let (server, ends) = served.unzip();
         let (asks, asked) = match ends {
             Some(Ends { asks, asked }) => (Some(asks), asked),
-            None => (None, tokio::sync::watch::channel(0).1),
-        };
-        let publish = match entry {
-            _ if self.read_only => None,
-            Some(entry) => Some(self.push.listed(&entry.push, &source)?),
-            None => Some(self.push.options(&source, None)?),
+            None => (None, watch::channel(0).1),
         };
         let (members, clusters) = match &file {
             Some(file) => (file.members.clone(), Vec::new()),
@@ -153,9 +142,6 @@ impl Run {
             let error = anyhow::anyhow!("--git-notes needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, another one for each cluster that plans go to"));
         }
-        // Held until the end: dropping it removes the folder.
-        let temporary = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
-        let mirror = self.mirror.clone().unwrap_or_else(|| temporary.path().join("mirror"));
         let settings =
             Settings { convergence_wait_ms: self.convergence_wait_ms(), notes: self.git_notes, ..Settings::default() };
         let lease = match self.lease.options() {
@@ -163,23 +149,22 @@ impl Run {
             None => None,
         };
         let options = Options {
-            source,
-            mirror,
+            repositories,
             asked,
             members,
             clusters,
             file: file.as_ref().map(configuration::File::path),
-            configured: file.filter(|_| !self.once).map(configuration::File::follow),
+            listed: file.as_ref().is_some_and(|file| !file.repositories.is_empty()),
+            configured: file.filter(|_| !self.once).map(|file| file.follow(following, branches)),
             settings,
             max_git_age_s: self.max_git_age.as_secs(),
             instance: std::env::var("POD_NAME").ok(),
             once: self.once,
             canaryplans: self.canaryplan_resources != "off",
-            publish,
             lease,
             asks,
         };
-        let ending = reconcile::run(options, asked_to_end()).await?;
+        let endings = reconcile::run(options, asked_to_end()).await?;
         if let Some(server) = server {
             server.stop().await;
         }
@@ -187,32 +172,58 @@ impl Run {
         if let Some(exporting) = exporting {
             exporting.stop().await;
         }
-        if !self.once {
-            return Ok(DONE);
-        }
+        Ok(if self.once { tell(&endings) } else { DONE })
+    }
+}
+
+/// Says what one round has left, and returns the exit code.
+fn tell(endings: &[Ending]) -> u8 {
+    let (mut reached, mut fine) = (true, true);
+    for ending in endings {
+        // Of one repository the name says nothing.
+        let of = if endings.len() > 1 { format!("repository {}: ", ending.repository) } else { String::new() };
         for finding in &ending.findings {
             let text = finding.place.as_ref().and_then(|place| ending.files.get(&place.file)).and_then(Content::text);
-            say!("{}\n", crate::plan::render(finding, text, terminal::colored()));
+            say!("{of}{}\n", crate::plan::render(finding, text, terminal::colored()));
         }
         for (plan, reason) in &ending.waiting {
-            say!("{plan}: {}", terminal::plain(&reason.to_string()));
+            say!("{of}{plan}: {}", terminal::plain(&reason.to_string()));
         }
         for what in &ending.unreached {
-            eprintln!("error: {what}");
+            eprintln!("error: {of}{what}");
         }
         if let Some(why) = &ending.refused {
-            eprintln!("error: plan repository: {why}");
+            eprintln!("error: {of}plan repository: {why}");
         }
         let stuck = ending.refused.is_some() || ending.waiting.iter().any(|(_, reason)| reason.needs_a_person());
-        Ok(match (ending.unreached.is_empty(), ending.findings.is_empty() && !stuck) {
-            (false, _) => UNREACHED,
-            (true, false) => FINDINGS,
-            (true, true) => DONE,
-        })
+        reached &= ending.unreached.is_empty();
+        fine &= ending.findings.is_empty() && !stuck;
+    }
+    match (reached, fine) {
+        (false, _) => UNREACHED,
+        (true, false) => FINDINGS,
+        (true, true) => DONE,
     }
 }
 
 impl Run {
+    /// What the flags say of every repository.
+    fn following(&self, temporary: &Path) -> Following {
+        let history = match self.history_policy.as_str() {
+            "hold" => HistoryPolicy::Hold,
+            "reject" => HistoryPolicy::Reject,
+            _ => HistoryPolicy::Accept,
+        };
+        Following {
+            repository: self.repository.clone(),
+            push: (!self.read_only).then(|| self.push.clone()),
+            history,
+            interval: self.interval.unwrap_or(INTERVAL),
+            mirror: self.mirror.clone(),
+            temporary: temporary.to_owned(),
+        }
+    }
+
     pub(super) fn convergence_wait_ms(&self) -> i64 {
         i64::try_from(self.convergence_wait.as_millis()).unwrap_or(i64::MAX)
     }

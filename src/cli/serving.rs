@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::Args;
+use tokio::sync::watch;
 
 use crate::serve::{self, Ends, SecretFile, Server};
 
@@ -41,7 +42,10 @@ impl FromStr for Listen {
 
 impl ServeArgs {
     /// Starts serving; none where nothing is to be served.
-    pub(super) async fn start(&self, branch: &str) -> Result<Option<(Server, Ends)>, Failure> {
+    pub(super) async fn start(
+        &self,
+        branches: watch::Receiver<Vec<String>>,
+    ) -> Result<Option<(Server, Ends)>, Failure> {
         let Listen::At(address) = self.listen else {
             if self.webhook_secret_file.is_some() {
                 let error = anyhow::anyhow!("--webhook-secret-file is given, and nothing listens for webhooks");
@@ -57,7 +61,7 @@ impl ServeArgs {
             let hint = error.hint();
             Failure::usage(error, hint)
         })?;
-        let served = serve::start(listener, serve::Options { secrets, branch: branch.to_owned() })?;
+        let served = serve::start(listener, serve::Options { secrets, branches })?;
         tracing::info!(address = %served.0.address, "listening");
         Ok(Some(served))
     }

@@ -179,7 +179,8 @@ fn name(node: &Node, url: &Node, location: &Location, report: &mut Report<'_>) -
         report.hint(codes::CF05, place(url), "the URL has no last component", "give the repository a `name`");
         return None;
     };
-    if name.is_empty() || name.contains(|letter: char| letter == '/' || letter.is_control()) {
+    // A folder is called so, too.
+    if matches!(&*name, "" | "." | "..") || name.contains(|letter: char| letter == '/' || letter.is_control()) {
         let message = format!("`{}` is no name of a repository", name.escape_debug());
         report.hint(codes::PL06, place(at), message, "write one without `/`");
     }

@@ -1,7 +1,7 @@
 //! What waits until fewer writes are under way: a write that waits for its turn holds a whole object, and the first sync
 //! of thousands of plans would hold all of them at once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::{plan::ObjectKey, rollout::ClusterName};
 
@@ -12,30 +12,48 @@ use super::{Event, engine::Engine};
 pub(super) enum Later {
     /// What Git asks for.
     Want(ObjectKey),
-    /// Its objects in a cluster whose caches are complete.
-    Show(ObjectKey, ClusterName),
+    /// Its objects in the clusters whose caches are complete.
+    Show(ObjectKey, Vec<ClusterName>),
 }
 
-/// What is to be told, the newest commit first: whoever reverts does not wait for a first sync.
+/// What is to be told, the newest commit first: whoever reverts does not wait for a first sync. A route whose objects are
+/// known in many clusters is told of all of them at once, as each decision looks at all.
 #[derive(Debug, Default)]
-pub(super) struct Backlog(VecDeque<Later>);
+pub(super) struct Backlog {
+    wants: VecDeque<ObjectKey>,
+    shows: VecDeque<ObjectKey>,
+    known: HashMap<ObjectKey, Vec<ClusterName>>,
+}
 
 impl Backlog {
     /// Takes in the routes that a commit touched, in their order.
     pub(super) fn want(&mut self, routes: impl DoubleEndedIterator<Item = ObjectKey>) {
-        for route in routes.rev() {
-            self.0.push_front(Later::Want(route));
-        }
+        routes.rev().for_each(|route| self.wants.push_front(route));
     }
 
     /// Takes in routes whose objects are known now.
     pub(super) fn show(&mut self, routes: impl Iterator<Item = ObjectKey>, cluster: &ClusterName) {
-        self.0.extend(routes.map(|route| Later::Show(route, cluster.clone())));
+        for route in routes {
+            let known = self.known.entry(route.clone()).or_default();
+            if known.is_empty() {
+                self.shows.push_back(route);
+            }
+            known.push(cluster.clone());
+        }
+    }
+
+    fn next(&mut self) -> Option<Later> {
+        if let Some(route) = self.wants.pop_front() {
+            return Some(Later::Want(route));
+        }
+        let route = self.shows.pop_front()?;
+        let clusters = self.known.remove(&route)?;
+        Some(Later::Show(route, clusters))
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.wants.is_empty() && self.shows.is_empty()
     }
 }
 
@@ -43,22 +61,26 @@ impl Engine {
     /// Tells the workers what waits, as long as that leads to few writes. Each write's answer comes here again.
     pub(super) fn catch_up(&mut self) {
         while !self.writes.are_many(|| self.view.places.keys().filter(|name| !self.view.away.contains_key(*name))) {
-            match self.backlog.0.pop_front() {
+            match self.backlog.next() {
                 Some(Later::Want(route)) => self.want(&route),
-                Some(Later::Show(route, cluster)) => {
-                    // A cluster that was just read takes part for one worker after the other.
-                    if !self.view.away.contains_key(&cluster) && self.workers.contains_key(&route) {
-                        self.hand(&route, Event::Reach { cluster: cluster.clone(), away_since: None });
-                    }
-                    self.show(&route, &cluster);
-                    let is_beside = self.workers.get(&route).is_some_and(|worker| !worker.holds(&cluster));
-                    if is_beside && self.view.meshes.sharing(&cluster).is_some() {
-                        self.hand(&route, Event::Look);
-                    }
+                Some(Later::Show(route, clusters)) => {
+                    clusters.iter().for_each(|cluster| self.show_first(&route, cluster));
                     self.settle_up();
                 }
                 None => return,
             }
+        }
+    }
+
+    /// A cluster that was just read takes part for one worker after the other.
+    fn show_first(&mut self, route: &ObjectKey, cluster: &ClusterName) {
+        if !self.view.away.contains_key(cluster) && self.workers.contains_key(route) {
+            self.hand(route, Event::Reach { cluster: cluster.clone(), away_since: None });
+        }
+        self.show(route, cluster);
+        let is_beside = self.workers.get(route).is_some_and(|worker| !worker.holds(cluster));
+        if is_beside && self.view.meshes.sharing(cluster).is_some() {
+            self.hand(route, Event::Look);
         }
     }
 }
@@ -71,12 +93,16 @@ mod tests {
     fn the_newest_commit_comes_first_and_each_in_its_order() {
         let key = |name: &str| ObjectKey { namespace: "shop".into(), name: name.into() };
         let mut backlog = Backlog::default();
-        backlog.show([key("s")].into_iter(), &"east".to_owned());
+        backlog.show([key("s"), key("t")].into_iter(), &"east".to_owned());
         backlog.want([key("a"), key("b")].into_iter());
+        backlog.show([key("t"), key("u")].into_iter(), &"west".to_owned());
         backlog.want([key("c"), key("d")].into_iter());
-        let name = |later: &Later| match later {
-            Later::Want(key) | Later::Show(key, _) => key.name.clone(),
+        let name = |later: Later| match later {
+            Later::Want(key) => key.name,
+            Later::Show(key, clusters) => format!("{} {}", key.name, clusters.join(" ")),
         };
-        assert_eq!(backlog.0.iter().map(name).collect::<Vec<_>>(), ["c", "d", "a", "b", "s"]);
+        let order: Vec<String> = std::iter::from_fn(|| backlog.next().map(name)).collect();
+        assert_eq!(order, ["c", "d", "a", "b", "s east", "t east west", "u west"]);
+        assert!(backlog.is_empty() && backlog.known.is_empty());
     }
 }

@@ -1,6 +1,12 @@
 //! What the loop makes of the lease: who leads writes what only one of many does, and all others watch and go back.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 use tokio::sync::watch;
 
@@ -12,9 +18,43 @@ use crate::{
 
 use super::{Event, LeaseReport, engine::Engine, mirror::Mirror};
 
-/// This process as one of several.
-pub(super) struct Election {
+/// The lease as the loops of this process want it together.
+pub(super) struct Candidacy {
     candidate: Candidate,
+    /// The loops that may still write, and the process as long as it may begin others.
+    writing: AtomicUsize,
+    /// Whether one of them has ended with a write whose answer did not come.
+    unsure: AtomicBool,
+}
+
+impl Candidacy {
+    pub(super) const fn new(candidate: Candidate) -> Self {
+        Self { candidate, writing: AtomicUsize::new(1), unsure: AtomicBool::new(false) }
+    }
+
+    /// A loop begins that may write.
+    fn join(&self) {
+        self.writing.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Who holds the lease, now and from now on.
+    pub(super) fn tenure(&self) -> watch::Receiver<Tenure> {
+        self.candidate.tenure()
+    }
+
+    /// A loop begins no write any more, or the process no loop. The last one gives the lease away, unless a write may still be done: then it is
+    /// left to run out.
+    pub(super) async fn leave(&self, unanswered: bool) {
+        self.unsure.fetch_or(unanswered, Ordering::AcqRel);
+        if self.writing.fetch_sub(1, Ordering::AcqRel) == 1 && !self.unsure.load(Ordering::Acquire) {
+            self.candidate.release().await;
+        }
+    }
+}
+
+/// A loop of this process as one of several.
+pub(super) struct Election {
+    candidacy: Arc<Candidacy>,
     tenure: Tenure,
     /// Its rise asks for a look at the repository.
     look: watch::Sender<u64>,
@@ -23,8 +63,9 @@ pub(super) struct Election {
 }
 
 impl Election {
-    pub(super) fn new(candidate: Candidate, look: watch::Sender<u64>) -> Self {
-        Self { candidate, tenure: Tenure::default(), look, behind: BTreeSet::new() }
+    pub(super) fn new(candidacy: Arc<Candidacy>, look: watch::Sender<u64>) -> Self {
+        candidacy.join();
+        Self { candidacy, tenure: Tenure::default(), look, behind: BTreeSet::new() }
     }
 
     fn look(&self) {
@@ -40,7 +81,7 @@ impl Engine {
 
     /// What is asked right before a write that needs the lease is sent; none where there is no lease.
     pub(super) fn fence(&self) -> Option<Fence> {
-        self.election.as_ref().map(|election| election.candidate.fence())
+        self.election.as_ref().map(|election| election.candidacy.candidate.fence())
     }
 
     /// Takes in who holds the lease.
@@ -90,7 +131,7 @@ impl Engine {
     /// Takes in why a route stands where it stands, as far as that concerns the lease.
     pub(super) fn heed_lease(&self, reason: &Reason) {
         if let (Reason::NoLease { outdated: Some(term), .. }, Some(election)) = (reason, &self.election) {
-            election.candidate.lift(*term);
+            election.candidacy.candidate.lift(*term);
         }
     }
 
@@ -115,14 +156,14 @@ impl Engine {
     /// A new commit was seen: whoever leads may not have been told.
     pub(super) fn pass_on(&self, commit: &str) {
         if let Some(election) = self.election.as_ref().filter(|election| election.tenure.own.is_none()) {
-            election.candidate.hint(commit);
+            election.candidacy.candidate.hint(commit);
         }
     }
 
-    /// Gives the lease away, as nothing is written any more.
+    /// Gives the lease away, as nothing is written any more, unless other loops of this process write.
     pub(super) async fn resign(&self) {
         if let Some(election) = &self.election {
-            election.candidate.release().await;
+            election.candidacy.leave(self.in_flight > 0).await;
         }
     }
 

@@ -89,6 +89,7 @@ impl Engine {
         unreached.sort();
         let files = self.files.clone().unwrap_or_default();
         let refused = self.view.git.refused.as_deref().map(str::to_owned);
-        Ending { files, waiting, findings: self.catalog.findings().cloned().collect(), refused, unreached }
+        let (repository, findings) = (self.repository.clone(), self.catalog.findings().cloned().collect());
+        Ending { repository, files, waiting, findings, refused, unreached }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     fmt::Display,
     path::PathBuf,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc;
@@ -78,6 +78,8 @@ pub(super) struct Engine {
     pub(super) backlog: Backlog,
     /// The workers that have taken in events of several clusters and are still to decide, or only to be looked after.
     pub(super) gathered: BTreeMap<ObjectKey, bool>,
+    /// How long they took to decide the last time.
+    pub(super) settled_in: Duration,
     /// Kept only where they are printed at the end.
     pub(super) files: Option<BTreeMap<String, git::Content>>,
     settings: Settings,
@@ -98,6 +100,8 @@ pub(super) struct Engine {
     /// The lease; none where this process is the only one.
     pub(super) election: Option<Election>,
     pub(super) tally: Tally,
+    /// Looks at the repository so far, by what was seen.
+    pub(super) looks: BTreeMap<&'static str, u64>,
     pub(super) on_their_way: OnTheirWay,
 }
 
@@ -139,6 +143,7 @@ impl Engine {
             in_flight: 0,
             backlog: Backlog::default(),
             gathered: BTreeMap::new(),
+            settled_in: Duration::ZERO,
             files: None,
             settings,
             allow_removal: None,
@@ -153,6 +158,7 @@ impl Engine {
             notes: None,
             election: None,
             tally: Tally::default(),
+            looks: BTreeMap::new(),
             on_their_way: OnTheirWay::default(),
         }
     }
@@ -175,7 +181,7 @@ impl Engine {
             Ok(GitLook::Empty) => "empty",
             Err(_) => "error",
         };
-        self.tally.look(outcome);
+        *self.looks.entry(outcome).or_default() += 1;
         trace::span(Stage::Look, seen.at, &[("repository", &self.repository), ("outcome", &outcome)]);
         match seen.outcome {
             Ok(GitLook::Unchanged { .. }) => self.looked(at, None),

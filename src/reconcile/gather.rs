@@ -18,6 +18,9 @@ use super::{
 /// between, also while a huge cluster is read.
 const AT_ONCE: usize = 1_024;
 const ROUND: Duration = Duration::from_millis(10);
+/// Where deciding takes longer than that, more is taken in before the next time, as long as this at most: else of each
+/// route little would come together, and the loop would only decide.
+const ROUND_MAX: Duration = Duration::from_millis(200);
 
 impl Engine {
     /// Whether an event is only taken in now: the other clusters of the plan may be about to say the like.
@@ -43,9 +46,9 @@ impl Engine {
         incoming: &mut mpsc::UnboundedReceiver<Incoming>,
         seen: &mut mpsc::Receiver<(Link, Seen)>,
     ) {
-        let began = Instant::now();
+        let (began, round) = (Instant::now(), self.settled_in.clamp(ROUND, ROUND_MAX));
         for _ in 0..AT_ONCE {
-            if began.elapsed() >= ROUND {
+            if began.elapsed() >= round {
                 return;
             }
             if let Ok(event) = incoming.try_recv() {
@@ -60,6 +63,7 @@ impl Engine {
 
     /// Lets the workers decide that have taken something in.
     pub(super) fn settle_up(&mut self) {
+        let began = Instant::now();
         while let Some((key, decides)) = self.gathered.pop_first() {
             let now = self.clock.now();
             let Some(worker) = self.workers.get_mut(&key) else { continue };
@@ -71,5 +75,6 @@ impl Engine {
             }
             self.handed(&key, effects, true);
         }
+        self.settled_in = began.elapsed();
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Ask, Event, Live,
     engine::Engine,
     fleet::Fleet,
-    run::{LAST_WRITE, SIGHTS_MAX, asked, last_answers, until},
+    follow::{LAST_WRITE, SIGHTS_MAX, asked, last_answers, until},
 };
 
 /// What to guard.

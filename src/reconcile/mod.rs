@@ -13,6 +13,7 @@ mod engine;
 mod fence;
 mod fights;
 mod fleet;
+mod follow;
 mod gather;
 mod guard;
 mod held;
@@ -49,6 +50,7 @@ mod sight;
 #[cfg(test)]
 mod simulation;
 mod standing;
+mod sum;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -68,7 +70,7 @@ pub use outlook::Still;
 pub use packed::Packed;
 pub use report::{Ask, ClusterReport, LeaseReport, PlanReport, Position, Reached, Report, RepositoryReport};
 pub use restoring::{RestoreOrder, RestoreState};
-pub use run::{Ending, Options, run};
+pub use run::{Ending, Followed, Options, Reload, run};
 pub use sight::Sight;
 pub use standing::{Standing, severity, status_list, status_schema};
 pub use tally::{BOUNDS_S, Durations, Stage, Tally};

@@ -75,6 +75,8 @@ pub struct RepositoryReport {
     pub error: Option<String>,
     /// What is wrong with its plans at the accepted tip.
     pub findings: Vec<Finding>,
+    /// Looks at it so far, by what was seen.
+    pub looks: BTreeMap<&'static str, u64>,
     /// How often each operation on it had each outcome.
     pub requests: Vec<(Operation, &'static str, u64)>,
 }
@@ -266,6 +268,7 @@ impl Engine {
             last_look: self.view.git.last_look,
             error: self.git_error.clone(),
             findings: self.catalog.findings().filter(|_| whole).cloned().collect(),
+            looks: self.looks.clone(),
             requests: self.git_meter.requests(),
         };
         Report {

@@ -80,8 +80,6 @@ pub struct Tally {
     pub corrected: BTreeMap<(ClusterName, &'static str), u64>,
     /// What failed, by category.
     pub errors: BTreeMap<Cow<'static, str>, u64>,
-    /// Looks at the plan repository, by what was seen.
-    pub looks: BTreeMap<&'static str, u64>,
     /// Restores of documents that were tried, by what came of it.
     pub restores: BTreeMap<&'static str, u64>,
     /// Writes and reads of the repository's notes, by how they ended.
@@ -94,11 +92,6 @@ impl Tally {
     /// Counts something that failed.
     pub(super) fn error(&mut self, category: impl Into<Cow<'static, str>>) {
         *self.errors.entry(category.into()).or_default() += 1;
-    }
-
-    /// Counts a look at the repository.
-    pub(super) fn look(&mut self, outcome: &'static str) {
-        *self.looks.entry(outcome).or_default() += 1;
     }
 
     /// Counts what came of a restore.

@@ -31,8 +31,8 @@ const ASKS_MAX: usize = 16;
 pub struct Options {
     /// The secrets of the webhooks; without them there are no webhooks.
     pub secrets: Option<SecretFile>,
-    /// The branch that is followed: pushes to others are no reason to look.
-    pub branch: String,
+    /// The branches that are followed: pushes to others are no reason to look.
+    pub branches: watch::Receiver<Vec<String>>,
 }
 
 /// The server; [`Server::stop`] ends it in good order.
@@ -60,7 +60,7 @@ pub fn start(listener: tokio::net::TcpListener, options: Options) -> std::io::Re
     let (counter, asked) = watch::channel(0);
     let desk = desk::Desk::new(asker);
     let nudge = nudge::Nudge::start(counter, desk.clone());
-    let hooks = webhook::Hooks::new(options.secrets, options.branch, nudge);
+    let hooks = webhook::Hooks::new(options.secrets, options.branches, nudge);
     let app = routes::router(Arc::new(routes::App { desk, hooks }));
     Ok((Server { listening: listen::serve(listener, app), address }, Ends { asks, asked }))
 }

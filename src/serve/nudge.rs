@@ -95,6 +95,7 @@ mod tests {
                     last_look: None,
                     error: None,
                     findings: vec![],
+                    looks: Default::default(),
                     requests: vec![],
                 };
                 let at = jiff::Timestamp::UNIX_EPOCH;

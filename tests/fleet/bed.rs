@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use serde_json::{Value, json};
 use tidegate::rollout::{Journal, Phase};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::certificates::Certificates;
 use crate::controlplane::ControlPlane;
@@ -22,7 +23,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// How long something is looked at that is not to move.
 const STILL: Duration = Duration::from_secs(3);
 
-/// The control planes of this test process, each started at first use; a test that has them has them alone.
+/// The control planes of this test process, each started at first use.
 pub fn plane(name: &str) -> &'static ControlPlane {
     static PLANES: [OnceLock<ControlPlane>; 3] = [const { OnceLock::new() }; 3];
     match name {
@@ -44,25 +45,49 @@ pub fn authority() -> &'static Certificates {
     })
 }
 
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// How tests share the control planes: whoever breaks one has it alone.
+static IN_USE: [RwLock<()>; 3] = [const { RwLock::const_new(()) }; 3];
+
+enum Hold {
+    Shared(#[allow(dead_code, reason = "held until it is dropped")] RwLockReadGuard<'static, ()>),
+    Alone(#[allow(dead_code, reason = "held until it is dropped")] RwLockWriteGuard<'static, ()>),
+}
+
+/// Holds these control planes, always in the same order.
+async fn hold(clusters: &[&str], broken: &[&str]) -> Vec<Hold> {
+    let mut holds = Vec::new();
+    for (name, lock) in [EAST, WEST, SOUTH].into_iter().zip(&IN_USE) {
+        if broken.contains(&name) {
+            holds.push(Hold::Alone(lock.write().await));
+        } else if clusters.contains(&name) {
+            holds.push(Hold::Shared(lock.read().await));
+        }
+    }
+    holds
+}
 
 pub struct Fleet {
     pub repository: Repository,
     pub namespace: String,
     pub clients: BTreeMap<&'static str, Client>,
     recorders: BTreeMap<&'static str, Recorder>,
-    _alone: tokio::sync::MutexGuard<'static, ()>,
+    _holds: Vec<Hold>,
 }
 
 impl Fleet {
     /// A namespace in both clusters; in those that serve, the Service `web` has ready pods.
     pub async fn open(prefix: &str, serving: &[&'static str]) -> Self {
-        Self::over(&[EAST, WEST], prefix, serving).await
+        Self::breaking(&[], prefix, serving).await
+    }
+
+    /// The same, where no other test has the broken ones meanwhile.
+    pub async fn breaking(broken: &[&str], prefix: &str, serving: &[&'static str]) -> Self {
+        Self::over(&[EAST, WEST], broken, prefix, serving).await
     }
 
     /// The same in these clusters.
-    pub async fn over(clusters: &[&'static str], prefix: &str, serving: &[&'static str]) -> Self {
-        let alone = ALONE.lock().await;
+    pub async fn over(clusters: &[&'static str], broken: &[&str], prefix: &str, serving: &[&'static str]) -> Self {
+        let holds = hold(clusters, broken).await;
         let mut clients = BTreeMap::new();
         for name in clusters.iter().copied() {
             // A start blocks for seconds.
@@ -78,7 +103,7 @@ impl Fleet {
         for (name, client) in &clients {
             recorders.insert(*name, Recorder::start(client, &namespace).await);
         }
-        let fleet = Self { repository: Repository::empty(), namespace, clients, recorders, _alone: alone };
+        let fleet = Self { repository: Repository::empty(), namespace, clients, recorders, _holds: holds };
         for cluster in serving {
             fleet.serve(cluster).await;
         }

@@ -2,7 +2,7 @@
 
 use tidegate::rollout::Phase;
 
-use crate::bed::{EAST, WEST};
+use crate::bed::{EAST, Fleet, WEST};
 use crate::configured::{Configured, cluster};
 use crate::{FAST, SLOW, V1};
 
@@ -13,7 +13,11 @@ fn only(clusters: &str, spec: &str) -> String {
 }
 
 async fn both(prefix: &str) -> Configured {
-    let bed = Configured::open(prefix, &[EAST, WEST]).await;
+    both_breaking(&[], prefix).await
+}
+
+async fn both_breaking(broken: &[&str], prefix: &str) -> Configured {
+    let bed = Configured::of(Fleet::breaking(broken, prefix, &[EAST, WEST]).await);
     bed.write(&[cluster(EAST, "eu"), cluster(WEST, "us")]);
     bed
 }
@@ -78,7 +82,7 @@ async fn law_12_a_cluster_that_is_taken_out_stays_in_step_is_let_go_and_joins_ag
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_resource_of_a_plan_is_where_the_plan_is() {
-    let bed = both("resource").await;
+    let bed = both_breaking(&[EAST, WEST], "resource").await;
     let fleet = &bed.fleet;
     fleet.define().await;
     let _process = bed.start();
@@ -96,7 +100,7 @@ async fn the_resource_of_a_plan_is_where_the_plan_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_away_when_it_is_taken_out_holds_nothing_up_and_is_let_go_when_it_is_back() {
-    let bed = both("left").await;
+    let bed = both_breaking(&[WEST], "left").await;
     let (fleet, _process) = (&bed.fleet, bed.start());
     fleet.plan(V1);
     fleet.until_settled(&[("v1", 100)]).await;

@@ -70,8 +70,13 @@ impl Configured {
 
     /// Starts the binary on the file.
     pub fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    /// The same with more flags.
+    pub fn start_with(&self, flags: &[&str]) -> Process {
         let file = self.file().display().to_string();
-        Process::start(self.fleet.repository.home(), &self.arguments(&file, &[]))
+        Process::start(self.fleet.repository.home(), &self.arguments(&file, flags))
     }
 
     /// Runs one round.

@@ -24,6 +24,7 @@ mod process;
 mod proxy;
 mod quorum;
 mod reload;
+mod repositories;
 #[path = "../support/repository.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod repository;
@@ -68,7 +69,7 @@ async fn a_plan_walks_in_step_in_two_clusters_and_a_revert_is_at_once_in_both() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_10_a_cluster_that_is_gone_holds_raises_in_the_other_and_no_way_back() {
-    let fleet = Fleet::open("gone", &[EAST, WEST]).await;
+    let fleet = Fleet::breaking(&[WEST], "gone", &[EAST, WEST]).await;
     let _process = fleet.start(&[EAST, WEST]);
     fleet.plan(V1);
     fleet.until_settled(&[("v1", 100)]).await;
@@ -87,7 +88,7 @@ async fn law_10_a_cluster_that_is_gone_holds_raises_in_the_other_and_no_way_back
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_a_way_back_needs_no_lease_whatever_the_cluster_that_holds_it() {
-    let fleet = Fleet::open("lease", &[EAST, WEST]).await;
+    let fleet = Fleet::breaking(&[EAST], "lease", &[EAST, WEST]).await;
     let _process = fleet.start_with(&[EAST, WEST], &["--leader-elect"]);
     fleet.plan(V1);
     fleet.until_settled(&[("v1", 100)]).await;

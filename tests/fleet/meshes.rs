@@ -70,7 +70,7 @@ async fn endpoints_of_a_remote_count_and_nothing_is_written_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_10_a_remote_that_does_not_answer_holds_raises_and_no_way_back() {
-    let bed = Configured::open("away", &[]).await;
+    let bed = Configured::of(Fleet::breaking(&[WEST], "away", &[]).await);
     bed.write(&[cluster(EAST, "primary"), cluster(WEST, "remote")]);
     let (fleet, _process) = (&bed.fleet, bed.start());
     serve(fleet, EAST, "v1").await;
@@ -114,7 +114,7 @@ async fn a_plan_walks_over_two_primaries_and_one_that_becomes_a_remote_keeps_its
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_that_the_mesh_config_keeps_in_their_cluster_get_nothing_that_is_not_there() {
-    let bed = Configured::open("local", &[]).await;
+    let bed = Configured::of(Fleet::breaking(&[EAST, WEST], "local", &[]).await);
     let (fleet, client) = (&bed.fleet, &bed.fleet.clients[EAST]);
     let hosts = format!("*.{}.svc.cluster.local", fleet.namespace);
     let mesh = format!("serviceSettings: [{{settings: {{clusterLocal: true}}, hosts: ['{hosts}']}}]");

@@ -13,7 +13,7 @@ fn walk(quorum: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_07_a_cluster_that_is_killed_is_left_behind_by_one_step_and_enters_it_when_it_answers() {
-    let fleet = Fleet::open("quorum", &[EAST, WEST]).await;
+    let fleet = Fleet::breaking(&[WEST], "quorum", &[EAST, WEST]).await;
     let _process = fleet.start(&[EAST, WEST]);
     fleet.plan(V1);
     fleet.until_settled(&[("v1", 100)]).await;
@@ -32,7 +32,7 @@ async fn law_07_a_cluster_that_is_killed_is_left_behind_by_one_step_and_enters_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_08_without_a_quorum_nothing_rises_and_a_revert_reaches_all_that_answer() {
-    let fleet = Fleet::open("quorate", &[EAST, WEST]).await;
+    let fleet = Fleet::breaking(&[WEST], "quorate", &[EAST, WEST]).await;
     let _process = fleet.start(&[EAST, WEST]);
     fleet.plan(V1);
     fleet.until_settled(&[("v1", 100)]).await;

@@ -60,7 +60,7 @@ async fn a_broken_file_changes_nothing_and_says_so_until_it_is_mended() {
         ("apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nclusters: []\n", "PL04 at line 3, column 1"),
         (
             "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nclusters: [{name: east, inCluster: true}]\n",
-            "`repositories` are others, and that takes a restart",
+            "whether flags name the repository or the file does takes a restart",
         ),
     ] {
         bed.write_text(text);

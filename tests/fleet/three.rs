@@ -25,7 +25,7 @@ struct Walking {
 
 impl Walking {
     async fn start(prefix: &str, kubeconfig: impl AsyncFnOnce(&Fleet) -> String) -> Self {
-        let bed = Configured::of(Fleet::over(&ALL, prefix, &ALL).await);
+        let bed = Configured::of(Fleet::over(&ALL, &[SOUTH], prefix, &ALL).await);
         let text = kubeconfig(&bed.fleet).await;
         let south = "{name: south, kubeconfig: ../south.yaml}".to_owned();
         bed.write(&[cluster(EAST, "eu"), cluster(WEST, "us"), south]);

@@ -8,7 +8,7 @@ use crate::support::kubernetes;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_without_the_lease_nothing_rises_and_all_goes_back() {
-    let _alone = MACHINE.lock().await;
+    let _shared = MACHINE.read().await;
     let bed = Bed::open("away").await;
     let one = bed.start("one").await;
     bed.until_settled(&[("v1", 100)]).await;
@@ -33,7 +33,7 @@ async fn law_03_without_the_lease_nothing_rises_and_all_goes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_is_made_anew_does_not_stop_its_holder_for_ever() {
-    let _alone = MACHINE.lock().await;
+    let _shared = MACHINE.read().await;
     let bed = Bed::open("anew").await;
     let (one, two) = bed.pair().await;
     one.kill().await;
@@ -55,7 +55,7 @@ async fn a_lease_that_is_made_anew_does_not_stop_its_holder_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_only_the_other_was_told_of_rises_within_a_second_or_so() {
-    let _alone = MACHINE.lock().await;
+    let _shared = MACHINE.read().await;
     let bed = Bed::open_over_http("hint").await;
     let _one = bed.start_with("one", &["--interval", "1h"]).await;
     bed.until_leads("one").await;

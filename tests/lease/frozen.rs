@@ -20,7 +20,7 @@ fn walk(freeze_s: u64) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_06_a_leader_that_was_frozen_changes_nothing_that_the_next_one_has_written() {
-    let _alone = MACHINE.lock().await;
+    let _shared = MACHINE.read().await;
     let freeze_s = std::env::var("TIDEGATE_FREEZE_SECONDS").map_or(FREEZE_S, |text| text.parse().unwrap());
     let bed = Bed::open("frozen").await;
     let (one, two) = bed.pair().await;
@@ -50,7 +50,7 @@ async fn law_06_a_leader_that_was_frozen_changes_nothing_that_the_next_one_has_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_a_revert_goes_back_while_the_leader_is_frozen_though_nobody_leads_yet() {
-    let _alone = MACHINE.lock().await;
+    let _shared = MACHINE.read().await;
     let bed = Bed::open("revert").await;
     let (one, two) = bed.pair().await;
     bed.plan("  steps: [{weight: 10, hold: 1h}]\n  traffic: {v2: 100}");
@@ -76,7 +76,7 @@ async fn law_03_a_revert_goes_back_while_the_leader_is_frozen_though_nobody_lead
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_a_stop_is_heeded_while_the_leader_is_frozen_and_git_follows_once() {
-    let _alone = MACHINE.lock().await;
+    let _shared = MACHINE.read().await;
     let bed = Bed::open("stop").await;
     let (one, two) = bed.pair().await;
     bed.plan("  steps: [{weight: 10, hold: 1h}]\n  traffic: {v2: 100}");

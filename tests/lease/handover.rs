@@ -26,7 +26,7 @@ fn ms(of: &[Duration]) -> Vec<u128> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_06_only_whoever_holds_the_lease_raises() {
-    let _alone = MACHINE.lock().await;
+    let _alone = MACHINE.write().await;
     let bed = Bed::open("lease").await;
     let (one, two) = bed.pair().await;
     bed.plan(&walk());
@@ -45,7 +45,7 @@ async fn law_06_only_whoever_holds_the_lease_raises() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_11_a_leader_that_is_killed_in_mid_walk_is_followed_in_under_five_seconds() {
-    let _alone = MACHINE.lock().await;
+    let _alone = MACHINE.write().await;
     let bed = Bed::open("killed").await;
     let (mut leads, mut follows) = bed.pair().await;
     let (mut held, mut walked) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ async fn law_11_a_leader_that_is_killed_in_mid_walk_is_followed_in_under_five_se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_asked_to_end_gives_the_lease_away_at_once() {
-    let _alone = MACHINE.lock().await;
+    let _alone = MACHINE.write().await;
     let bed = Bed::open("asked").await;
     let (mut leads, mut follows) = bed.pair().await;
     let (mut held, mut walked) = (Vec::new(), Vec::new());

@@ -56,7 +56,7 @@ pub struct World {
 
 struct Engine {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<Ending>>,
+    task: JoinHandle<std::io::Result<Vec<Ending>>>,
 }
 
 /// What a command of the real binary printed, and its exit code.
@@ -134,8 +134,13 @@ impl World {
         };
         let (member, cluster) = connect(&self.kubeconfig, self.context).await;
         let options = reconcile::Options {
-            source: source.named(&self.name),
-            mirror,
+            repositories: vec![reconcile::Followed {
+                source: source.named(&self.name),
+                mirror,
+                publish: None,
+                allow: Default::default(),
+            }],
+            listed: false,
             asked: tokio::sync::watch::channel(0).1,
             members: vec![member],
             clusters: vec![cluster],
@@ -146,7 +151,6 @@ impl World {
             instance: None,
             once: false,
             canaryplans: true,
-            publish: None,
             lease: None,
             asks: None,
         };
@@ -162,7 +166,8 @@ impl World {
     pub async fn stop(&mut self) -> Ending {
         let engine = self.engine.take().unwrap();
         engine.stop.send(()).unwrap();
-        engine.task.await.unwrap().unwrap()
+        let mut endings = engine.task.await.unwrap().unwrap();
+        endings.pop().unwrap()
     }
 
     /// One live object without what the server keeps for itself; none where it is absent.

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     cluster::{Access, Cluster, Member, Role},
     git::Source,
-    reconcile::{self, Options},
+    reconcile::{self, Followed, Options},
     rollout::Settings,
 };
 
@@ -75,8 +75,13 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         .await
         .map_err(|error| Failure::usage(error, "this is a fault of the demo"))?;
     Ok(Options {
-        source,
-        mirror: shop.folder().join("mirror"),
+        repositories: vec![Followed {
+            source,
+            mirror: shop.folder().join("mirror"),
+            publish: None,
+            allow: Default::default(),
+        }],
+        listed: false,
         asked: tokio::sync::watch::channel(0).1,
         members: vec![Member {
             name: cluster.name().to_owned(),
@@ -94,7 +99,6 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         instance: None,
         once: false,
         canaryplans: false,
-        publish: None,
         lease: None,
         asks: None,
     })

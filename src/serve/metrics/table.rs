@@ -251,7 +251,7 @@ fn next_seconds(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
 
 fn git_looks(scrape: &Scrape, sink: &mut Sink<'_>) -> fmt::Result {
     scrape.report.repositories.iter().try_for_each(|repository| {
-        let mut looks = scrape.report.tally.looks.iter();
+        let mut looks = repository.looks.iter();
         looks.try_for_each(|(outcome, count)| sink.counter([&repository.name, outcome], *count))
     })
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use http::{HeaderMap, StatusCode};
+use tokio::sync::watch;
 
 pub use super::secrets::{Secret, Secrets};
 pub use dialect::Provider;
@@ -80,7 +81,7 @@ pub type Deliveries = BTreeMap<(Provider, Outcome), u64>;
 /// Everything that deliveries need.
 pub(super) struct Hooks {
     secrets: Option<SecretFile>,
-    branch: String,
+    branches: watch::Receiver<Vec<String>>,
     nudge: Nudge,
     seen: Mutex<seen::Seen>,
     deliveries: Mutex<Deliveries>,
@@ -88,9 +89,9 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
-    pub(super) fn new(secrets: Option<SecretFile>, branch: String, nudge: Nudge) -> Self {
+    pub(super) fn new(secrets: Option<SecretFile>, branches: watch::Receiver<Vec<String>>, nudge: Nudge) -> Self {
         let (seen, deliveries) = (Mutex::default(), Mutex::default());
-        Self { secrets, branch, nudge, seen, deliveries, told: AtomicBool::new(false) }
+        Self { secrets, branches, nudge, seen, deliveries, told: AtomicBool::new(false) }
     }
 
     /// Whether deliveries are taken at all; says once why not.
@@ -112,7 +113,9 @@ impl Hooks {
                 match delivery.asks {
                     Asks::Nothing => Outcome::Ignored,
                     Asks::Answer => Outcome::Ping,
-                    Asks::Look { .. } if !delivery.concerns(&self.branch) => Outcome::Ignored,
+                    Asks::Look { .. } if !self.branches.borrow().iter().any(|branch| delivery.concerns(branch)) => {
+                        Outcome::Ignored
+                    }
                     Asks::Look { .. } if delivery.id.is_some_and(|id| !seen.is_new(provider, &id)) => Outcome::Repeated,
                     Asks::Look { .. } => Outcome::Looks,
                 }

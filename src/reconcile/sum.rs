@@ -1,0 +1,102 @@
+//! One report out of those of all loops of the process.
+
+use std::{collections::BTreeMap, ops::AddAssign};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Ask, ClusterReport, Durations, Report, Tally};
+
+/// Answers questions with what all loops say together. A loop that does not answer leaves its question without an answer:
+/// whoever asks notices by that.
+pub(super) async fn answer(mut asks: mpsc::Receiver<Ask>, loops: watch::Receiver<Vec<mpsc::Sender<Ask>>>) {
+    while let Some(Ask { whole, mut answer }) = asks.recv().await {
+        let loops = loops.borrow().clone();
+        let each = loops.iter().map(|asker| put(asker, whole));
+        let reports = tokio::select! {
+            reports = futures::future::try_join_all(each) => reports,
+            () = answer.closed() => continue,
+        };
+        if let Some(report) = reports.ok().and_then(|reports| reports.into_iter().reduce(Report::with)) {
+            // Whoever asked may have gone meanwhile.
+            let _ = answer.send(report);
+        }
+    }
+}
+
+/// The loop has ended.
+struct Ended;
+
+async fn put(asker: &mpsc::Sender<Ask>, whole: bool) -> Result<Report, Ended> {
+    let (answer, answered) = oneshot::channel();
+    asker.send(Ask { whole, answer }).await.map_err(|_| Ended)?;
+    answered.await.map_err(|_| Ended)
+}
+
+impl Report {
+    /// Both together.
+    fn with(mut self, other: Self) -> Self {
+        self.at = self.at.max(other.at);
+        self.ready &= other.ready;
+        self.repositories.extend(other.repositories);
+        if let (Some(lease), Some(others)) = (&mut self.lease, other.lease) {
+            if !others.leads {
+                lease.term = None;
+            }
+            lease.leads &= others.leads;
+        }
+        if let (Some(file), Some(others)) = (&mut self.configuration, other.configuration) {
+            file.taken = file.taken.min(others.taken);
+            file.error = file.error.take().or(others.error);
+        }
+        for cluster in other.clusters {
+            match self.clusters.iter_mut().find(|known| known.name == cluster.name) {
+                Some(known) => known.add(cluster),
+                None => self.clusters.push(cluster),
+            }
+        }
+        self.plans.extend(other.plans);
+        self.plans.sort_by(|one, two| (&one.owner, &one.route).cmp(&(&two.owner, &two.route)));
+        self.tally.add(other.tally);
+        self
+    }
+}
+
+impl ClusterReport {
+    /// Each loop has a client of its own: the cluster answers where it answers all of them.
+    fn add(&mut self, other: Self) {
+        self.synced &= other.synced;
+        self.away = self.away.take().or(other.away);
+        self.away_since = self.away_since.into_iter().chain(other.away_since).min();
+        self.answer_ms = self.answer_ms.max(other.answer_ms);
+        if self.asking.istiods.is_empty() && self.asking.nobody.is_none() {
+            self.asking = other.asking;
+        }
+        add(&mut self.requests, other.requests);
+        self.events_dropped += other.events_dropped;
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        add(&mut self.transitions, other.transitions);
+        add(&mut self.corrected, other.corrected);
+        add(&mut self.errors, other.errors);
+        add(&mut self.restores, other.restores);
+        add(&mut self.notes, other.notes);
+        add(&mut self.stages, other.stages);
+    }
+}
+
+fn add<K: Ord, V: AddAssign + Default>(to: &mut BTreeMap<K, V>, from: BTreeMap<K, V>) {
+    for (key, value) in from {
+        *to.entry(key).or_default() += value;
+    }
+}
+
+impl AddAssign for Durations {
+    fn add_assign(&mut self, other: Self) {
+        self.classes.iter_mut().zip(other.classes).for_each(|(count, more)| *count += more);
+        self.longer += other.longer;
+        self.sum_s += other.sum_s;
+    }
+}
