@@ -150,7 +150,10 @@ async fn repositories_come_and_go_while_a_walk_of_another_goes_on() {
     two.write_with(&[EAST, WEST], &branch);
     two.until("api", 0).await;
     // A file with a repository that cannot be followed changes nothing.
-    two.write_with(&[EAST, WEST], "- {url: 'https://git.example.com/p', name: pay, knownHosts: none, verify: tip, verifyKeys: [none]}\n");
+    two.write_with(
+        &[EAST, WEST],
+        "- {url: 'https://git.example.com/p', name: pay, knownHosts: none, verify: tip, verifyKeys: [none]}\n",
+    );
     let refused = |status: &Value| {
         let error = status["configuration"]["error"].as_str();
         error.is_some_and(|why| why.contains("repository pay")) && count(status) == 2
