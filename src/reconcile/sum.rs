@@ -100,3 +100,80 @@ impl AddAssign for Durations {
         self.sum_s += other.sum_s;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::cluster::{Answer, Asking, Role, Verb};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn cluster(name: &str, away: Option<i64>) -> ClusterReport {
+        ClusterReport {
+            name: name.into(),
+            labels: BTreeMap::new(),
+            mesh: None,
+            role: Role::Primary,
+            synced: away.is_none(),
+            away: away.map(|since| format!("silent since {since}")),
+            away_since: away.map(at),
+            answer_ms: Some(3),
+            asking: Asking::default(),
+            requests: BTreeMap::from([((Verb::Get, Answer::Code(200)), 2)]),
+            events_dropped: 1,
+        }
+    }
+
+    fn report(ready: bool, clusters: Vec<ClusterReport>) -> Report {
+        let mut tally = Tally::default();
+        tally.error("write_stale");
+        tally.took(crate::reconcile::Stage::Write, std::time::Duration::from_millis(2));
+        let (repositories, plans) = (Vec::new(), Vec::new());
+        Report { at: at(9), ready, repositories, lease: None, configuration: None, clusters, plans, tally }
+    }
+
+    #[test]
+    fn what_one_loop_lacks_is_lacking_and_what_all_have_counted_is_summed() {
+        let one = report(true, vec![cluster("east", None), cluster("west", Some(5))]);
+        let other = report(false, vec![cluster("east", Some(7)), cluster("west", Some(3)), cluster("south", None)]);
+        let both = one.with(other);
+        let of = |cluster: &ClusterReport| (cluster.name.clone(), cluster.synced, cluster.away_since);
+        let expected =
+            [("east".into(), false, Some(at(7))), ("west".into(), false, Some(at(3))), ("south".into(), true, None)];
+        assert_eq!(both.clusters.iter().map(of).collect::<Vec<_>>(), expected);
+        assert!(!both.ready && both.clusters[1].away.as_deref() == Some("silent since 5"));
+        let counted = |at: usize| (both.clusters[at].requests.values().sum::<u64>(), both.clusters[at].events_dropped);
+        assert_eq!((counted(0), counted(2)), ((4, 2), (2, 1)));
+        let written = &both.tally.stages[&crate::reconcile::Stage::Write];
+        assert_eq!((both.tally.errors["write_stale"], written.classes.iter().sum::<u64>()), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_answered_where_a_loop_is_silent_and_the_next_question_is_put_all_the_same() {
+        let (asker, asks) = mpsc::channel(4);
+        let (silent, mut heard) = mpsc::channel(4);
+        let (told, loops) = watch::channel(vec![silent]);
+        let answering = tokio::spawn(answer(asks, loops));
+        let (sender, receiver) = oneshot::channel();
+        asker.send(Ask { whole: false, answer: sender }).await.unwrap();
+        let question = heard.recv().await.unwrap();
+        drop(receiver);
+        // The loop is another one from now on.
+        let (lively, mut asked) = mpsc::channel::<Ask>(4);
+        told.send_replace(vec![lively]);
+        tokio::spawn(async move {
+            while let Some(ask) = asked.recv().await {
+                ask.answer.send(report(true, Vec::new())).unwrap();
+            }
+        });
+        let (sender, receiver) = oneshot::channel();
+        asker.send(Ask { whole: false, answer: sender }).await.unwrap();
+        assert!(receiver.await.unwrap().ready);
+        drop((question, asker));
+        answering.await.unwrap();
+    }
+}

@@ -25,7 +25,16 @@ struct Walking {
 
 impl Walking {
     async fn start(prefix: &str, kubeconfig: impl AsyncFnOnce(&Fleet) -> String) -> Self {
-        let bed = Configured::of(Fleet::over(&ALL, &[SOUTH], prefix, &ALL).await);
+        Self::on(Fleet::over(&ALL, &[], prefix, &ALL).await, kubeconfig).await
+    }
+
+    /// The same where the third API server itself is to have the fault.
+    async fn breaking(prefix: &str) -> Self {
+        Self::on(Fleet::over(&ALL, &[SOUTH], prefix, &ALL).await, as_administrator).await
+    }
+
+    async fn on(fleet: Fleet, kubeconfig: impl AsyncFnOnce(&Fleet) -> String) -> Self {
+        let bed = Configured::of(fleet);
         let text = kubeconfig(&bed.fleet).await;
         let south = "{name: south, kubeconfig: ../south.yaml}".to_owned();
         bed.write(&[cluster(EAST, "eu"), cluster(WEST, "us"), south]);
@@ -131,7 +140,7 @@ impl Drop for Frozen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_an_api_server_that_is_killed_holds_raises_and_no_revert() {
-    let walking = Walking::start("killed", as_administrator).await;
+    let walking = Walking::breaking("killed").await;
     walking.fleet().stop(SOUTH);
     println!("killed: away after {:?}", walking.until_away("cluster south").await);
     walking.nothing_rises().await;
@@ -142,7 +151,7 @@ async fn law_03_an_api_server_that_is_killed_holds_raises_and_no_revert() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_an_api_server_that_is_frozen_holds_raises_and_no_revert() {
-    let walking = Walking::start("frozen", as_administrator).await;
+    let walking = Walking::breaking("frozen").await;
     let frozen = Frozen::now();
     let noticed = walking.until_away("cluster south does not answer: ").await;
     println!("frozen: away after {noticed:?}");
