@@ -14,6 +14,7 @@ mod fence;
 mod fights;
 mod fleet;
 mod gather;
+mod gone;
 mod guard;
 mod held;
 pub mod history;
