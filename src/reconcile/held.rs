@@ -1,6 +1,6 @@
 //! What a worker holds of one cluster: the objects as last seen, the write in hand, and when to try again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::{
     cluster::{NO_RIGHT, Outcome},
     istio::{self, Change, Edit, ObjectKind, Writer, lens},
-    plan::{ObjectKey, VersionName},
+    plan::ObjectKey,
     rollout::{Altered, ClusterView, Journal, JournalError, Noted, Phase, Proxies, Taken, Transition, What, is_ours},
 };
 
 use super::{
     fence::Strange,
     fights::Fights,
+    gone::Gone,
     late::Late,
     marks,
     noting::Asked,
@@ -57,7 +58,7 @@ pub(super) struct Held {
     spec_seen: Option<Timestamp>,
     subsets_seen: Option<Timestamp>,
     gone_at: Option<Timestamp>,
-    none_since: BTreeMap<VersionName, Timestamp>,
+    pub(super) gone: Gone,
     in_flight: Option<InFlight>,
     looking: bool,
     asking: Option<ObjectKind>,
@@ -102,7 +103,7 @@ impl Held {
             && self.refused.is_none()
             && self.altered.is_none()
             && self.attempts == 0
-            && self.none_since.is_empty()
+            && self.gone.is_empty()
     }
 
     /// Whether an answer is awaited.
@@ -439,20 +440,6 @@ impl Held {
         let pause_ms = RETRY_MS.saturating_mul(1 << self.attempts.min(10)).min(RETRY_MS_MAX);
         self.attempts = self.attempts.saturating_add(1);
         now.checked_add(SignedDuration::from_millis(pause_ms)).unwrap_or(Timestamp::MAX)
-    }
-
-    /// Since when a version has been seen without a ready endpoint.
-    pub(super) fn none_since(
-        &mut self,
-        version: &VersionName,
-        ready: Option<u32>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        if ready == Some(0) {
-            return Some(*self.none_since.entry(version.clone()).or_insert(now));
-        }
-        self.none_since.remove(version);
-        None
     }
 
     /// How far the proxies are with both objects; nothing has to be taken where nothing is, unless it has just gone.

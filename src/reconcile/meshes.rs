@@ -39,6 +39,17 @@ pub(super) fn sum(each: impl Iterator<Item = Option<u32>>) -> Option<u32> {
     each.into_iter().try_fold(0_u32, |sum, one| Some(sum.saturating_add(one?)))
 }
 
+/// Whether those that are ready are all in other clusters than the one that has `own`: unknown where it depends on one of
+/// which that is.
+pub(super) fn is_elsewhere(own: u32, others: impl Iterator<Item = Option<u32>>) -> Option<bool> {
+    let others: Vec<Option<u32>> = others.collect();
+    match own {
+        0 if others.iter().any(|ready| *ready > Some(0)) => Some(true),
+        0 if others.contains(&None) => None,
+        _ => Some(false),
+    }
+}
+
 /// What runs in any of them, as far as it is known.
 pub(super) fn united(each: impl Iterator<Item = Option<Images>>) -> Option<Images> {
     let known: Vec<Images> = each.flatten().collect();
@@ -91,6 +102,16 @@ mod tests {
         assert_eq!(sum([Some(3), None].into_iter()), None);
         assert_eq!(sum([Some(u32::MAX), Some(1)].into_iter()), Some(u32::MAX));
         assert_eq!(sum([Some(0), Some(0)].into_iter()), Some(0), "gone is known only where it is gone everywhere");
+    }
+
+    #[test]
+    fn a_version_is_elsewhere_where_others_have_it_and_it_is_known_that_this_one_has_none() {
+        let elsewhere = |own, others: &[Option<u32>]| is_elsewhere(own, others.iter().copied());
+        assert_eq!(elsewhere(0, &[Some(0), Some(1)]), Some(true));
+        assert_eq!(elsewhere(0, &[None, Some(1)]), Some(true));
+        assert_eq!(elsewhere(0, &[None, Some(0)]), None);
+        assert_eq!(elsewhere(0, &[Some(0)]), Some(false), "it is nowhere");
+        assert_eq!(elsewhere(1, &[None, Some(1)]), Some(false));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Engine {
         if let Some(entry) = self.catalog.entry(route) {
             return Some(entry.plan.key.clone());
         }
-        let key = self.workers.get(route)?.journal()?.owner.plan.clone();
+        let key = self.workers.get(route)?.journaled_plan()?.key.clone();
         mirror.routes.insert(key.clone(), route.clone());
         Some(key)
     }

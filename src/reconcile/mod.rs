@@ -15,6 +15,7 @@ mod fights;
 mod fleet;
 mod follow;
 mod gather;
+mod gone;
 mod guard;
 mod held;
 pub mod history;

@@ -89,7 +89,7 @@ impl Worker {
     /// Puts away what is settled and waits for nothing; `packed` are the objects as they were last seen.
     pub fn lie_down(&mut self, packed: impl Fn(&str, ObjectKind, &ObjectKey) -> Option<Packed>) {
         let rests = matches!(self.reason, Some(Reason::Settled | Reason::Away { .. }));
-        let Wanted::Plan { plan, .. } = &self.wanted else { return };
+        let Some(plan) = self.followed_plan() else { return };
         if !rests
             || self.wake_at.is_some()
             || self.awaits_proxies
@@ -121,7 +121,7 @@ impl Worker {
             Event::Look => true,
             _ => false,
         };
-        let Wanted::Plan { plan, .. } = &self.wanted else { return false };
+        let Some(plan) = self.followed_plan() else { return false };
         let rests = |held: &Held| held.resting.as_ref().is_some_and(|rest| rest.planned);
         if !tells_nothing
             || !matches!(self.reason, Some(Reason::Settled))
@@ -147,6 +147,22 @@ impl Worker {
             self.clusters.values_mut().for_each(|held| held.fights = Fights::default());
         }
         goes_on
+    }
+
+    /// The plan that a route follows: Git's, or, where nothing is known of Git, as by a guard, that of its journal.
+    fn followed_plan(&self) -> Option<&Arc<Plan>> {
+        match &self.wanted {
+            Wanted::Plan { plan, .. } => Some(plan),
+            Wanted::Unknown => self.journaled_plan(),
+            Wanted::Removed { .. } => None,
+        }
+    }
+
+    /// The plan of the last journal seen in any cluster, put away or not.
+    pub(super) fn journaled_plan(&self) -> Option<&Arc<Plan>> {
+        let mut resting = self.clusters.values().filter_map(|held| held.resting.as_deref());
+        let rests = || Some(&resting.find_map(|rest| rest.reached.position.as_deref())?.plan);
+        self.journal().map(|journal| &journal.plan).or_else(rests)
     }
 
     /// Takes out what was put away.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     istio::ObjectKind,
     plan::{ObjectKey, Plan, Version, VersionName},
-    rollout::{ClusterView, Endpoints, GitSight, Images, Lease, Taken, Wanted, World},
+    rollout::{ClusterView, GitSight, Images, Lease, Taken, Wanted, World},
 };
 
 use super::{
@@ -19,6 +19,16 @@ use super::{
 pub trait Sight {
     /// Ready endpoints of the pods of a Service that carry the labels; none: unknown.
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32>;
+    /// Whether those that callers in the cluster reach are all in other clusters; none: unknown.
+    fn elsewhere(
+        &self,
+        _cluster: &str,
+        _namespace: &str,
+        _service: &str,
+        _labels: &BTreeMap<String, String>,
+    ) -> Option<bool> {
+        None
+    }
     /// What they run; none: unknown.
     fn images(
         &self,
@@ -61,8 +71,8 @@ pub trait Sight {
     fn lives(&self, owner: &str) -> bool;
 }
 
-/// A version's ready endpoints and what they run.
-type Ready = (VersionName, Option<u32>, Option<Images>);
+/// A version's ready endpoints, whether they are elsewhere, and what they run.
+type Ready = (VersionName, Option<u32>, Option<bool>, Option<Images>);
 
 impl Worker {
     /// Everything that a decision at this instant sees.
@@ -75,13 +85,17 @@ impl Worker {
             self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
         let living_owners = living_owners.collect();
         let mut clusters = BTreeMap::new();
-        let goes_on = self.goes_on();
+        let (goes_on, lease) = (self.goes_on(), sight.lease());
         for ((name, held), ready) in self.clusters.iter_mut().zip(ready) {
-            let (mut endpoints, mut images) = (BTreeMap::new(), BTreeMap::new());
-            for (version, ready, run) in ready {
-                let none_since = held.none_since(&version, ready, now);
+            let (mut endpoints, mut elsewhere, mut images) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+            for (version, mut ready, away, run) in ready {
+                if lease == Lease::Guard {
+                    ready = held.gone.alone(name, &version, ready, held.memory.as_deref());
+                }
+                elsewhere.extend(away.map(|away| (version.clone(), away)));
                 images.extend(run.map(|run| (version.clone(), run)));
-                endpoints.insert(version, Endpoints { ready, none_since });
+                let seen = held.gone.see(&version, ready, now);
+                endpoints.insert(version, seen);
             }
             let (claims, shadow, dependency, beyond) = match &self.wanted {
                 Wanted::Plan { plan, .. } => {
@@ -98,6 +112,7 @@ impl Worker {
             let proxies = if self.settings.asks_proxies { held.proxies(taken) } else { None };
             let view = ClusterView {
                 endpoints,
+                elsewhere,
                 images,
                 claims,
                 shadow,
@@ -110,7 +125,7 @@ impl Worker {
             };
             clusters.insert(name.clone(), if goes_on { leaving::anew(view) } else { view });
         }
-        let (former, git, lease) = (self.former.clone(), sight.git(), sight.lease());
+        let (former, git) = (self.former.clone(), sight.git());
         World { wanted, former, living_owners, git, lease, clusters, settings: self.settings }
     }
 
@@ -124,7 +139,12 @@ impl Worker {
                 |labels: &_| own.and_then(|(service, namespace)| sight.ready(cluster, namespace, service, labels));
             let images =
                 |labels: &_| own.and_then(|(service, namespace)| sight.images(cluster, namespace, service, labels));
-            let of = |version: &&Version| (version.name.clone(), ready(&version.labels), images(&version.labels));
+            let elsewhere =
+                |labels: &_| own.and_then(|(service, namespace)| sight.elsewhere(cluster, namespace, service, labels));
+            let of = |version: &&Version| {
+                let labels = &version.labels;
+                (version.name.clone(), ready(labels), elsewhere(labels), images(labels))
+            };
             versions.iter().map(of).collect()
         };
         self.clusters.keys().map(|cluster| of(cluster)).collect()

@@ -138,6 +138,19 @@ impl Sight for View {
         }
     }
 
+    fn elsewhere(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        service: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<bool> {
+        let Reached::All(all) = self.reached(cluster, namespace, service)? else { return Some(false) };
+        let ready = |name: &ClusterName| self.counted(name)?.ready(namespace, service, labels);
+        let own = self.places.get(cluster)?.endpoints.ready(namespace, service, labels)?;
+        meshes::is_elsewhere(own, all.iter().filter(|name| *name != cluster).map(ready))
+    }
+
     fn images(
         &self,
         cluster: &str,

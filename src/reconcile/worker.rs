@@ -222,9 +222,10 @@ impl Worker {
             Wanted::Plan { plan, .. } => Some(plan),
             Wanted::Unknown | Wanted::Removed { .. } => self.former.as_ref(),
         };
-        let planned = planned.map(|plan| plan.routing.destination_rule.name.clone());
-        let journaled = || self.journal().map(|journal| journal.state.routing.destination_rule.name.clone());
-        let name = planned.or_else(journaled).unwrap_or_else(|| self.key.name.clone());
+        let applied = || self.journal().map(|journal| &journal.state.routing.destination_rule);
+        let planned = planned.map(|plan| &plan.routing.destination_rule).or_else(applied);
+        let resting = || self.journaled_plan().map(|plan| &plan.routing.destination_rule);
+        let name = planned.or_else(resting).map_or_else(|| self.key.name.clone(), |rule| rule.name.clone());
         ObjectKey { namespace: self.key.namespace.clone(), name }
     }
 
@@ -232,9 +233,7 @@ impl Worker {
     pub fn service(&self) -> Option<crate::plan::Host> {
         match &self.wanted {
             Wanted::Plan { plan, .. } => Some(plan.routing.service.clone()),
-            Wanted::Unknown | Wanted::Removed { .. } => {
-                self.journal().map(|journal| journal.plan.routing.service.clone())
-            }
+            Wanted::Unknown | Wanted::Removed { .. } => self.journaled_plan().map(|plan| plan.routing.service.clone()),
         }
     }
 

@@ -1,8 +1,12 @@
 //! How large a journal may become, told without writing it down.
 
+use std::collections::BTreeSet;
+
 use crate::plan::{Revision, Traffic, VersionName};
 
-use super::{Apart, FailedKey, Images, JOURNAL_MAX_BYTES, Journal, JournalError, Owner, Settled, State, Transition};
+use super::{
+    Apart, ClusterName, FailedKey, Images, JOURNAL_MAX_BYTES, Journal, JournalError, Owner, Settled, State, Transition,
+};
 
 /// What one entry takes beside its texts at most, in bytes: field names, digests and instants.
 const ENTRY_BYTES: usize = 320;
@@ -32,11 +36,14 @@ impl Journal {
         let tested = self.tested.values().flat_map(|test| [Some(&test.images), test.was.as_ref()]).flatten();
         let transition =
             |there: &Transition| ENTRY_BYTES + 6 * (there.commit.len() + there.traffic.len() + there.note.len());
-        let elsewhere = |apart: &Apart| {
+        let standing = |apart: &Apart| {
             let there = |(name, state): (&String, &State)| ENTRY_BYTES + 6 * name.len() + weights(&state.traffic);
             let front = apart.front.iter().map(|state| ENTRY_BYTES + weights(&state.traffic)).sum::<usize>();
             let front = front + apart.fallen.iter().map(|name| ENTRY_BYTES + 6 * name.len()).sum::<usize>();
             ENTRY_BYTES + front + apart.clusters.iter().map(there).sum::<usize>()
+        };
+        let elsewhere = |(version, clusters): (&VersionName, &BTreeSet<ClusterName>)| {
+            name(version) + clusters.iter().map(|cluster| ENTRY_BYTES + 6 * cluster.len()).sum::<usize>()
         };
         let Owner { repository, plan } = &self.owner;
         let names = self.proof.keys().chain(&self.rising).chain(&self.subsets).chain(self.way_back_ready.keys());
@@ -53,7 +60,8 @@ impl Journal {
             names.map(name).sum(),
             proven.chain(tested).map(Images::bytes_at_most).sum(),
             self.settled.iter().chain(&self.way_back).map(settled).sum(),
-            self.apart.iter().map(|apart| elsewhere(apart)).sum(),
+            self.apart.iter().map(|apart| standing(apart)).sum(),
+            self.elsewhere.iter().map(elsewhere).sum(),
             self.failed.iter().map(failed).sum(),
             self.transitions.iter().map(transition).sum(),
             causes.map(|cause| 6 * cause.to_string().len()).sum(),
@@ -66,13 +74,10 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::{BTreeMap, BTreeSet},
-        sync::Arc,
-    };
+    use std::{collections::BTreeMap, sync::Arc};
 
     use super::{
-        super::{Answered, Cause, ClusterName, FailedKey, Image, Phase, Proof, Restore, State, Transition, UnderTest},
+        super::{Answered, Cause, Image, Phase, Proof, Restore, State, Transition, UnderTest},
         *,
     };
 
@@ -111,8 +116,10 @@ mod tests {
             let test = |(name, images): (VersionName, Images)| (name, UnderTest { was: Some(images.clone()), images });
             journal.tested = names.iter().filter_map(running).map(test).collect();
             journal.way_back_ready = names.iter().map(|name| (name.clone(), u32::MAX)).collect();
-            (journal.rising, journal.subsets) = (names.clone(), names);
             let clusters: Vec<ClusterName> = (0..100).map(|n| format!("{escaped}{n}")).collect();
+            let everywhere: BTreeSet<ClusterName> = clusters.iter().cloned().collect();
+            journal.elsewhere = names.iter().take(10).map(|name| (name.clone(), everywhere.clone())).collect();
+            (journal.rising, journal.subsets) = (names.clone(), names);
             // Each of its own weights, so that no two share an entry.
             let there = |(n, name): (usize, &ClusterName)| {
                 let weights = [(VersionName::new(format!("{escaped}{n}")), 100)];
@@ -139,7 +146,7 @@ mod tests {
             });
             assert!(holds(&journal));
             let written = Journal::decode(&journal.encode_whole().unwrap()).unwrap();
-            assert_eq!(written.apart, journal.apart);
+            assert_eq!((written.apart, written.elsewhere), (journal.apart, journal.elsewhere));
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::{
 };
 
 use super::{
-    Answered, Apart, Cause, ClusterName, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State, Transition,
-    UnderTest, deflate, inflate,
+    Answered, Apart, Cause, ClusterName, Elsewhere, FailedKey, Journal, Owner, Phase, Proof, Restore, Settled, State,
+    Transition, UnderTest, deflate, inflate,
     packs::{self, Pack},
 };
 
@@ -95,6 +95,8 @@ struct Wire<'a> {
     way_back: Option<WireSettled<'a>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     way_back_ready: Cow<'a, BTreeMap<VersionName, u32>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    elsewhere: Cow<'a, Elsewhere>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     failed: Cow<'a, [FailedKey]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,6 +251,7 @@ impl Journal {
             settled: self.settled.iter().map(|settled| table.settled(settled)).collect(),
             way_back: self.way_back.as_ref().map(|settled| table.settled(settled)),
             way_back_ready: Cow::Borrowed(&self.way_back_ready),
+            elsewhere: Cow::Borrowed(&self.elsewhere),
             failed: Cow::Borrowed(&self.failed),
             stop: self.stop.as_ref().map(Cow::Borrowed),
             failure: self.failure.as_ref().map(Cow::Borrowed),
@@ -332,6 +335,7 @@ impl Journal {
             settled: Arc::new(wire.settled.into_iter().map(settled).collect::<Result<_, _>>()?),
             way_back: wire.way_back.map(settled).transpose()?,
             way_back_ready: wire.way_back_ready.into_owned(),
+            elsewhere: wire.elsewhere.into_owned(),
             failed: wire.failed.into_owned(),
             stop: wire.stop.map(Cow::into_owned),
             failure: wire.failure.map(Cow::into_owned),

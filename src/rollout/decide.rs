@@ -14,7 +14,7 @@ use crate::plan::{DriftPolicy, Plan, Revision, VersionName};
 
 use super::{
     Apply, Cause, Decision, Goal, Journal, JournalError, Next, Owner, Phase, Reason, State, Wanted, What, World,
-    accept, apart, barrier, converge, drift,
+    accept, apart, barrier, converge, drift, elsewhere,
     failing::{self, Failing},
     failure, gates, lease, newcomer, restore, runs, sight,
     sight::Origin,
@@ -416,6 +416,7 @@ impl<'a> Draft<'a> {
         if changed || !names.is_subset(&self.journal.subsets) {
             subsets::own(&mut self.journal, self.world, &names);
             lease::sign(&mut self.journal, self.world, self.now);
+            elsewhere::note(&mut self.journal, self.world);
         }
         let surplus = subsets::surplus(&self.journal, self.world, &names);
         // What failed must not be forgotten with the VirtualService.

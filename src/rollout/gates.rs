@@ -139,7 +139,9 @@ pub(super) fn entry(world: &World, journal: &Journal, next: &Traffic, now: Times
     let world = &*entering;
     // How long one that was left behind has lacked something nobody has seen.
     let follows = journal.plan.quorum.is_some() && journal.apart.is_some();
-    let patience = (journal.is_raised() && !follows).then(|| (wait_began(journal), journal.plan.progress_deadline));
+    // Nor does a guard, to which a hold of whoever raises looks like its death; it raises nothing that could be late.
+    let waits = journal.is_raised() && !follows && world.lease != Lease::Guard;
+    let patience = waits.then(|| (wait_began(journal), journal.plan.progress_deadline));
     for (name, weight) in next.iter() {
         if weight > journal.state.traffic.weight(name) {
             is_ready(world, name, journal.plan.readiness.min_endpoints, patience)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Digest, Plan, PlanKey, Revision, Routing, Span, Traffic, Version, VersionName};
 
-use super::{Answered, Apart, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
+use super::{Answered, Apart, Elsewhere, FailedKey, ImageChange, Images, Restore, Transition, runs, walk};
 
 /// Settled states kept for ways back.
 pub const SETTLED_MAX: usize = 10;
@@ -255,6 +255,8 @@ pub struct Journal {
     pub way_back: Option<Settled>,
     /// Ready endpoints of its versions when this walk first raised anything, the least of all clusters.
     pub way_back_ready: BTreeMap<VersionName, u32>,
+    /// Where the pods of a version were all in other clusters of the mesh when this was written.
+    pub elsewhere: Elsewhere,
     /// Content that failed, oldest first.
     pub failed: Vec<FailedKey>,
     /// The stop that moves nothing any more, while it stands.

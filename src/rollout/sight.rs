@@ -292,6 +292,7 @@ pub(super) fn first(
         settled: Arc::default(),
         way_back: None,
         way_back_ready: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
         failed: Vec::new(),
         stop: None,
         failure: None,

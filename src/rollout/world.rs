@@ -124,6 +124,8 @@ pub struct ClusterView {
     pub proxies: Option<Proxies>,
     /// Ready endpoints per version, for every version that any state in question names.
     pub endpoints: BTreeMap<VersionName, Endpoints>,
+    /// Whether the pods that callers reach are all in other clusters of its mesh, where that is known.
+    pub elsewhere: BTreeMap<VersionName, bool>,
     /// What their pods run, where that is known.
     pub images: BTreeMap<VersionName, Images>,
     /// VirtualServices of others that claim one of the plan's hosts on one of its gateways.
@@ -177,6 +179,7 @@ impl ClusterView {
             subsets_seen: None,
             proxies: None,
             endpoints: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             images: BTreeMap::new(),
             claims: Vec::new(),
             shadow: None,

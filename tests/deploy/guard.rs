@@ -57,6 +57,7 @@ fn the_guard_is_a_pod_of_its_own_without_secrets_whose_arguments_are_known() {
     for (values, name) in [
         ("guard.enabled=true,clusterName=prod", "--cluster-name=prod"),
         ("guard.enabled=true,clusterName=prod,guard.clusterName=eu-1", "--cluster-name=eu-1"),
+        ("guard.enabled=true,clusters[0].name=hub,clusters[0].inCluster=true", "--cluster-name=hub"),
     ] {
         let rendered = documents(&rendered(values));
         let mut deployments = rendered.iter().filter(|document| document["kind"] == "Deployment");

@@ -2,6 +2,7 @@
 //! nothing more.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails")]
 
+mod clusters;
 #[path = "../support/controlplane.rs"]
 mod controlplane;
 mod guard;

@@ -6,13 +6,14 @@ use std::process::Command;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
+use crate::clusters::CLUSTERS;
 use crate::controlplane::ControlPlane;
 use crate::kubernetes::{api, create};
 use crate::render::{documents, kustomized, only, overlay, rendered};
 use crate::tools::printed;
 
 /// Values that make the chart give every flag that it knows.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "git.auth=token,git.secretName=git,git.username=bot,git.privateCA=true,verify.mode=tip,verify.configMapName=keys,\
      verify.files={a},webhook.secretName=hook",
     "git.auth=password,git.secretName=git,git.username=bot",
@@ -21,6 +22,7 @@ const ALL: [&str; 6] = [
     "push.auth=token,push.secretName=push,push.username=bot,push.notes=true,clusterName=prod",
     "push.enabled=false,istiod.urls={http://istiod-replicas.istio-system:15014}",
     "istiod.find=true,istiod.gateways.find=true",
+    CLUSTERS,
 ];
 
 fn pod(text: &str) -> Value {

@@ -8,6 +8,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::clusters::CLUSTERS;
 use crate::controlplane::ControlPlane;
 use crate::kubernetes::{api, eventually};
 use crate::tools::{feed, helm, kubectl, operator_definition, printed};
@@ -25,7 +26,8 @@ pub fn rendered(values: &str) -> String {
     printed(&mut template(values))
 }
 
-fn template(values: &str) -> Command {
+/// The command that renders it.
+pub fn template(values: &str) -> Command {
     let mut command = helm();
     command.args(["template", "tidegate"]).arg(deploy().join("chart"));
     command.args(["--namespace", "tidegate", "--kube-version", "1.34.0", "--set", values]);
@@ -172,6 +174,7 @@ async fn the_api_server_takes_all_that_kustomize_and_helm_make() {
         "push.auth=password,push.secretName=push,push.username=bot,push.signingSecretName=signing",
         "istiod.urls={http://istiod-replicas.istio-system:15014},networkPolicy.ports={443,6443,15014}",
         "istiod.find=true,istiod.gateways.find=true,istiod.gateways.namespaces={default,istio-system}",
+        CLUSTERS,
         "verify.mode=every,verify.configMapName=keys,verify.files={ann.pub,ben.asc},pod.labels.a=b,pod.priorityClassName=high",
     ] {
         assert!(apply(&rendered(values), true).contains("deployment.apps/tidegate"), "{values}");

@@ -140,8 +140,12 @@ async fn tell(
 
 /// Each verb of each resource of the role.
 pub fn rights(documents: Vec<Value>) -> Vec<(String, String)> {
+    rights_of(&documents.into_iter().find(|document| document["kind"] == "ClusterRole").unwrap())
+}
+
+/// Each verb of each resource of this one.
+pub fn rights_of(role: &Value) -> Vec<(String, String)> {
     let texts = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
-    let role = documents.into_iter().find(|document| document["kind"] == "ClusterRole").unwrap();
     let mut rights = Vec::new();
     for rule in role["rules"].as_array().unwrap() {
         for resource in texts(&rule["resources"]) {

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod guarded;
 mod history;
 mod quiet;
 mod replay;

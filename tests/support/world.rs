@@ -97,6 +97,11 @@ impl World {
         &self.client
     }
 
+    /// The server's cluster, for a process of the test's own.
+    pub async fn cluster(&self) -> (Member, Cluster) {
+        connect(&self.kubeconfig, self.context).await
+    }
+
     /// Creates a namespace of exactly this name.
     pub async fn namespace(&self, name: &str) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});

@@ -30,13 +30,49 @@ labels:
 {{- end }}
 {{- end }}
 
+{{- /* What values.yaml has for repository.url: whoever has another there means it. */ -}}
+{{- define "tidegate.exampleURL" -}}
+https://git.example.com/plans.git
+{{- end }}
+
+{{- /* The cluster of `clusters` that tidegate runs in, as JSON: `{}` where there is none. */ -}}
+{{- define "tidegate.here" -}}
+{{- $here := dict }}
+{{- range .Values.clusters }}
+{{- if eq (toString .inCluster) "true" }}
+{{- $here = . }}
+{{- end }}
+{{- end }}
+{{- $here | toJson }}
+{{- end }}
+
+{{- /* Whether gateways are asked in the cluster that tidegate runs in. */ -}}
+{{- define "tidegate.gateways" -}}
+{{- $here := include "tidegate.here" . | fromJson }}
+{{- if or .Values.istiod.gateways.find (eq (toString $here.gatewayAdmin) "auto") -}}
+yes
+{{- end }}
+{{- end }}
+
+{{- /* Whether a token for istiod is mounted: some address of it asks for one. */ -}}
+{{- define "tidegate.istiodToken" -}}
+{{- $here := include "tidegate.here" . | fromJson }}
+{{- if or .Values.istiod.urls (eq (toString $here.istiodToken) "/secrets/istiod/token") -}}
+yes
+{{- end }}
+{{- end }}
+
 {{- /* The namespaces in which ports of pods are forwarded, as JSON. */ -}}
 {{- define "tidegate.forwards" -}}
+{{- $here := include "tidegate.here" . | fromJson }}
 {{- $namespaces := list }}
 {{- if .Values.istiod.find }}
 {{- $namespaces = append $namespaces .Values.istiod.namespace }}
 {{- end }}
-{{- if .Values.istiod.gateways.find }}
+{{- if eq (toString $here.istiod) "auto" }}
+{{- $namespaces = append $namespaces ($here.istiodNamespace | default "istio-system") }}
+{{- end }}
+{{- if include "tidegate.gateways" . }}
 {{- $namespaces = concat $namespaces .Values.istiod.gateways.namespaces }}
 {{- end }}
 {{- $namespaces | uniq | toJson }}

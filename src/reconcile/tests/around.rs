@@ -48,6 +48,12 @@ impl Sight for Around {
         self.own(cluster, label)
     }
 
+    fn elsewhere(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<bool> {
+        let label = labels.get("version").unwrap();
+        let others = [EAST, WEST].into_iter().filter(|other| self.shares && *other != cluster);
+        meshes::is_elsewhere(self.own(cluster, label)?, others.map(|other| self.own(other, label)))
+    }
+
     fn beyond(&self, _: &str, _: &Plan) -> Option<String> {
         self.beyond.clone()
     }

@@ -16,20 +16,22 @@ use crate::{
 };
 
 /// The guard of WEST.
-struct Guard {
-    worker: Worker,
+pub(super) struct Guard {
+    pub(super) worker: Worker,
     around: Around,
     queue: Vec<Event>,
-    wake_at: Option<Timestamp>,
+    pub(super) wake_at: Option<Timestamp>,
     /// Writes that it has done.
-    done: usize,
+    pub(super) done: usize,
     /// Writes that met what somebody else has written.
     stale: usize,
 }
 
 impl Guard {
-    fn start(pair: &mut Pair) -> Self {
-        let around = Around { lease: Lease::Guard, ..Sim::new().around };
+    pub(super) fn start(pair: &mut Pair) -> Self {
+        let own = |(place, count): (&String, &Option<u32>)| Some((place.strip_prefix("west/")?.to_owned(), *count));
+        let ready = pair.around.ready.iter().filter_map(own).collect();
+        let around = Around { lease: Lease::Guard, ready, ..Sim::new().around };
         let queue = vec![Event::Wanted(Wanted::Unknown)];
         let mut guard = Self { worker: new_worker([WEST]), around, queue, wake_at: None, done: 0, stale: 0 };
         guard.turn(pair);
@@ -37,7 +39,7 @@ impl Guard {
     }
 
     /// Sees what there is, and does what it wants done.
-    fn turn(&mut self, pair: &mut Pair) {
+    pub(super) fn turn(&mut self, pair: &mut Pair) {
         for kind in [ObjectKind::VirtualService, ObjectKind::DestinationRule] {
             let live = pair.apis[WEST].objects.get(&kind).cloned();
             self.queue.insert(0, Event::Object { cluster: WEST.into(), kind, live });
@@ -75,8 +77,13 @@ impl Guard {
         }
     }
 
+    /// What it wants done for an event.
+    pub(super) fn tell(&mut self, pair: &Pair, event: Event) -> Vec<Effect> {
+        self.worker.handle(event, pair.now, &self.around)
+    }
+
     /// Seconds pass for both.
-    fn pass(&mut self, pair: &mut Pair, seconds: i64) {
+    pub(super) fn pass(&mut self, pair: &mut Pair, seconds: i64) {
         for _ in 0..seconds {
             pair.pass(1);
             self.turn(pair);
@@ -84,10 +91,15 @@ impl Guard {
         }
     }
 
-    fn lose_v2(&mut self, pair: &mut Pair) {
-        pair.ready("west/v2", Some(0));
-        self.around.ready.insert("v2".into(), Some(0));
+    /// It sees so many ready endpoints of a version in its cluster.
+    pub(super) fn ready(&mut self, version: &str, count: u32) {
+        self.around.ready.insert(version.into(), Some(count));
         self.queue.push(Event::Look);
+    }
+
+    pub(super) fn lose_v2(&mut self, pair: &mut Pair) {
+        pair.ready("west/v2", Some(0));
+        self.ready("v2", 0);
     }
 }
 
@@ -95,7 +107,7 @@ fn journal(pair: &Pair, cluster: &str) -> Journal {
     Journal::on(&pair.object(cluster)).unwrap().unwrap()
 }
 
-fn stop(pair: &mut Pair, cluster: &'static str) {
+pub(super) fn stop(pair: &mut Pair, cluster: &'static str) {
     let mut object = Value::clone(&pair.object(cluster));
     object["metadata"]["annotations"][STOP] = "Ann".into();
     pair.apis.get_mut(cluster).unwrap().put(ObjectKind::VirtualService, object);
@@ -117,7 +129,7 @@ fn cut_off(on_partial: OnPartial) -> (Pair, Guard) {
     (pair, guard)
 }
 
-fn one_way_back(pair: &mut Pair, guard: &mut Guard) {
+pub(super) fn one_way_back(pair: &mut Pair, guard: &mut Guard) {
     pair.come_back();
     guard.pass(pair, 3_600);
     assert_eq!(pair.weights(), both("v1=100"), "the other cluster follows");

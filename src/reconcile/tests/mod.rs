@@ -7,6 +7,8 @@ mod early;
 mod failures;
 mod faults;
 mod guards;
+mod guards_at_rest;
+mod guards_in_mesh;
 mod guards_of_two;
 mod histories;
 mod images;
