@@ -163,6 +163,7 @@ impl Run {
             None => None,
         };
         let options = Options {
+            allow: entry.map(|entry| entry.allow.clone()).unwrap_or_default(),
             source,
             mirror,
             asked,

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     cluster::{self, Cluster, LeaseOptions, Member, Tenure},
     git::{self, Content},
-    plan::Finding,
+    plan::{Allow, Finding},
     rollout::{Lease, Reason, Settings},
 };
 
@@ -44,6 +44,8 @@ const ONCE_PATIENCE: Duration = Duration::from_secs(15);
 pub struct Options {
     /// The plan repository.
     pub source: git::Source,
+    /// What its plans and objects may be about.
+    pub allow: Allow,
     /// The folder for its mirror.
     pub mirror: PathBuf,
     /// A rise of this counter asks for a look at the repository now.
@@ -102,6 +104,7 @@ pub async fn run(mut options: Options, shutdown: impl Future<Output = ()>) -> st
     let (settings, max_git_age_s) = (options.settings, options.max_git_age_s);
     let mut engine =
         Engine::new(Some(&options.source), options.mirror.clone(), settings, max_git_age_s, fleet, sender.clone());
+    engine.allow = options.allow;
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(options.asked, look.clone()));

@@ -75,6 +75,7 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
         .await
         .map_err(|error| Failure::usage(error, "this is a fault of the demo"))?;
     Ok(Options {
+        allow: Default::default(),
         source,
         mirror: shop.folder().join("mirror"),
         asked: tokio::sync::watch::channel(0).1,
