@@ -9,12 +9,13 @@ use std::{
 use clap::Args;
 
 use crate::{
+    config::Repository,
     git::Content,
-    plan::{self, Catalog, Commit, FileAt, Finding, ParsedFile, Revision, Severity},
+    plan::{self, Allow, Catalog, Commit, FileAt, Finding, ParsedFile, Revision, Severity},
     reconcile::{inspect::inspect_each, plans},
 };
 
-use super::{DONE, FINDINGS, Failure, access::ClusterArgs, surroundings::Live, terminal, terminal::say};
+use super::{DONE, FINDINGS, Failure, access::ClusterArgs, configuration, surroundings::Live, terminal, terminal::say};
 
 /// Validate plan files and what they mean for Istio, alone or beside a cluster
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub(super) struct Check {
     /// File with the clusters, as `run` takes it: each plan is looked at beside those that it goes to
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kubeconfig", "context"])]
     config: Option<PathBuf>,
+    /// The repository of that file that the plans are of: its allow-lists are held against them. Without it, the only one
+    #[arg(long, value_name = "NAME", requires = "config")]
+    repo_name: Option<String>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -42,12 +46,14 @@ impl Check {
             let error = anyhow::anyhow!("no .yaml or .yml file in {}", shown(&self.paths));
             return Err(Failure::usage(error, "name the folder that holds the plans"));
         }
-        let Live { clusters, known, gaps } = match &self.config {
-            Some(file) => Live::of(file).await?,
+        let file = self.config.clone().map(configuration::File::open).transpose()?;
+        let allow = file.as_ref().map(|file| self.allow(&file.repositories)).transpose()?.unwrap_or_default();
+        let Live { clusters, known, gaps } = match &file {
+            Some(file) => Live::of(&file.members).await?,
             None => Live::one(&self.cluster).await?,
         };
         let listed: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), content)).collect();
-        let parsed: Vec<Arc<ParsedFile>> = plans::parse_all(&listed).into_iter().map(Arc::new).collect();
+        let parsed: Vec<Arc<ParsedFile>> = plans::parse_all(&listed, &allow).into_iter().map(Arc::new).collect();
         let changed = listed.iter().zip(&parsed).map(|((path, _), parsed)| {
             ((*path).to_owned(), Some(FileAt { parsed: parsed.clone(), introduced: BTreeMap::new() }))
         });
@@ -84,6 +90,35 @@ impl Check {
             eprintln!("warning: {}; rules that need it found nothing missing", terminal::plain(&gap));
         }
         Ok(if errors > 0 { FINDINGS } else { DONE })
+    }
+
+    /// What the repository of the plans may be about.
+    fn allow(&self, repositories: &[Repository]) -> Result<Allow, Failure> {
+        if let Some(name) = &self.repo_name {
+            let Some(found) = repositories.iter().find(|repository| repository.name == *name) else {
+                let known: Vec<&str> = repositories.iter().map(|repository| repository.name.as_str()).collect();
+                let hint = match known.as_slice() {
+                    [] => "the configuration lists none".to_owned(),
+                    known => format!("it lists {}", known.join(", ")),
+                };
+                return Err(Failure::usage(anyhow::anyhow!("the configuration has no repository `{name}`"), hint));
+            };
+            return Ok(found.allow.clone());
+        }
+        Ok(match repositories {
+            [] => Allow::default(),
+            [only] => only.allow.clone(),
+            several => {
+                if several.iter().any(|repository| !repository.allow.is_everything()) {
+                    eprintln!(
+                        "warning: no allow-list was applied: the configuration lists {} repositories; say which by \
+                         --repo-name",
+                        several.len()
+                    );
+                }
+                Allow::default()
+            }
+        })
     }
 }
 

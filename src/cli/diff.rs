@@ -10,7 +10,7 @@ use crate::{
     cluster::{self, Applied, Cluster, Outcome},
     git::{Reader, Sight},
     istio::{self, Change, Edit, Marks, ObjectKind, Owned},
-    plan::{Catalog, Entry, ObjectKey, PlainObject, Severity},
+    plan::{Allow, Catalog, Entry, ObjectKey, PlainObject, Severity},
     reconcile::{Still, plans},
     rollout::{Apply, Goal, MANAGED_BY, OWNER, Owner, Reason, State, Wanted},
 };
@@ -43,7 +43,7 @@ impl Diff {
         let mut reader = Reader::open(source, folder.path()).map_err(Failure::unread)?;
         match reader.see().map_err(Failure::unread)? {
             Sight::Moved(snapshot) => {
-                plans::take(&mut catalog, &branch, &snapshot);
+                plans::take(&mut catalog, &branch, &snapshot, &Allow::default());
             }
             Sight::Refused(refused) => {
                 let hint = Some(refused.hint());

@@ -1,6 +1,6 @@
 //! What is live in the cluster that `check` was given, or in each of those of a configuration.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::try_join_all;
 
@@ -10,7 +10,7 @@ use crate::{
     reconcile::inspect::{Elsewhere, Surroundings},
 };
 
-use super::{Failure, access::ClusterArgs, configuration};
+use super::{Failure, access::ClusterArgs};
 
 /// What is live.
 pub(super) struct Live {
@@ -36,8 +36,7 @@ impl Live {
     }
 
     /// Of all clusters of a configuration: those that plans go to, each with the others of its mesh.
-    pub(super) async fn of(file: &Path) -> Result<Self, Failure> {
-        let members = configuration::File::open(file.to_owned())?.members;
+    pub(super) async fn of(members: &[Member]) -> Result<Self, Failure> {
         let censuses = try_join_all(members.iter().map(list)).await?;
         let primaries = || members.iter().filter(|member| member.role == Role::Primary);
         let known: Known = primaries().map(|member| (member.name.clone(), member.labels.clone())).collect();

@@ -8,6 +8,7 @@ use super::json::{items, texts};
 use crate::plan::{Host, MESH};
 
 pub use super::shares::{LiveShares, live_shares};
+pub(super) use crate::plan::gateway;
 
 /// The object's uid.
 pub fn uid(live: &Value) -> Option<&str> {
@@ -120,22 +121,6 @@ impl Search<'_> {
             }
             _ => {}
         }
-    }
-}
-
-/// A gateway's name as Istio reads it: `mesh`, or `namespace/name`.
-pub(super) fn gateway(written: &str, namespace: &str) -> String {
-    if written == MESH {
-        return written.to_owned();
-    }
-    match written.split_once('/') {
-        Some((".", name)) => format!("{namespace}/{name}"),
-        Some(_) => written.to_owned(),
-        // The form of before 1.1, `name.namespace[.svc.cluster.local]`, is still read.
-        None => match written.split_once('.') {
-            Some((name, rest)) => format!("{}/{name}", rest.split('.').next().unwrap_or(rest)),
-            None => format!("{namespace}/{written}"),
-        },
     }
 }
 

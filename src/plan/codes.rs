@@ -122,6 +122,10 @@ codes! {
     TG40 Error "no cluster of the configuration has the labels that a plan asks for";
     TG41 Warning "a cluster of the mesh does not have the Service";
     TG42 Warning "an object stands in a remote cluster, where nobody reads it";
+    AL01 Error "a namespace is beyond the repository's allow-list";
+    AL02 Error "a host is beyond the repository's allow-list";
+    AL03 Error "a gateway is beyond the repository's allow-list";
+    AL04 Error "a kind is beyond the repository's allow-list";
     CF01 Error "two clusters, or two repositories, of the configuration have one name";
     CF02 Error "a cluster of the configuration is reached in no way, or in two";
     CF03 Error "an address of an istiod or a gateway is none";

@@ -36,7 +36,7 @@ pub use finding::{Document, Finding, ParsedFile, Place, Severity};
 pub use model::{
     DriftPolicy, ObjectSpec, OnFailure, OnPartial, Pin, PlainObject, Plan, Readiness, Route, Routing, Step, Version,
 };
-pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName};
+pub use name::{CLUSTER_DOMAIN, Host, MESH, ObjectKey, PlanKey, Revision, VersionName, gateway};
 pub(crate) use read::{duration_ns, takes_everything};
 pub use render::{render, shown};
 pub(crate) use schema::schema_of;

@@ -128,6 +128,22 @@ impl fmt::Display for Host {
     }
 }
 
+/// A gateway's name as Istio reads it: `mesh`, or `namespace/name`.
+pub fn gateway(written: &str, namespace: &str) -> String {
+    if written == MESH {
+        return written.to_owned();
+    }
+    match written.split_once('/') {
+        Some((".", name)) => format!("{namespace}/{name}"),
+        Some(_) => written.to_owned(),
+        // The form of before 1.1, `name.namespace[.svc.cluster.local]`, is still read.
+        None => match written.split_once('.') {
+            Some((name, rest)) => format!("{}/{name}", rest.split('.').next().unwrap_or(rest)),
+            None => format!("{namespace}/{written}"),
+        },
+    }
+}
+
 /// A commit of a branch, written `main@sha1:<40 hex>` as Flux writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]

@@ -14,7 +14,7 @@ use crate::{
     cluster::{self, Announcer, Outcome},
     git::{self, Sight as GitLook},
     istio::{Edit, ObjectKind, Writer},
-    plan::{Catalog, Finding, ObjectKey, PlanKey, Revision, Touched},
+    plan::{Allow, Catalog, Finding, ObjectKey, PlanKey, Revision, Touched},
     rollout::{ClusterName, GitSight, Lease, Owner, Settings, Wanted},
 };
 
@@ -60,6 +60,8 @@ pub(super) enum Incoming {
 pub(super) struct Engine {
     pub(super) clock: Clock,
     pub(super) repository: String,
+    /// What the repository's plans may be about.
+    pub(super) allow: Allow,
     pub(super) branch: String,
     pub(super) git_meter: git::GitMeter,
     pub(super) catalog: Catalog,
@@ -117,6 +119,7 @@ impl Engine {
         Self {
             clock: Clock::start(),
             repository: source.map(|source| source.name.clone()).unwrap_or_default(),
+            allow: Allow::default(),
             branch: source.map(|source| source.branch.clone()).unwrap_or_default(),
             git_meter: source.map(|source| source.meter.clone()).unwrap_or_default(),
             catalog: Catalog::new(),
@@ -193,7 +196,7 @@ impl Engine {
                 self.allow_removal = snapshot.allow_removal;
                 let told = self.findings();
                 let began = Instant::now();
-                let touched = plans::take(&mut self.catalog, &self.branch, &snapshot);
+                let touched = plans::take(&mut self.catalog, &self.branch, &snapshot, &self.allow);
                 self.tally.took(Stage::Read, began.elapsed());
                 if let Some(files) = &mut self.files {
                     let now = |change: &git::Change| change.now.clone();

@@ -67,7 +67,7 @@ pub(super) async fn follow(
     mut asks: mpsc::Receiver<Ask>,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<Ending> {
-    let Followed { source, mirror, publish, allow: _ } = followed;
+    let Followed { source, mirror, publish, allow } = followed;
     let (sender, mut incoming) = mpsc::unbounded_channel();
     let (sights, mut seen) = mpsc::channel(SIGHTS_MAX);
     let mut tenure = shared.candidacy.as_ref().map(|candidacy| candidacy.tenure());
@@ -75,6 +75,7 @@ pub(super) async fn follow(
     let fleet = Fleet::new(sights, news, shared.instance);
     let mut engine =
         Engine::new(Some(&source), mirror.clone(), shared.settings, shared.max_git_age_s, fleet, sender.clone());
+    engine.allow = allow;
     // One counter for who asks from outside and for what was committed here.
     let (look, looks) = watch::channel(0);
     tokio::spawn(pass_on(shared.asked, look.clone()));

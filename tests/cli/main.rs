@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod allow;
 mod bad_files;
 mod bad_live;
 mod bed;

@@ -19,6 +19,11 @@ pub enum NamePattern {
 }
 
 impl NamePattern {
+    /// Whether every name is one of them.
+    pub(super) fn is_any(&self) -> bool {
+        matches!(self, Self::Beginning(rest) | Self::Ending(rest) if rest.is_empty())
+    }
+
     /// Whether a name is one of them.
     pub(super) fn has(&self, name: &str) -> bool {
         match self {

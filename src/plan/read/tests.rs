@@ -187,11 +187,13 @@ fn every_rule_finds_what_it_is_for_and_nothing_else() {
 #[test]
 fn every_code_has_a_case() {
     let cases = cases();
-    // Rules between plans have their cases beside the catalog, those of Istio beside the rules.
+    // Rules between plans have their cases beside the catalog, those of Istio beside the rules, of lists beside these.
     let beside = [
+        include_str!("../allow/tests.rs"),
         include_str!("../catalog/tests.rs"),
         include_str!("../catalog/homes.rs"),
         include_str!("../../config/tests.rs"),
+        include_str!("../../config/tests/repositories.rs"),
         include_str!("../../istio/rules/tests.rs"),
         include_str!("../../istio/rules/across/tests.rs"),
         include_str!("../../istio/rules/across/tests/beyond.rs"),
