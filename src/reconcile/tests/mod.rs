@@ -18,6 +18,7 @@ mod leaving;
 mod loops;
 mod meshes;
 mod model;
+mod named;
 mod newcomers;
 mod notes;
 mod pair;
