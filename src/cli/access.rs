@@ -26,7 +26,12 @@ pub(super) struct ClusterArgs {
 impl ClusterArgs {
     /// Builds the client; the API server is not asked anything yet.
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
-        Ok(reach(self.kubeconfig.as_ref(), self.context.as_ref(), None).await?.1)
+        Ok(self.reach().await?.1)
+    }
+
+    /// The same, with how it is reached.
+    pub(super) async fn reach(&self) -> Result<(Access, Cluster), Failure> {
+        reach(self.kubeconfig.as_ref(), self.context.as_ref(), None).await
     }
 }
 
