@@ -25,7 +25,12 @@ pub(super) struct ClusterArgs {
 impl ClusterArgs {
     /// Builds the client; the API server is not asked anything yet.
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
-        Ok(reach(self.kubeconfig.as_ref(), self.context.as_ref(), None).await?.1)
+        Ok(self.reach().await?.1)
+    }
+
+    /// The same, with how it is reached.
+    pub(super) async fn reach(&self) -> Result<(Access, Cluster), Failure> {
+        reach(self.kubeconfig.as_ref(), self.context.as_ref(), None).await
     }
 }
 
@@ -92,7 +97,7 @@ async fn reach(
 pub(super) struct RepositoryArgs {
     /// Plan repository: a path, a file://, https:// or ssh:// URL, or user@host:path
     #[arg(long, value_name = "PATH|URL", required = true)]
-    repo: Option<String>,
+    pub(super) repo: Option<String>,
     /// Branch to follow [default: main]
     #[arg(long)]
     branch: Option<String>,
@@ -101,7 +106,7 @@ pub(super) struct RepositoryArgs {
     path: Option<String>,
     /// The repository's name in the objects' tidegate.dev/plan; default: the last part of --repo
     #[arg(long, value_name = "NAME")]
-    repo_name: Option<String>,
+    pub(super) repo_name: Option<String>,
     /// Follow signed commits alone: the tip must be signed, or every commit since the one accepted last
     #[arg(long, value_name = "WHICH", value_parser = ["tip", "every"], requires = "verify_keys")]
     verify: Option<String>,
@@ -130,6 +135,11 @@ impl RepositoryArgs {
             Some(name) => source.named(name.clone()),
             None => source,
         })
+    }
+
+    /// The same without a name.
+    pub(super) fn unnamed(&self) -> Self {
+        Self { repo_name: None, ..self.clone() }
     }
 
     /// The flag that says what a configuration file says of each of its repositories, where one is given.

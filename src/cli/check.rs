@@ -15,7 +15,9 @@ use crate::{
     reconcile::{inspect::inspect_each, plans},
 };
 
-use super::{DONE, FINDINGS, Failure, access::ClusterArgs, configuration, surroundings::Live, terminal, terminal::say};
+use super::{
+    DONE, FINDINGS, Failure, access::ClusterArgs, configuration, listed, surroundings::Live, terminal, terminal::say,
+};
 
 /// Validate plan files and what they mean for Istio, alone or beside a cluster
 #[derive(Debug, Args)]
@@ -95,15 +97,7 @@ impl Check {
     /// What the repository of the plans may be about.
     fn allow(&self, repositories: &[Repository]) -> Result<Allow, Failure> {
         if let Some(name) = &self.repo_name {
-            let Some(found) = repositories.iter().find(|repository| repository.name == *name) else {
-                let known: Vec<&str> = repositories.iter().map(|repository| repository.name.as_str()).collect();
-                let hint = match known.as_slice() {
-                    [] => "the configuration lists none".to_owned(),
-                    known => format!("it lists {}", known.join(", ")),
-                };
-                return Err(Failure::usage(anyhow::anyhow!("the configuration has no repository `{name}`"), hint));
-            };
-            return Ok(found.allow.clone());
+            return Ok(listed::named(name, repositories)?.allow.clone());
         }
         Ok(match repositories {
             [] => Allow::default(),

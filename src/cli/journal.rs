@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 
 use crate::{
-    cluster::{self, Cluster},
+    cluster::{self, Cluster, Role},
     plan::PlanKey,
     reconcile::Still,
     rollout::{Journal, Owner},
@@ -16,11 +16,12 @@ use super::Failure;
 
 /// The journal of the plan; none where the cluster has no object of it.
 pub(super) async fn journal(cluster: &Cluster, repository: &str, plan: &PlanKey) -> Result<Option<Journal>, Failure> {
-    let snapshot = cluster::snapshot(cluster).await.map_err(Failure::unreached)?;
-    let still = Still::new(cluster.name(), &snapshot, HashSet::new(), None, Timestamp::now());
+    let snapshot = cluster::snapshot(cluster, Role::Primary).await.map_err(Failure::unreached)?;
+    let mut still = Still::new(HashSet::new(), Timestamp::now());
+    still.see(cluster, None, &snapshot);
     let owner = Owner { repository: repository.to_owned(), plan: plan.clone() }.to_string();
     let mut other = None;
-    for (key, live, of) in still.routes() {
+    for (key, live, of) in still.routes(cluster.name()) {
         if of == owner {
             let read = Journal::on(live).transpose();
             return read.map_err(|error| Failure::unreached(anyhow!("VirtualService {key}: {error}")));

@@ -5,9 +5,46 @@ use std::time::Duration;
 use crate::{
     config::{Credentials, Repository},
     git::{Access, Source, Trust, check_keys},
+    plan::Allow,
 };
 
 use super::{Failure, access::RepositoryArgs};
+
+/// The repository of that name.
+pub(super) fn named<'a>(name: &str, written: &'a [Repository]) -> Result<&'a Repository, Failure> {
+    let Some(found) = written.iter().find(|repository| repository.name == name) else {
+        let known: Vec<&str> = written.iter().map(|repository| repository.name.as_str()).collect();
+        let hint = match known.as_slice() {
+            [] => "the configuration lists none".to_owned(),
+            known => format!("it lists {}", known.join(", ")),
+        };
+        return Err(Failure::usage(anyhow::anyhow!("the configuration has no repository `{name}`"), hint));
+    };
+    Ok(found)
+}
+
+/// The one repository that a command looks at, with what it may be about: the one that `--repo-name` names or the only one.
+/// `--repo` says where to look for it instead, as in a checkout.
+pub(super) fn chosen(
+    flags: &RepositoryArgs,
+    written: &[Repository],
+    interval: Duration,
+) -> Result<(Source, Allow), Failure> {
+    let entry = match (&flags.repo_name, written) {
+        (_, []) => return Ok((flags.source(interval)?, Allow::default())),
+        (Some(name), written) => named(name, written)?,
+        (None, [only]) => only,
+        (None, several) => {
+            let error = anyhow::anyhow!("the configuration lists {} repositories", several.len());
+            return Err(Failure::usage(error, "say which by --repo-name"));
+        }
+    };
+    let source = match &flags.repo {
+        Some(_) => flags.source(interval)?.named(entry.name.clone()),
+        None => source(entry, &flags.unnamed(), interval)?,
+    };
+    Ok((source, entry.allow.clone()))
+}
 
 /// The checked source. Of the flags those count that are the same for all repositories: limits, and whether plain http
 /// is followed.

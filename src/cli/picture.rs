@@ -1,34 +1,55 @@
-//! What is known of all plans: from the cluster's objects and CanaryPlan resources, or from a running tidegate.
+//! What is known of all plans: from the clusters' objects and CanaryPlan resources, or from a running tidegate.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::anyhow;
 use futures::AsyncReadExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::{
-    cluster::{self, Cluster, Published},
-    istio::{lens, live_shares},
+    cluster::Role,
     plan::{ObjectKey, Traffic},
-    reconcile::{Position, Standing, Still, status_list},
-    rollout::{ImageChange, Journal, OWNER},
+    rollout::ImageChange,
 };
 
-use super::{Failure, access::ClusterArgs};
+use super::{
+    Failure,
+    fleet::{Fleet, FleetArgs},
+};
 
 const SERVER_DEADLINE: Duration = Duration::from_secs(10);
 /// 10,000 plans are about 10 MB.
 const SERVER_BYTES_MAX: u64 = 128 << 20;
 
-/// The document of `status -o json`, and its plans.
+/// The document of `status -o json`, and what is shown of it.
 pub(super) struct Picture {
     pub(super) document: Value,
     pub(super) plans: Vec<Item>,
+    /// The clusters, in their order; none where one alone was read.
+    pub(super) clusters: Vec<Site>,
+    /// Who leads; none where there is one process, or none was asked.
+    pub(super) lease: Option<Lead>,
+}
+
+/// How one cluster stands.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Site {
+    pub(super) name: String,
+    pub(super) mesh: Option<String>,
+    /// A tidegate of an older version does not tell it: then it knows no other.
+    pub(super) role: Option<String>,
+    pub(super) away: Option<String>,
+    pub(super) away_since: Option<Timestamp>,
+}
+
+/// Who holds the lease.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lead {
+    pub(super) holder: Option<String>,
+    pub(super) term: Option<u64>,
 }
 
 /// How one plan stands, as an item of the document says.
@@ -42,12 +63,14 @@ pub(super) struct Item {
     pub(super) virtual_service: String,
     pub(super) phase: String,
     pub(super) step: Option<Step>,
+    /// A tidegate of an older version does not tell it.
+    pub(super) risen: Option<Risen>,
     pub(super) target: Option<Traffic>,
     pub(super) live: Option<Traffic>,
     pub(super) revision: Option<String>,
     pub(super) reason: Option<Why>,
     pub(super) next: Option<Timestamp>,
-    /// A tidegate of an older version does not tell it.
+    /// Nor this.
     pub(super) wave: Option<Wave>,
     /// Nor this.
     pub(super) images_changed: Option<BTreeMap<String, ImageChange>>,
@@ -56,6 +79,12 @@ pub(super) struct Item {
 #[derive(Debug, Deserialize)]
 pub(super) struct Step {
     pub(super) name: Option<String>,
+    pub(super) weight: u8,
+}
+
+/// Percent that the versions which rise have in the cluster.
+#[derive(Debug, Deserialize)]
+pub(super) struct Risen {
     pub(super) weight: u8,
 }
 
@@ -74,6 +103,15 @@ pub(super) struct Why {
     pub(super) name: String,
     pub(super) message: String,
     pub(super) needs_a_person: bool,
+    /// The cluster that it names. A tidegate of an older version does not tell it.
+    pub(super) cluster: Option<String>,
+}
+
+impl Site {
+    /// Whether plans do not go to it.
+    pub(super) fn is_remote(&self) -> bool {
+        self.role.as_deref() == Some(Role::Remote.name())
+    }
 }
 
 impl Item {
@@ -85,72 +123,15 @@ impl Item {
 }
 
 impl Picture {
-    fn of(document: Value) -> Result<Self, Failure> {
-        let plans = document.get("plans").cloned().unwrap_or_default();
-        let plans = serde_json::from_value(plans)
-            .map_err(|error| Failure::unreached(anyhow!("the status is none that this version can read: {error}")))?;
-        Ok(Self { document, plans })
-    }
-
-    /// Reads the objects of a cluster, and its CanaryPlan resources where it has them: those tell of plans without objects.
-    pub(super) async fn read(cluster: &Cluster) -> Result<Self, Failure> {
-        let (snapshot, resources) = tokio::join!(cluster::snapshot(cluster), cluster::canaryplans(cluster));
-        let snapshot = snapshot.map_err(Failure::unreached)?;
-        // A cluster without them, or an account without the right, knows less.
-        let resources = if let Published::Done(resources) = resources { resources } else { Vec::new() };
-        let now = Timestamp::now();
-        let offset = cluster.clock_offset_ms().map(|ahead| -ahead);
-        let still = Still::new(cluster.name(), &snapshot, HashSet::new(), offset, now);
-        let mut known = HashSet::new();
-        let mut repositories = BTreeMap::new();
-        let mut items = Vec::new();
-        for (key, live, owner) in still.routes() {
-            let decision = still.outlook(key, None, now);
-            let journal = Journal::on(live).and_then(Result::ok);
-            let routing = journal.as_ref().map(|journal| journal.state.routing.clone());
-            let traffic = routing.and_then(|routing| live_shares(live, &routing).traffic);
-            let position = journal.as_ref().map(Position::of);
-            let way_back_ready = position.as_ref().map(|position| still.way_back_left(position));
-            let standing = Standing {
-                cluster: cluster.name(),
-                owner: journal.as_ref().map(|journal| &journal.owner),
-                route: key,
-                plan: None,
-                position: position.as_ref(),
-                live: traffic.as_ref(),
-                way_back_ready: way_back_ready.as_ref(),
-                reason: Some(&decision.reason),
-                restoring: None,
-                next: decision.reason.until().or(decision.wake_at),
-                leaves: false,
-            };
-            items.push(standing.json());
-            known.insert(owner.to_owned());
-            if let Some(journal) = &journal {
-                repositories.entry(journal.owner.repository.clone()).or_insert(journal.revision.branch.clone());
-            }
-        }
-        let mut findings: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for resource in &resources {
-            let repository = resource.pointer("/status/repository");
-            let text = |field: &str| repository.and_then(|one| one.get(field)).and_then(Value::as_str);
-            let (Some(name), Some(branch)) = (text("name"), text("branch")) else { continue };
-            repositories.insert(name.to_owned(), branch.to_owned());
-            let found = resource.pointer("/status/findings").and_then(Value::as_array);
-            findings.entry(name.to_owned()).or_default().extend(found.into_iter().flatten().map(finding));
-            if lens::annotation(resource, OWNER).is_some_and(|owner| !known.contains(owner)) {
-                items.extend(without_objects(cluster.name(), name, resource));
-            }
-        }
-        let place = |item: &Value| {
-            ["namespace", "name"].map(|field| item.get(field).and_then(Value::as_str).map(str::to_owned))
-        };
-        items.sort_by_key(place);
-        let repositories = repositories.into_iter().map(|(name, branch)| {
-            let findings = findings.remove(&name).unwrap_or_default();
-            json!({"name": name, "branch": branch, "revision": null, "lastLook": null, "error": null, "findings": findings})
-        });
-        Self::of(status_list(cluster.name(), items, repositories.collect()))
+    /// # Errors
+    /// Where it is none that this version can read.
+    pub(super) fn of(document: Value) -> Result<Self, Failure> {
+        let refused = |error| Failure::unreached(anyhow!("the status is none that this version can read: {error}"));
+        let part = |field: &str| document.get(field);
+        let plans = Vec::deserialize(part("plans").unwrap_or(&Value::Null)).map_err(refused)?;
+        let clusters = part("clusters").map_or(Ok(Vec::new()), Vec::deserialize).map_err(refused)?;
+        let lease = part("lease").map_or(Ok(None), Option::deserialize).map_err(refused)?;
+        Ok(Self { plans, clusters, lease, document })
     }
 
     /// Asks a running tidegate.
@@ -169,6 +150,22 @@ impl Picture {
         let answer = tokio::time::timeout(SERVER_DEADLINE, answer).await;
         let bytes = answer.map_err(|_| failed(format!("no answer in {SERVER_DEADLINE:?}")))??;
         Self::of(serde_json::from_slice(&bytes).map_err(|error| failed(format!("it is no status: {error}")))?)
+    }
+
+    /// Where its plans are, for people.
+    fn place(&self) -> &'static str {
+        if self.clusters.len() > 1 { "these clusters" } else { "this cluster" }
+    }
+
+    /// What is shown where there is no plan.
+    pub(super) fn nothing(&self) -> String {
+        format!("no plan is applied in {}\n", self.place())
+    }
+
+    /// When it was so.
+    pub(super) fn at(&self) -> Timestamp {
+        let at = self.document.get("at").and_then(|at| Timestamp::deserialize(at).ok());
+        at.unwrap_or_else(Timestamp::now)
     }
 
     /// Leaves the plans of one namespace.
@@ -198,7 +195,7 @@ impl Picture {
         match (found.first(), names.len()) {
             (Some(one), 1) => Ok(one),
             (None, _) => Err(Failure::usage(
-                anyhow!("no plan `{wanted}` is applied in this cluster"),
+                anyhow!("no plan `{wanted}` is applied in {}", self.place()),
                 "`tidegate status` lists the plans; what keeps another one out is said by `tidegate run --once`",
             )),
             (_, several) => Err(Failure::usage(
@@ -209,19 +206,19 @@ impl Picture {
     }
 }
 
-/// Which tidegate or cluster is asked.
+/// Which tidegate is asked, or which clusters are.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct From {
     #[command(flatten)]
-    cluster: ClusterArgs,
-    /// Ask a running tidegate by its address, e.g. http://127.0.0.1:8080, instead of the cluster
-    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context"])]
+    clusters: FleetArgs,
+    /// Ask a running tidegate by its address, e.g. http://127.0.0.1:8080, instead of the clusters
+    #[arg(long, value_name = "URL", conflicts_with_all = ["kubeconfig", "context", "config"])]
     server: Option<http::Uri>,
 }
 
-/// A cluster or server that can be asked again and again.
+/// Clusters or a server that can be asked again and again.
 pub(super) enum Asked {
-    Cluster(Cluster),
+    Clusters(Fleet),
     Server(http::Uri),
 }
 
@@ -229,59 +226,21 @@ impl From {
     pub(super) async fn connect(self) -> Result<Asked, Failure> {
         Ok(match self.server {
             Some(server) => Asked::Server(server),
-            None => Asked::Cluster(self.cluster.connect().await?),
+            None => Asked::Clusters(self.clusters.connect().await?),
         })
     }
 }
 
 impl Asked {
+    /// Whether any of the clusters that were read themselves did not answer.
+    pub(super) fn has_missed(&self, picture: &Picture) -> bool {
+        matches!(self, Self::Clusters(_)) && picture.clusters.iter().any(|site| site.away.is_some())
+    }
+
     pub(super) async fn picture(&self) -> Result<Picture, Failure> {
         match self {
-            Self::Cluster(cluster) => Picture::read(cluster).await,
+            Self::Clusters(fleet) => Picture::read(fleet).await,
             Self::Server(server) => Picture::ask(server).await,
         }
     }
-}
-
-/// The item of a plan that has no objects: what its resource says.
-fn without_objects(cluster: &str, repository: &str, resource: &Value) -> Option<Value> {
-    let metadata = |field: &str| resource.pointer("/metadata")?.get(field)?.as_str();
-    let (namespace, name) = (metadata("namespace")?, metadata("name")?);
-    let status = resource.get("status")?;
-    let conditions = status.get("conditions").and_then(Value::as_array);
-    let condition = |kind: &str| conditions?.iter().find(|one| one.get("type").and_then(Value::as_str) == Some(kind));
-    let stalled = condition("Stalled");
-    let part = |field: &str| status.get(field).cloned().unwrap_or_default();
-    let says = |field: &str| stalled.and_then(|condition| condition.get(field)).cloned().unwrap_or_default();
-    let needs = says("status") == "True";
-    let reason = json!({"name": says("reason"), "message": says("message"), "needsAPerson": needs});
-    let route = status.get("virtualService").and_then(Value::as_str).map(str::to_owned);
-    Some(json!({
-        "cluster": cluster,
-        "namespace": namespace,
-        "name": name,
-        "repository": repository,
-        "virtualService": route.unwrap_or_else(|| format!("{namespace}/{name}")),
-        "phase": "Unknown",
-        "step": null,
-        "target": part("target"),
-        "desired": null,
-        "live": null,
-        "revision": part("revision"),
-        "reason": if stalled.is_some() { reason } else { Value::Null },
-        "next": part("nextTransition"),
-        "entered": null,
-        "converged": null,
-        "wayBackReady": null,
-        "wave": null,
-        "imagesChanged": null,
-        "restore": null,
-    }))
-}
-
-/// A finding as `repositories` has it.
-fn finding(found: &Value) -> Value {
-    let fields = ["code", "severity", "file", "message"];
-    let fields = fields.map(|field| (field.to_owned(), found.get(field).cloned().unwrap_or_default()));
-    Value::Object(Map::from_iter(fields))
 }

@@ -1,21 +1,18 @@
-//! `tidegate status`: where every plan stands, and what is wrong with the repositories.
+//! `tidegate status`: where every plan stands, under what is to be told of all of them.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use clap::Args;
-use serde_json::Value;
 
 use crate::plan::Traffic;
 
 use super::{
-    DONE, Failure,
-    picture::{From, Item, Picture},
+    DONE, Failure, UNREACHED, heading, matrix,
+    picture::{From, Picture},
     terminal,
 };
 
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
-/// More findings than this are counted; `-o json` has them all.
-const FINDINGS_MAX: usize = 5;
 
 /// Show where every plan stands
 #[derive(Debug, Args)]
@@ -25,8 +22,9 @@ pub(super) struct Status {
     /// Only plans of this namespace
     #[arg(short, long)]
     namespace: Option<String>,
-    /// Format
-    #[arg(short, long, value_name = "FORMAT", value_parser = ["table", "wide", "json", "yaml"], default_value = "table")]
+    /// Format; `matrix` has a row for each plan and a column for each cluster
+    #[arg(short, long, value_name = "FORMAT", value_parser = ["table", "wide", "matrix", "json", "yaml"],
+          default_value = "table")]
     output: String,
     /// Show it again whenever it changes, until interrupted
     #[arg(short, long)]
@@ -45,14 +43,15 @@ impl Status {
             let text = match self.output.as_str() {
                 "json" => format!("{:#}\n", picture.document),
                 "yaml" => crate::plan::to_yaml(&picture.document),
-                output => repositories(&picture) + &table(&picture.plans, output == "wide"),
+                "matrix" => heading::of(&picture) + &matrix::of(&picture),
+                output => heading::of(&picture) + &table(&picture, output == "wide"),
             };
             if text != shown {
                 terminal::write(&text);
                 shown = text;
             }
             if !self.watch {
-                return Ok(DONE);
+                return Ok(if asked.has_missed(&picture) { UNREACHED } else { DONE });
             }
             tokio::select! {
                 () = tokio::time::sleep(WATCH_PAUSE) => {}
@@ -62,39 +61,10 @@ impl Status {
     }
 }
 
-/// What is wrong with the configuration and the repositories; nothing where nothing is.
-fn repositories(picture: &Picture) -> String {
-    let mut text = String::new();
-    let mut say = |line: &str| text.push_str(&(terminal::plain(line) + "\n"));
-    if let Some(error) = picture.document.pointer("/configuration/error").and_then(Value::as_str) {
-        say(&format!("configuration: what the file says is not in force: {error}"));
-    }
-    for repository in picture.document.get("repositories").and_then(Value::as_array).into_iter().flatten() {
-        let field = |name: &str| repository.get(name).and_then(Value::as_str).unwrap_or_default();
-        let of = format!("repository {} ({})", field("name"), field("branch"));
-        if !field("error").is_empty() {
-            say(&format!("{of}: {}", field("error")));
-        }
-        let findings = repository.get("findings").and_then(Value::as_array);
-        let errors: Vec<&Value> = findings
-            .into_iter()
-            .flatten()
-            .filter(|finding| finding.get("severity").and_then(Value::as_str) == Some("error"))
-            .collect();
-        for error in errors.iter().take(FINDINGS_MAX) {
-            let field = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-            say(&format!("{of}: error[{}] in {}: {}", field("code"), field("file"), field("message")));
-        }
-        if errors.len() > FINDINGS_MAX {
-            say(&format!("{of}: {} more errors", errors.len() - FINDINGS_MAX));
-        }
-    }
-    if text.is_empty() { text } else { text + "\n" }
-}
-
-fn table(plans: &[Item], wide: bool) -> String {
+fn table(picture: &Picture, wide: bool) -> String {
+    let plans = &picture.plans;
     if plans.is_empty() {
-        return "no plan is applied in this cluster\n".to_owned();
+        return picture.nothing();
     }
     // Of one cluster the name says nothing; of several it is what tells the lines of a plan apart.
     let several = plans.iter().map(|plan| &plan.cluster).collect::<BTreeSet<_>>().len() > 1;

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::future::try_join_all;
 
 use crate::{
-    cluster::{self, Census, Cluster, Member, Role},
+    cluster::{self, Census, Member, Role},
     plan::Known,
     reconcile::inspect::{Elsewhere, Surroundings},
 };
 
-use super::{Failure, access::ClusterArgs};
+use super::{Failure, access::ClusterArgs, fleet};
 
 /// What is live.
 pub(super) struct Live {
@@ -62,9 +62,6 @@ impl Live {
 }
 
 async fn list(member: &Member) -> Result<Census, Failure> {
-    let cluster = Cluster::connect(&member.name, &member.access).await.map_err(|error| {
-        let hint = error.hint();
-        Failure::usage(error, hint)
-    })?;
+    let cluster = fleet::reach(member).await?;
     cluster::census(&cluster, member.role).await.map_err(Failure::unreached)
 }

@@ -50,8 +50,23 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
+/// Text in at most so many characters: of longer one the middle is left out, as names mostly differ at their ends.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let (head, tail) = (most.saturating_sub(1).div_ceil(2), most.saturating_sub(1) / 2);
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(count - tail)).collect()
+}
+
 /// Columns of a table, padded to their widest cell; the last one is not.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    spaced(rows, 3)
+}
+
+/// The same with so many blanks between the columns.
+pub(super) fn spaced(rows: &[Vec<String>], blanks: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -61,7 +76,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            let gap = width + 3 - cell.chars().count();
+            let gap = width + blanks - cell.chars().count();
             line.push_str(cell);
             line.extend(std::iter::repeat_n(' ', gap));
         }
@@ -79,6 +94,13 @@ mod tests {
     fn a_table_is_aligned_and_ends_without_blanks() {
         let rows = [vec!["A".to_owned(), "B".to_owned()], vec!["long".to_owned(), "x".to_owned()]];
         assert_eq!(table(&rows), "A      B\nlong   x\n");
+    }
+
+    #[test]
+    fn what_is_too_long_keeps_both_its_ends() {
+        assert_eq!(cut("prod-eu-west-1", 14), "prod-eu-west-1");
+        assert_eq!(cut("prod-eu-west-1", 9), "prod…st-1");
+        assert_eq!(cut("größer-als-das", 8), "größ…das");
     }
 
     #[test]

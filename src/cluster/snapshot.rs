@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Cluster, Endpoints, Seen, watch};
+use super::{Cluster, Endpoints, Role, Seen, watch, watch_endpoints};
 use crate::{istio::ObjectKind, plan::ObjectKey};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -28,10 +28,13 @@ pub enum SnapshotError {
     },
 }
 
-/// Reads a cluster; errs at its first failure, after 30 s at most.
-pub async fn snapshot(cluster: &Cluster) -> Result<Snapshot, SnapshotError> {
+/// Reads a cluster, of a remote its endpoints alone; errs at its first failure, after 30 s at most.
+pub async fn snapshot(cluster: &Cluster, role: Role) -> Result<Snapshot, SnapshotError> {
     let away = |why: &str| SnapshotError::Away { why: format!("cannot read cluster {}: {why}", cluster.name()) };
-    let (mut seen, endpoints) = watch(cluster);
+    let (mut seen, endpoints) = match role {
+        Role::Primary => watch(cluster),
+        Role::Remote => watch_endpoints(cluster),
+    };
     let mut objects = BTreeMap::new();
     let read = async {
         while let Some(seen) = seen.recv().await {

@@ -73,6 +73,6 @@ pub use report::{Ask, ClusterReport, LeaseReport, PlanReport, Position, Reached,
 pub use restoring::{RestoreOrder, RestoreState};
 pub use run::{Ending, Followed, Options, Reload, run};
 pub use sight::Sight;
-pub use standing::{Standing, severity, status_list, status_schema};
+pub use standing::{ReadFrom, Standing, severity, status_list, status_schema};
 pub use tally::{BOUNDS_S, Durations, Stage, Tally};
 pub use worker::{Effect, Event, Live, News, Worker};

@@ -160,7 +160,7 @@ impl Worker {
         let mut first = false;
         for (cluster, held) in &mut self.clusters {
             match &mut held.noted {
-                None if matches!(reason, Reason::NotesUnknown { .. }) => {
+                None if matches!(reason.plainly(), Reason::NotesUnknown { .. }) => {
                     let noted = Noted::Unknown { since: Some(now), why: None };
                     held.noted = Some(Box::new(Asked { noted, at: now }));
                     first = true;

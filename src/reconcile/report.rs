@@ -157,6 +157,8 @@ pub struct Position {
     pub phase: Phase,
     /// The step that was entered, while walking: its name, and percent of the rising versions.
     pub step: Option<(Option<String>, u8)>,
+    /// Percent that the versions which rise have here, and of how much; none where nothing rises.
+    pub risen: Option<(u8, u8)>,
     /// How many of how many waves of clusters have it, where not all do, and whether this cluster does.
     pub wave: Option<(usize, usize, bool)>,
     /// The versions of what was reached and of the plan in force.
@@ -187,6 +189,7 @@ impl Position {
             }
             _ => None,
         };
+        let rises = !journal.rising.is_empty();
         let routings = [&*journal.state.routing, &journal.plan.routing];
         let versions: BTreeSet<&VersionName> =
             routings.into_iter().flat_map(|routing| &routing.versions).map(|version| &version.name).collect();
@@ -197,6 +200,7 @@ impl Position {
             revision: journal.revision.clone(),
             phase: journal.phase.clone(),
             step,
+            risen: rises.then(|| (journal.risen(&journal.state.traffic), journal.risen(&journal.plan.traffic))),
             wave: journal.waves(),
             desired: journal.state.traffic.clone(),
             way_back: journal.way_back.as_ref().map(|settled| settled.state.traffic.clone()),

@@ -77,7 +77,7 @@ impl Standing<'_> {
     pub fn json(&self) -> Value {
         let (position, plan) = (self.position, self.plan);
         let key = self.owner.map(|owner| &owner.plan);
-        let reason = |reason: &Reason| json!({"name": reason.name(), "message": reason.to_string(), "needsAPerson": reason.needs_a_person()});
+        let reason = |reason: &Reason| json!({"name": reason.name(), "message": reason.to_string(), "needsAPerson": reason.needs_a_person(), "cluster": reason.cluster()});
         json!({
             "cluster": self.cluster,
             "namespace": key.map_or(&self.route.namespace, |key| &key.namespace),
@@ -86,6 +86,7 @@ impl Standing<'_> {
             "virtualService": self.route.to_string(),
             "phase": self.phase(),
             "step": self.step().map(|(name, weight)| json!({"name": name, "weight": weight})),
+            "risen": position.and_then(|position| position.risen).map(|(weight, of)| json!({"weight": weight, "of": of})),
             "target": position.map(|position| &position.plan.traffic).or(plan.map(|(plan, _)| &plan.traffic)),
             "desired": position.map(|position| &position.desired),
             "live": self.live,
@@ -205,12 +206,24 @@ impl Report {
     }
 }
 
-/// The document of `tidegate status -o json`, read from one cluster alone: items of `plans` and of `repositories`.
-pub fn status_list(cluster: &str, plans: Vec<Value>, repositories: Vec<Value>) -> Value {
+/// The clusters themselves that a status was read from.
+pub enum ReadFrom<'a> {
+    /// One, of this name.
+    One(&'a str),
+    /// Those of a configuration, and how each of them stands.
+    Several(Vec<ClusterReport>),
+}
+
+/// The document of `tidegate status -o json`: items of `plans` and of `repositories`.
+pub fn status_list(from: ReadFrom<'_>, plans: Vec<Value>, repositories: Vec<Value>) -> Value {
+    let (field, of) = match from {
+        ReadFrom::One(cluster) => ("cluster", json!(cluster)),
+        ReadFrom::Several(clusters) => ("clusters", clusters.iter().map(ClusterReport::json).collect()),
+    };
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "cluster": cluster,
+        field: of,
         "plans": plans,
         "repositories": repositories,
     })
@@ -224,13 +237,13 @@ pub fn status_schema() -> Value {
     let document = json!({
         "apiVersion": {"const": API_VERSION},
         "kind": {"const": KIND},
-        "cluster": {"type": "string", "description": "the cluster that was read; `status` alone"},
+        "cluster": {"type": "string", "description": "the cluster that was read; `status` of one alone"},
         "at": {"type": "string", "format": "date-time", "description": "when; `/status` alone"},
         "ready": {"type": "boolean", "description": "whether Git and every cluster were read; `/status` alone"},
         "repositories": {"type": "array", "items": repository_schema()},
         "lease": lease_schema(),
         "configuration": configuration_schema(),
-        "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status` alone"},
+        "clusters": {"type": "array", "items": cluster_schema(), "description": "`/status`, and `status --config`"},
         "plans": {"type": "array", "items": plan_schema(), "description": "one item per plan and cluster"},
     });
     json!({
@@ -277,6 +290,12 @@ fn plan_schema() -> Value {
             "required": ["name", "weight"],
             "description": "the step that was entered, while walking",
         },
+        "risen": {
+            "type": ["object", "null"],
+            "properties": {"weight": {"type": "integer"}, "of": {"type": "integer"}},
+            "required": ["weight", "of"],
+            "description": "percent that the versions which rise have in this cluster, and what the target gives them; null where nothing rises",
+        },
         "target": traffic.clone(),
         "desired": traffic.clone(),
         "live": traffic,
@@ -287,8 +306,9 @@ fn plan_schema() -> Value {
                 "name": {"type": "string"},
                 "message": {"type": "string"},
                 "needsAPerson": {"type": "boolean", "description": "whether it goes on only once somebody does something"},
+                "cluster": {"type": ["string", "null"], "description": "the cluster that holds the plan up; null: it is about the plan in all of them"},
             },
-            "required": ["name", "message", "needsAPerson"],
+            "required": ["name", "message", "needsAPerson", "cluster"],
             "description": "null before the first decision",
         },
         "next": {"type": ["string", "null"], "format": "date-time", "description": "when it moves next, where that is known"},

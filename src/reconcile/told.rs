@@ -40,4 +40,11 @@ impl Worker {
             held.see(kind, live, now);
         }
     }
+
+    /// Takes in since when a cluster does not answer, without deciding anything.
+    pub(super) fn miss(&mut self, cluster: &str, away_since: Option<Timestamp>) {
+        if let Some(held) = self.clusters.get_mut(cluster) {
+            held.away_since = away_since;
+        }
+    }
 }

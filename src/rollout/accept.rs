@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::plan::{Plan, Revision, Routing, Span, VersionName};
 
 use super::{
-    Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, apart, failure, gates, runs,
+    Cause, Journal, Owner, Phase, Reason, Settled, State, Transition, What, World, apart, failing, failure, gates, runs,
 };
 
 /// Appends a transition that describes the journal as it stands.
@@ -192,9 +192,10 @@ fn apply_at_once(journal: &mut Journal, before: Journal, world: &World, now: Tim
         *journal = before;
         // The commit asks to leave what is open; the nearest state that can serve is where that leads.
         if !journal.is_settled() && gates::refuge(world, journal).is_some() {
-            return failure::go_back(journal, world, Cause::EndpointsGone(version.to_string()), now);
+            let place = failing::place(&version, gates::gone_in(world, &version), world);
+            return failure::go_back(journal, world, Cause::EndpointsGone(place), now);
         }
-        return Err(Reason::CannotServe { version });
+        return Err(gates::where_gone(world, &version, Reason::CannotServe { version: version.clone() }));
     }
     journal.retreat_to(&target);
     let (pins, _) = gates::pins(world, journal, &before.state);

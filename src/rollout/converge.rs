@@ -1,8 +1,6 @@
 //! When the proxies have what is applied: as istiod says, or, where it can't be asked, a stated wait after the live objects
 //! were seen to carry it.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -10,7 +8,7 @@ use crate::{
     plan::Version,
 };
 
-use super::{ClusterView, Journal, World, barrier, newcomer};
+use super::{ClusterView, Journal, Reason, World, barrier, newcomer};
 
 /// When the proxies had the live objects as they were last seen; none while they have not, while a write of the present
 /// state is still to come, or one is not answered: until its outcome is known, what was seen is what was there before.
@@ -32,11 +30,11 @@ pub(super) fn one(world: &World, journal: &Journal, view: &ClusterView, kept: &[
     seen.checked_add(SignedDuration::from_millis(world.settings.convergence_wait_ms)).ok()
 }
 
-/// Why the proxies of a cluster that has the present state may not have it, for people.
-pub(super) fn lag(world: &World) -> Option<Arc<str>> {
+/// Why the proxies of a cluster that has the present state may not have it.
+pub(super) fn lag(world: &World) -> Option<Reason> {
     let waited = |(name, view): (&String, &ClusterView)| {
-        let why = view.proxies.as_ref().filter(|_| !view.unanswered)?.why()?;
-        Some(Arc::from(if world.clusters.len() > 1 { format!("{name}: {why}") } else { why.to_string() }))
+        let lag = Some(view.proxies.as_ref().filter(|_| !view.unanswered)?.why()?);
+        Some(Reason::Converging { until: None, lag }.of(name))
     };
     world.clusters.iter().find_map(waited)
 }

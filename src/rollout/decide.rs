@@ -23,7 +23,11 @@ use super::{
 
 /// Decides (law 5: the same arguments give the same decision).
 pub fn decide(world: &World, now: Timestamp) -> Decision {
-    lease::confine(world, decide_in_full(world, now), now)
+    let mut decision = lease::confine(world, decide_in_full(world, now), now);
+    if world.clusters.len() < 2 {
+        decision.reason = decision.reason.alone();
+    }
+    decision
 }
 
 fn decide_in_full(world: &World, now: Timestamp) -> Decision {
@@ -69,7 +73,7 @@ fn decide_in_full(world: &World, now: Timestamp) -> Decision {
         && found.owner != *owner
         && (world.living_owners.contains(&found.owner.to_string()) || found.owner.repository != owner.repository)
     {
-        return hold(Reason::OtherPlan { owner: found.owner.to_string() });
+        return hold(sight::other_plan(world, &found.owner));
     }
     let resumes = origin == Origin::Noted && world.clusters.values().all(|cluster| cluster.virtual_service.is_none());
     let Some((plan, ..)) = wanted.filter(|_| resumes) else { return Draft::new(world, found, origin, now).run(wanted) };
@@ -245,10 +249,10 @@ impl<'a> Draft<'a> {
     }
 
     fn fail(&mut self) -> Option<Reason> {
-        let refused = || self.world.clusters.values().find_map(|cluster| cluster.rejected.clone());
+        let refused = || self.world.clusters.iter().find_map(|(name, view)| Some((name, view.rejected.clone()?)));
         if matches!(self.origin, Origin::First | Origin::Noted) {
             // Nothing stands yet from which one could go back.
-            return refused().map(|message| Reason::Rejected { message });
+            return refused().map(|(name, message)| Reason::Rejected { message }.of(name));
         }
         let failing = failing::failing(self.world, &self.journal, self.now);
         if let Some(wake) = failing.wake {
@@ -268,11 +272,11 @@ impl<'a> Draft<'a> {
             }
             Phase::Starting | Phase::Walking { .. } | Phase::Target => {
                 return match self.walk(blocked, stop) {
-                    Err(reason) if self.follow_routing() => match reason {
+                    Err(reason) if self.follow_routing() => match reason.plainly() {
                         Reason::Converging { .. } | Reason::Hold { .. } => {
                             Reason::Converging { until: None, lag: None }
                         }
-                        other => other,
+                        _ => reason,
                     },
                     Err(reason) | Ok(reason) => reason,
                 };
@@ -296,7 +300,7 @@ impl<'a> Draft<'a> {
                     }
                     let away = gates::away(self.world).filter(|_| until.is_none());
                     let lag = if until.is_none() { converge::lag(self.world) } else { None };
-                    return Err(blocked.or(away).unwrap_or(Reason::Converging { until, lag }));
+                    return Err(blocked.or(away).or(lag).unwrap_or(Reason::Converging { until, lag: None }));
                 }
             }
         }
@@ -329,7 +333,8 @@ impl<'a> Draft<'a> {
             }
             if let Some(version) = gates::known_gone(self.world, &self.journal.state.traffic) {
                 let deadline = self.wake_at;
-                return Err(Reason::Endpoints { version: version.clone(), ready: Some(0), needed: 1, deadline });
+                let waits = Reason::Endpoints { version: version.clone(), ready: Some(0), needed: 1, deadline };
+                return Err(gates::where_gone(self.world, version, waits));
             }
             runs::passed(&mut self.journal, self.world);
             self.journal.settle(self.now);
@@ -400,7 +405,7 @@ impl<'a> Draft<'a> {
     fn wait_or_fail(&mut self, reason: Reason) -> Result<(), Reason> {
         if let Reason::Endpoints { version, deadline: Some(deadline), .. } = reason.plainly() {
             if *deadline <= self.now {
-                let cause = Cause::Deadline(version.to_string());
+                let cause = Cause::Deadline(failing::place(version, reason.cluster(), self.world));
                 return failure::step(&mut self.journal, self.world, cause, &Failing::default(), self.now);
             }
             self.wake(*deadline);
@@ -456,7 +461,7 @@ impl<'a> Draft<'a> {
             let goal = Apply { journal, journal_changed, subsets, remove_at, awaits, copy, leave, back };
             let gains = gates::gains_gone(view, &goal.journal.state);
             if let Some(version) = gains.filter(|_| view.away_since.is_none()) {
-                reason = Reason::CannotServe { version };
+                reason = Reason::CannotServe { version }.of(name);
                 goals.insert(name.clone(), Goal::Keep);
             } else {
                 let keeps = view.away_since.is_some()
@@ -467,14 +472,17 @@ impl<'a> Draft<'a> {
         }
         if let Some((name, message)) =
             world.clusters.iter().find_map(|(name, view)| Some((name, view.rejected.clone()?)))
-            && !matches!(reason, Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. })
+            && !matches!(
+                reason.plainly(),
+                Reason::NoWayBack { .. } | Reason::CannotServe { .. } | Reason::FailureHeld { .. }
+            )
         {
-            reason = Reason::Rejected { message }.of(name, world);
+            reason = Reason::Rejected { message }.of(name);
         }
-        if matches!(reason, Reason::Settled | Reason::Converging { until: None, .. }) {
+        if matches!(reason.plainly(), Reason::Settled | Reason::Converging { until: None, .. }) {
             reason = newcomer::held(world, &front).unwrap_or(reason);
         }
-        let reason = drift::disturbance(world, reason);
+        let reason = stop::placed(world, drift::disturbance(world, reason));
         let wake_at = wake_at.into_iter().chain(reason.until()).min();
         Decision { goals, wake_at, reason, journal: Some(front), decided, withheld: None }
     }

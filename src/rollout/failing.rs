@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::plan::VersionName;
+
 use super::{
     Cause, ClusterName, ClusterView, Journal, Phase, Proxies, World, accept,
     gates::{after, answering},
@@ -34,6 +36,19 @@ impl Failing {
     }
 }
 
+/// A version for people, with the cluster where there are several.
+pub(super) fn place(version: &VersionName, cluster: Option<&ClusterName>, world: &World) -> String {
+    match cluster.filter(|_| world.clusters.len() > 1) {
+        Some(cluster) => format!("{version} in cluster {cluster}"),
+        None => version.to_string(),
+    }
+}
+
+/// What was said in a cluster, with its name where there are several.
+fn said(words: &str, cluster: &ClusterName, world: &World) -> String {
+    if world.clusters.len() > 1 { format!("cluster {cluster}: {words}") } else { words.to_owned() }
+}
+
 /// What of the present step fails in which cluster.
 pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Failing {
     let mut failing = Failing::default();
@@ -42,7 +57,7 @@ pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Faili
     }
     for (name, view) in &world.clusters {
         if let Some(message) = view.rejected.as_ref().filter(|_| !view.forbidden) {
-            failing.clusters.insert(name.clone(), Cause::Rejected(message.clone()));
+            failing.clusters.insert(name.clone(), Cause::Rejected(said(message, name, world)));
         }
     }
     if matches!(journal.phase, Phase::Starting) {
@@ -56,7 +71,8 @@ pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Faili
     {
         for (name, view) in world.clusters.iter().filter(|(_, view)| asked(view)) {
             let why = view.proxies.as_ref().and_then(Proxies::refused).map(ToString::to_string);
-            failing.clusters.entry(name.clone()).or_insert(Cause::ProxyRefused(why.unwrap_or_default()));
+            let why = said(&why.unwrap_or_default(), name, world);
+            failing.clusters.entry(name.clone()).or_insert(Cause::ProxyRefused(why));
         }
     }
     for (cluster, view) in answering(world) {
@@ -66,7 +82,8 @@ pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Faili
             let Some(since) = here.none_since.filter(|_| here.known_gone()) else { continue };
             let fails = after(since, world.settings.endpoints_gone_s);
             if fails <= now {
-                failing.clusters.entry(cluster.clone()).or_insert_with(|| Cause::EndpointsGone(name.to_string()));
+                let gone = || Cause::EndpointsGone(place(name, Some(cluster), world));
+                failing.clusters.entry(cluster.clone()).or_insert_with(gone);
             } else {
                 failing.wake = Some(failing.wake.map_or(fails, |before| before.min(fails)));
             }

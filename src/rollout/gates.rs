@@ -43,6 +43,19 @@ pub(super) fn known_gone<'a>(world: &World, traffic: &'a Traffic) -> Option<&'a 
         .find(|name| answering(world).any(|(_, cluster)| cluster.endpoints(name).known_gone()))
 }
 
+/// The first cluster in which a version is known to have no ready endpoint.
+pub(super) fn gone_in<'a>(world: &'a World, version: &VersionName) -> Option<&'a ClusterName> {
+    answering(world).find(|(_, cluster)| cluster.endpoints(version).known_gone()).map(|(name, _)| name)
+}
+
+/// A reason as of that cluster.
+pub(super) fn where_gone(world: &World, version: &VersionName, reason: Reason) -> Reason {
+    match gone_in(world, version) {
+        Some(cluster) => reason.of(cluster),
+        None => reason,
+    }
+}
+
 /// A version that is known to be gone in the cluster and that would get more there than is live, though others
 /// serve: putting weights back would be an outage (law 3).
 pub(super) fn gains_gone(view: &ClusterView, state: &State) -> Option<VersionName> {
@@ -67,10 +80,7 @@ pub(super) fn can_serve(world: &World, traffic: &Traffic, needed: u32) -> Result
 ///
 /// `patience` is since when it is waited, and how long.
 fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Timestamp, Span)>) -> Result<(), Reason> {
-    let (cluster, seen) = match least(world, name) {
-        Some((cluster, seen)) => (Some(cluster), seen),
-        None => (None, Endpoints::UNKNOWN),
-    };
+    let seen = endpoints(world, name);
     if seen.ready.is_some_and(|ready| ready >= needed) {
         return Ok(());
     }
@@ -79,11 +89,15 @@ fn is_ready(world: &World, name: &VersionName, needed: u32, patience: Option<(Ti
         let from = seen.none_since.map_or(began, |gone| gone.max(began));
         after(from, span.seconds())
     });
-    let reason = Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline };
-    Err(match cluster {
-        Some(cluster) => reason.of(cluster, world),
+    Err(where_least(world, name, Reason::Endpoints { version: name.clone(), ready: seen.ready, needed, deadline }))
+}
+
+/// The same as of the cluster that has the least endpoints of the version.
+fn where_least(world: &World, version: &VersionName, reason: Reason) -> Reason {
+    match least(world, version) {
+        Some((cluster, _)) => reason.of(cluster),
         None => reason,
-    })
+    }
 }
 
 /// Whether every version that gains weight has as many of the endpoints that served everything at the start of the walk
@@ -95,13 +109,14 @@ fn has_capacity(world: &World, journal: &Journal, next: &Traffic) -> Result<(), 
     for (name, _) in way_back.state.traffic.iter() {
         let began = journal.way_back_ready.get(name).copied().or_else(|| endpoints(world, name).ready);
         let unknown = || Reason::Endpoints { version: name.clone(), ready: None, needed: 1, deadline: None };
-        before += u64::from(began.ok_or_else(unknown)?);
+        before += u64::from(began.ok_or_else(|| where_least(world, name, unknown()))?);
     }
     for (name, weight) in next.iter().filter(|(name, weight)| *weight > journal.state.traffic.weight(name)) {
         let ready = endpoints(world, name).ready.unwrap_or(0);
         let needed = (before * u64::from(weight) * percent).div_ceil(10_000);
         if u64::from(ready) < needed {
-            return Err(Reason::CapacityShort { version: name.clone(), ready, needed, before, weight });
+            let short = Reason::CapacityShort { version: name.clone(), ready, needed, before, weight };
+            return Err(where_least(world, name, short));
         }
     }
     Ok(())
@@ -113,7 +128,10 @@ fn is_left(world: &World, journal: &Journal, name: &VersionName) -> Result<(), R
     let percent = u64::from(journal.plan.readiness.way_back_percent);
     let needed = u32::try_from((u64::from(began) * percent).div_ceil(100)).unwrap_or(began);
     match endpoints(world, name).ready {
-        Some(ready) if ready < needed => Err(Reason::WayBackShort { version: name.clone(), ready, needed, began }),
+        Some(ready) if ready < needed => {
+            let short = Reason::WayBackShort { version: name.clone(), ready, needed, began };
+            Err(where_least(world, name, short))
+        }
         _ => Ok(()),
     }
 }
@@ -182,7 +200,7 @@ pub(super) fn open(world: &World, pause: bool, now: Timestamp) -> Result<(), Rea
         return Err(reason);
     }
     for (name, cluster) in &world.clusters {
-        let here = |reason: Reason| Err(reason.of(name, world));
+        let here = |reason: Reason| Err(reason.of(name));
         if let Some(offset_ms) = cluster.clock_offset_ms.filter(|ms| ms.abs() > world.settings.clock_skew_max_ms) {
             return here(Reason::ClockSkew { offset_ms });
         }
@@ -247,7 +265,8 @@ pub(super) fn pins(world: &World, journal: &Journal, state: &State) -> (Vec<crat
         if reached.contains(&pin.to) || is_ready(world, &pin.to, 1, None).is_ok() {
             open.push(pin.clone());
         } else if waits.is_none() {
-            waits = Some(Reason::Pin { name: pin.name.clone(), version: pin.to.clone() });
+            let waited = Reason::Pin { name: pin.name.clone(), version: pin.to.clone() };
+            waits = Some(where_least(world, &pin.to, waited));
         }
     }
     (open, waits)

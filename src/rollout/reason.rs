@@ -9,7 +9,7 @@ use crate::{
     plan::{ObjectKey, VersionName},
 };
 
-use super::{Cause, ClusterName, Fight, ImageChange, Retry, World};
+use super::{Cause, ClusterName, Fight, ImageChange, Retry};
 
 /// What a plan waits for, or why it does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -289,10 +289,31 @@ impl Reason {
         }
     }
 
-    /// The same as of this cluster, where the plan has several.
-    pub(super) fn of(self, cluster: &ClusterName, world: &World) -> Self {
-        let several = world.clusters.len() > 1;
-        if several { Self::In { cluster: cluster.clone(), reason: Box::new(self) } } else { self }
+    /// The cluster that it names; none: it is about the plan in all of its clusters.
+    pub fn cluster(&self) -> Option<&ClusterName> {
+        match self {
+            Self::In { cluster, .. }
+            | Self::NoNamespace { cluster, .. }
+            | Self::Away { cluster, .. }
+            | Self::NewCluster { cluster, .. }
+            | Self::Drift { cluster, .. }
+            | Self::DriftFight { cluster, .. }
+            | Self::WriteAltered { cluster, .. } => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// The same as of this cluster; what is decided of a plan that has no other says it without.
+    pub(super) fn of(self, cluster: &ClusterName) -> Self {
+        Self::In { cluster: cluster.clone(), reason: Box::new(self) }
+    }
+
+    /// The same without the cluster.
+    pub(super) fn alone(self) -> Self {
+        match self {
+            Self::In { reason, .. } => reason.alone(),
+            plain => plain,
+        }
     }
 
     /// A stable name for machines.

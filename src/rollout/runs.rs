@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use crate::plan::{Span, Version, VersionName};
 
 use super::{
-    Cause, ImageChange, Images, Journal, Phase, Proof, Reason, UnderTest, What, World, accept, converge, gates,
+    Cause, ClusterName, ClusterView, ImageChange, Images, Journal, Phase, Proof, Reason, UnderTest, What, World,
+    accept, converge, gates,
 };
 
 /// The longest text of a change that goes into a journal, in characters: each transition may have one.
@@ -196,6 +197,16 @@ pub(super) fn passed(journal: &mut Journal, world: &World) {
     }
 }
 
+/// The cluster in which other images run than were proven, where it is one of several.
+fn changed_in<'a>(journal: &Journal, world: &'a World, name: &VersionName) -> Option<&'a ClusterName> {
+    let proven = journal.proof.get(name)?.images.as_ref()?;
+    let others = |(_, view): &(&ClusterName, &ClusterView)| {
+        view.away_since.is_none() && view.images.get(name).is_some_and(|seen| !proven.cover(seen))
+    };
+    let mut there = world.clusters.iter().filter(others);
+    there.next().filter(|_| there.next().is_none()).map(|(cluster, _)| cluster)
+}
+
 /// At rest, proves what runs now once it has stood the hold of `settle` at the weight that it has, and says what that waits
 /// for; none where there is nothing to prove. While somebody says `stop`, it waits.
 pub(super) fn prove_again(journal: &mut Journal, world: &World, stopped: bool, now: Timestamp) -> Option<Reason> {
@@ -205,11 +216,16 @@ pub(super) fn prove_again(journal: &mut Journal, world: &World, stopped: bool, n
         journal.converged = converge::all(world, journal).map(|at| at.max(now));
     }
     let opens = journal.hold_opens().filter(|_| !stopped);
+    let unproven = |until| {
+        let cluster = changed_in(journal, world, &version);
+        let reason = Reason::ImagesChanged { version: version.clone(), change: Box::new(change.clone()), until };
+        if let Some(cluster) = cluster { reason.of(cluster) } else { reason }
+    };
     if opens.is_none_or(|opens| opens > now) {
-        return Some(Reason::ImagesChanged { version, change: Box::new(change), until: opens });
+        return Some(unproven(opens));
     }
     if gates::known_gone(world, &journal.state.traffic).is_some() {
-        return Some(Reason::ImagesChanged { version, change: Box::new(change), until: None });
+        return Some(unproven(None));
     }
     let names: Vec<VersionName> = doubted(journal).map(|(name, _)| name.clone()).collect();
     for name in &names {

@@ -67,6 +67,15 @@ pub(super) fn owner_on(object: &Value) -> Option<&str> {
     lens::annotation(object, OWNER)
 }
 
+/// That the routes are another plan's, as of the first cluster whose route names it.
+pub(super) fn other_plan(world: &World, owner: &Owner) -> Reason {
+    let owner = owner.to_string();
+    let names = |view: &ClusterView| view.virtual_service.as_deref().and_then(owner_on) == Some(owner.as_str());
+    let there = world.clusters.iter().find(|(_, view)| names(view)).map(|(name, _)| name);
+    let reason = Reason::OtherPlan { owner };
+    if let Some(cluster) = there { reason.of(cluster) } else { reason }
+}
+
 /// The goals for a plan that was removed before its routes came to be: the DestinationRule that was made for them goes
 /// where the plan says so, unless it may have been somebody else's.
 pub(super) fn unfinished(world: &World) -> BTreeMap<ClusterName, Goal> {
@@ -135,7 +144,7 @@ pub(super) fn join(world: &World) -> Sight {
         Wanted::Plan { plan, .. } if world.settings.notes => Some(&**plan),
         _ => None,
     };
-    for view in world.clusters.values() {
+    for (name, view) in &world.clusters {
         let away = view.away_since.is_some();
         match of_cluster(view, noted) {
             Sight::Journal(journal, origin) => {
@@ -150,7 +159,8 @@ pub(super) fn join(world: &World) -> Sight {
             }
             Sight::Nothing => {}
             Sight::Unlabelled(_) if matches!(other, Sight::Unreadable(_)) => {}
-            unreadable => other = unreadable,
+            Sight::Unreadable(reason) => other = Sight::Unreadable(reason.of(name)),
+            unlabelled => other = unlabelled,
         }
     }
     if let Some((journal, ..)) = &mut joined {
@@ -160,7 +170,9 @@ pub(super) fn join(world: &World) -> Sight {
         }
     }
     match (joined, other) {
-        (_, Sight::Unreadable(reason @ Reason::JournalNewer { .. })) => Sight::Unreadable(reason),
+        (_, Sight::Unreadable(reason)) if matches!(reason.plainly(), Reason::JournalNewer { .. }) => {
+            Sight::Unreadable(reason)
+        }
         (Some((journal, origin, _)), _) => Sight::Journal(journal, origin),
         (None, other) => other,
     }
@@ -259,10 +271,12 @@ pub(super) fn first(
     may_begin(world, plan)?;
     let (traffic, what) = match live {
         Some(live) if !plan.take_ownership => {
-            return Err(match owner_on(live) {
+            let theirs = match owner_on(live) {
                 Some(other) if is_ours(live) => Reason::OtherPlan { owner: other.to_owned() },
                 _ => Reason::Foreign { kind: ObjectKind::VirtualService, object: plan.object() },
-            });
+            };
+            let mut has = world.clusters.iter().filter(|(_, view)| view.virtual_service.as_deref() == Some(live));
+            return Err(has.next().map_or(theirs.clone(), |(name, _)| theirs.of(name)));
         }
         Some(live) => (adopted_alike(world, plan, live)?, What::Adopted),
         None => (baseline(world, plan)?, What::Created),
@@ -327,8 +341,8 @@ pub(super) fn first(
 /// # Errors
 /// What is: what others claim or made, or a cluster that does not answer.
 pub(super) fn may_begin(world: &World, plan: &Plan) -> Result<(), Reason> {
-    if let Some(by) = world.clusters.values().flat_map(|cluster| &cluster.claims).next() {
-        return Err(Reason::Claimed { by: by.clone() });
+    if let Some((name, by)) = world.clusters.iter().find_map(|(name, view)| Some((name, view.claims.first()?))) {
+        return Err(Reason::Claimed { by: by.clone() }.of(name));
     }
     // What is live in a cluster that does not answer may be another position.
     if let Some(reason) = super::gates::away(world) {
@@ -340,14 +354,15 @@ pub(super) fn may_begin(world: &World, plan: &Plan) -> Result<(), Reason> {
 /// Whether a DestinationRule of the plan's name may be written: one that somebody else made is taken over only where
 /// the plan says so, and never with other labels under what may be running.
 fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
-    for live in world.clusters.values().filter_map(|view| view.destination_rule.as_deref()) {
+    let rules = world.clusters.iter().filter_map(|(name, view)| Some((name, view.destination_rule.as_deref()?)));
+    for (cluster, live) in rules {
         if is_marked(live) {
             continue;
         }
         if !plan.take_ownership {
             let name = plan.routing.destination_rule.name.clone();
             let object = ObjectKey { namespace: plan.key.namespace.clone(), name };
-            return Err(Reason::Foreign { kind: ObjectKind::DestinationRule, object });
+            return Err(Reason::Foreign { kind: ObjectKind::DestinationRule, object }.of(cluster));
         }
         let subsets = live.get("spec").and_then(|spec| spec.get("subsets")?.as_array());
         let differs = |subset: &Value| {
@@ -358,7 +373,7 @@ fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
         };
         let parts: Vec<String> = subsets.into_iter().flatten().filter_map(differs).collect();
         if !parts.is_empty() {
-            return Err(Reason::CannotAdopt { parts });
+            return Err(Reason::CannotAdopt { parts }.of(cluster));
         }
     }
     Ok(())
@@ -366,10 +381,10 @@ fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
 
 /// What is live in every cluster that has a route, where that is the same.
 fn adopted_alike(world: &World, plan: &Plan, live: &Value) -> Result<Traffic, Reason> {
-    let traffic = adopted(plan, live)?;
     let routes = world.clusters.iter().filter_map(|(name, view)| Some((name, view.virtual_service.as_deref()?)));
-    let each = routes.map(|(name, route)| Ok((name, adopted(plan, route)?)));
+    let each = routes.map(|(name, route)| Ok((name, adopted(plan, route).map_err(|reason| reason.of(name))?)));
     let each = each.collect::<Result<Vec<(&ClusterName, Traffic)>, Reason>>()?;
+    let traffic = adopted(plan, live)?;
     if each.iter().all(|(_, there)| *there == traffic) {
         return Ok(traffic);
     }

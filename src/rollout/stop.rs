@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::istio::lens;
 
-use super::{Cause, Journal, Phase, STOP, World, drift, gates, restore};
+use super::{Cause, Journal, Phase, Reason, STOP, World, drift, gates, restore};
 
 /// What is read of an annotation's text: it goes into the journal several times.
 const TEXT_CHARS_MAX: usize = 200;
@@ -32,6 +32,17 @@ pub(super) fn standing(world: &World, journal: &Journal) -> Option<String> {
     let lifted = |text: &String| journal.stop.as_ref().is_some_and(|stop| stop.lift && stop.text == *text);
     let live = world.clusters.values().filter_map(|view| view.virtual_service.as_deref());
     live.filter_map(on).find(|text| !lifted(text))
+}
+
+/// A stop as of the cluster in which it stands, unless it stands in all: there it is to be taken off.
+pub(super) fn placed(world: &World, reason: Reason) -> Reason {
+    let Reason::Stopped { text } = &reason else { return reason };
+    let stands = |view: &super::ClusterView| view.virtual_service.as_deref().and_then(on).as_ref() == Some(text);
+    let first = world.clusters.iter().find(|(_, view)| stands(view)).map(|(name, _)| name);
+    match first.filter(|_| !world.clusters.values().all(stands)) {
+        Some(cluster) => reason.of(cluster),
+        None => reason,
+    }
 }
 
 /// Forgets the answered stop once no cluster has it any more: the same words may be meant anew then.

@@ -12,9 +12,11 @@ mod bad_files;
 mod bad_live;
 mod bed;
 mod branches;
+mod canned;
 #[path = "../support/certificates.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod certificates;
+mod fleet;
 #[path = "../support/git_http.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod git_http;

@@ -82,7 +82,7 @@ async fn a_wrong_command_line_ends_with_code_2_and_says_what_is_meant() {
         (&["statsu"], "similar subcommand exists: 'status'"),
         (&["run"], "--repo <PATH|URL>"),
         (&["run", "--repo", "x", "--interval", "soon"], "'soon' for '--interval"),
-        (&["status", "-o", "xml"], "[possible values: table, wide, json, yaml]"),
+        (&["status", "-o", "xml"], "[possible values: table, wide, matrix, json, yaml]"),
         (&["check"], "<PATH>..."),
         (&["stop", "web"], "--reason <REASON>"),
         (&["run", "--repo", "x", "--verify", "tip"], "--verify-keys <FILE>"),

@@ -351,6 +351,11 @@ impl Fleet {
         self.asked_for_status("table").await
     }
 
+    /// Plans by clusters, as `status` prints them of it.
+    pub async fn status_matrix(&self) -> String {
+        self.asked_for_status("matrix").await
+    }
+
     async fn asked_for_status(&self, output: &str) -> String {
         let Some(server) = self.address() else { return String::new() };
         let answer = process::run(self.repository.home(), &["status", "--server", &server, "-o", output]).await;

@@ -25,8 +25,13 @@ async fn both_breaking(broken: &[&str], prefix: &str) -> Configured {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_goes_where_names_or_labels_say_and_nothing_is_made_elsewhere() {
     let bed = both("chosen").await;
-    let (fleet, _process) = (&bed.fleet, bed.start());
+    let fleet = &bed.fleet;
     fleet.plan(&only("{matchLabels: {region: eu}}", V1));
+    let diff = bed.diff().await;
+    assert_eq!((diff.code, diff.stderr.as_str()), (1, ""), "{}", diff.stdout);
+    assert_eq!(diff.stdout.matches("cluster east\n--- /dev/null\n+++ plan/").count(), 2, "{}", diff.stdout);
+    assert!(!diff.stdout.contains("cluster west"), "{}", diff.stdout);
+    let _process = bed.start();
     fleet.until_live(EAST, 0).await;
     fleet.plan(&only("[east]", FAST));
     fleet.until_live(EAST, 100).await;

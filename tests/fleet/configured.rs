@@ -86,6 +86,12 @@ impl Configured {
         process::run(self.fleet.repository.home(), &arguments).await
     }
 
+    /// What `diff` says of its clusters.
+    pub async fn diff(&self) -> Answer {
+        let file = self.file().display().to_string();
+        process::run(self.fleet.repository.home(), &["diff", "--config", &file]).await
+    }
+
     /// What is printed where the file is refused, with these flags beside it.
     pub async fn refused(&self, more: &[&str]) -> String {
         let file = self.file().display().to_string();

@@ -79,6 +79,15 @@ async fn law_10_a_cluster_that_is_gone_holds_raises_in_the_other_and_no_way_back
     fleet.plan(FAST);
     fleet.until_reason("ClusterAway", "cluster west does not answer since").await;
     fleet.stays(EAST, 10).await;
+    let matrix = fleet.status_matrix().await;
+    let lines: Vec<Vec<&str>> = matrix.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        (&lines[0][..5], &lines[2][..]),
+        (&["cluster", "west", "is", "away", "since"][..], &["PLAN", EAST, WEST, "REASON"][..])
+    );
+    let plan = format!("{}/web", fleet.namespace);
+    assert_eq!((&lines[3][..2], &lines[3][2][..1]), (&[plan.as_str(), "10%"][..], "?"), "{matrix}");
+    assert_eq!(lines[3][3..], ["ClusterAway", "in", WEST], "{matrix}");
     fleet.plan(V1);
     fleet.until(&[EAST], 0).await;
     fleet.restart(WEST).await;

@@ -52,7 +52,7 @@ async fn law_03_a_step_that_fails_in_the_first_wave_never_reaches_the_second() {
     assert!(fleet.status_table().await.contains("10 (wave 1 of 2, not here)"));
     fleet.fail(EAST).await;
     fleet.until_live(EAST, 0).await;
-    fleet.until_reason("WentBack", "went back: version v2 had no ready endpoint").await;
+    fleet.until_reason("WentBack", "went back: version v2 in cluster east had no ready endpoint").await;
     fleet.stays(WEST, 0).await;
     assert_eq!(fleet.walk(EAST), [0_u64, 10, 0]);
     assert_eq!(fleet.walk(WEST), [0_u64], "the weights of v2 in the second wave, by a watch of its own");
@@ -68,7 +68,7 @@ async fn a_failure_in_one_cluster_alone_is_taken_back_there_alone_where_the_plan
     fleet.until(&[EAST, WEST], 10).await;
     fleet.fail(WEST).await;
     fleet.until_live(WEST, 0).await;
-    fleet.until_reason("FailureHeld", "failed: version v2 had no ready endpoint").await;
+    fleet.until_reason("FailureHeld", "failed: version v2 in cluster west had no ready endpoint").await;
     fleet.stays(EAST, 10).await;
     fleet.repository.revert("HEAD");
     fleet.until_settled(&[("v1", 100)]).await;

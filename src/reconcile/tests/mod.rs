@@ -20,6 +20,7 @@ mod leaving;
 mod loops;
 mod meshes;
 mod model;
+mod named;
 mod newcomers;
 mod notes;
 mod pair;

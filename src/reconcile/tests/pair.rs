@@ -236,7 +236,7 @@ impl Pair {
     }
 
     /// The pods of a version run this image in a cluster.
-    fn run(&mut self, cluster: &str, version: &str, image: &str) {
+    pub(super) fn run(&mut self, cluster: &str, version: &str, image: &str) {
         let images = Images::of(Image::of([(image, None)])).unwrap();
         self.around.images.insert(format!("{cluster}/{version}"), images);
         self.queue.push(Event::Look);
