@@ -15,6 +15,7 @@ mod choosing;
 mod configured;
 #[path = "../support/controlplane.rs"]
 mod controlplane;
+mod guarded;
 #[path = "../support/kubernetes.rs"]
 mod kubernetes;
 mod meshes;

@@ -11,12 +11,12 @@ use crate::kubernetes::{self, Endpoint, eventually};
 use crate::{FAST, SLOW, V1};
 
 /// A cluster of the mesh, and what it is there.
-fn cluster(name: &str, role: &str) -> String {
+pub fn cluster(name: &str, role: &str) -> String {
     format!("{{name: {name}, kubeconfig: ../kubeconfig, context: {name}, mesh: shop, role: {role}}}")
 }
 
 /// The Service in a cluster, with one ready pod of one version.
-async fn serve(fleet: &Fleet, cluster: &str, version: &str) {
+pub async fn serve(fleet: &Fleet, cluster: &str, version: &str) {
     let (client, namespace) = (&fleet.clients[cluster], &fleet.namespace);
     kubernetes::service(client, namespace, "web", 8080).await;
     let pod = format!("web-{version}");
@@ -31,7 +31,7 @@ async fn ready(fleet: &Fleet, cluster: &str, version: &str, ready: bool) {
 }
 
 /// Waits until the plan has settled in the east with this weight of v2.
-async fn settled(fleet: &Fleet, v2: u64) {
+pub async fn settled(fleet: &Fleet, v2: u64) {
     fleet.until_live(EAST, v2).await;
     let there = || async { fleet.phase(EAST).await == Some(Phase::Settled) };
     eventually("it has settled", Duration::from_secs(60), there).await;
