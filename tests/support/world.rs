@@ -134,6 +134,7 @@ impl World {
         };
         let (member, cluster) = connect(&self.kubeconfig, self.context).await;
         let options = reconcile::Options {
+            allow: Default::default(),
             source: source.named(&self.name),
             mirror,
             asked: tokio::sync::watch::channel(0).1,
