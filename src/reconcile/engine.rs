@@ -332,7 +332,7 @@ impl Engine {
                 trace::span(Stage::Write, began, &about);
                 announce::log_outcome(&cluster, &edit, &outcome);
                 if let Outcome::Applied(answer) = &outcome {
-                    self.objects.put(&cluster, edit.kind, &edit.key, answer.as_deref());
+                    self.objects.answered(&cluster, edit.kind, &edit.key, answer.as_deref());
                     self.wrote(&cluster, &edit, answer);
                 }
                 self.answer(&worker, Event::Written { cluster, kind: edit.kind, outcome });

@@ -482,6 +482,6 @@ fn same_object(one: &Value, two: &Value) -> bool {
 }
 
 /// The resourceVersion as a number: API servers promise since Kubernetes 1.35 that it can be compared so.
-fn version(object: &Value) -> Option<u64> {
+pub(super) fn version(object: &Value) -> Option<u64> {
     object.get("metadata")?.get("resourceVersion")?.as_str()?.parse().ok()
 }

@@ -10,7 +10,7 @@ use crate::{
     rollout::{OWNER, is_ours},
 };
 
-use super::{Live, packed::Packed};
+use super::{Live, held::version, packed::Packed};
 
 /// The objects by cluster, kind and name.
 #[derive(Default)]
@@ -19,6 +19,9 @@ pub(super) struct Objects(HashMap<(String, ObjectKind), HashMap<ObjectKey, Store
 /// One object.
 struct Stored {
     uid: Option<Box<str>>,
+    version: Option<u64>,
+    /// Whether it is the answer to a write, which the watch has not shown yet: what it shows before that is older.
+    answered: bool,
     /// The owner that it names, where it is one of ours.
     owner: Option<Box<str>>,
     packed: Packed,
@@ -27,17 +30,39 @@ struct Stored {
 impl Stored {
     fn of(live: &Value) -> Self {
         let owner = lens::annotation(live, OWNER).filter(|_| is_ours(live));
-        Self { uid: lens::uid(live).map(Into::into), owner: owner.map(Into::into), packed: Packed::of(live) }
+        let (uid, owner) = (lens::uid(live).map(Into::into), owner.map(Into::into));
+        Self { uid, version: version(live), answered: false, owner, packed: Packed::of(live) }
+    }
+
+    /// Whether that is the same object as it was before this one, or this very one.
+    fn is_past(&self, live: &Value) -> bool {
+        self.uid.as_deref() == lens::uid(live) && version(live).zip(self.version).is_some_and(|(live, own)| live <= own)
     }
 }
 
 impl Objects {
-    /// Takes in an object; none: it is gone. Returns whether that is news.
+    /// Takes in an object as a write was answered with it; none: it is gone. The watch may have shown a newer one.
+    pub(super) fn answered(&mut self, cluster: &str, kind: ObjectKind, key: &ObjectKey, live: Option<&Value>) {
+        let objects = self.0.entry((cluster.to_owned(), kind)).or_default();
+        let Some(live) = live else { return drop(objects.remove(key)) };
+        if !objects.get(key).is_some_and(|old| old.is_past(live)) {
+            objects.insert(key.clone(), Stored { answered: true, ..Stored::of(live) });
+        }
+    }
+
+    /// Takes in an object that a watch shows; none: it is gone. Returns whether that is news: with many clusters the watches
+    /// lag behind what was written, and show all that it was meanwhile.
     pub(super) fn put(&mut self, cluster: &str, kind: ObjectKind, key: &ObjectKey, live: Option<&Value>) -> bool {
         let objects = self.0.entry((cluster.to_owned(), kind)).or_default();
         let Some(live) = live else { return objects.remove(key).is_some() };
-        if objects.get(key).is_some_and(|old| old.packed.holds(live)) {
-            return false;
+        if let Some(old) = objects.get_mut(key) {
+            if old.answered && old.is_past(live) {
+                old.answered = version(live) != old.version;
+                return false;
+            }
+            if old.packed.holds(live) {
+                return false;
+            }
         }
         objects.insert(key.clone(), Stored::of(live));
         true
@@ -73,5 +98,36 @@ impl Objects {
         let owned = move |stored: &Stored| stored.owner.as_ref().is_some_and(|owner| owner.starts_with(prefix));
         let ours = routes.flat_map(|(_, objects)| objects).filter(move |(_, stored)| owned(stored));
         ours.map(|(key, stored)| (key, &stored.packed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ROUTE: ObjectKind = ObjectKind::VirtualService;
+
+    fn object(uid: &str, version: &str) -> Value {
+        json!({"metadata": {"uid": uid, "resourceVersion": version}})
+    }
+
+    #[test]
+    fn what_a_watch_shows_of_the_time_before_an_answer_is_no_news() {
+        let key = ObjectKey { namespace: "shop".into(), name: "web".into() };
+        let (mut objects, key) = (Objects::default(), &key);
+        assert!(objects.put("east", ROUTE, key, Some(&object("a", "5"))));
+        objects.answered("east", ROUTE, key, Some(&object("a", "9")));
+        let mut sees = |live: &Value| objects.put("east", ROUTE, key, Some(live));
+        assert!(!sees(&object("a", "7")) && !sees(&object("a", "9")), "the echo and what was before it");
+        assert!(sees(&object("a", "8")), "a store that was set back is read as it is");
+        assert!(sees(&object("b", "3")), "another object of the name");
+        objects.answered("east", ROUTE, key, Some(&object("b", "2")));
+        assert_eq!(objects.get("east", ROUTE, key).as_deref(), Some(&object("b", "3")), "the watch was faster");
+        objects.answered("east", ROUTE, key, Some(&object("c", "11")));
+        assert!(objects.put("east", ROUTE, key, Some(&object("b", "12"))));
+        objects.answered("east", ROUTE, key, None);
+        assert_eq!(objects.get("east", ROUTE, key), None);
     }
 }
