@@ -74,6 +74,9 @@ fn the_repositories_of_the_file_are_rendered_as_they_stand_and_no_flag_names_ano
         {"url": "ssh://git@git.example.com/pay.git"},
     ]);
     assert_eq!(written["repositories"], repositories);
+    let read = configuration(Path::new("/etc/tidegate/tidegate.yaml"), file(&objects).as_bytes()).unwrap();
+    let names: Vec<&str> = read.repositories.iter().map(|repository| repository.name.as_str()).collect();
+    assert_eq!(names, ["shop", "pay"]);
     let flags = arguments(&objects);
     for flag in ["--repo", "--branch", "--path", "--verify", "--git-token-file"] {
         assert!(!flags.iter().any(|argument| argument.starts_with(flag)), "{flag}: {flags:?}");
