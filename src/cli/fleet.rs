@@ -46,7 +46,8 @@ impl FleetArgs {
         let Some(file) = &self.config else {
             let (access, cluster) = self.cluster.reach().await?;
             let (name, labels) = (cluster.name().to_owned(), Default::default());
-            let member = Member { name, labels, access, mesh: None, role: Role::Primary, proxies: None };
+            let member =
+                Member { name, labels, access, mesh: None, role: Role::Primary, writes_max: None, proxies: None };
             return Ok(Fleet { repositories: None, places: vec![Place { member, client: Ok(cluster) }] });
         };
         let file = configuration::File::open(file.clone())?;

@@ -28,7 +28,7 @@ impl Run {
             return Err(Failure::usage(error, "run one in each cluster, best in a pod there"));
         };
         let (name, labels, role) = (cluster.name().to_owned(), Default::default(), Role::Primary);
-        let member = Member { name, labels, access, mesh: None, role, proxies: None };
+        let member = Member { name, labels, access, mesh: None, role, writes_max: None, proxies: None };
         if self.clusters.is_nameless(std::slice::from_ref(&member)) {
             let error = anyhow::anyhow!("--guard needs a name for the cluster: in every pod it is `in-cluster`");
             return Err(Failure::usage(error, "say --cluster-name, as whoever raises there calls the cluster"));

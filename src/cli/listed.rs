@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    config::{Credentials, Repository},
-    git::{Access, Source, Trust, check_keys},
+    config::{Credentials, Looks, Repository},
+    git::{Access, Limits, Source, Trust, check_keys},
     plan::Allow,
 };
 
@@ -58,7 +58,8 @@ pub(super) fn source(entry: &Repository, flags: &RepositoryArgs, interval: Durat
     }
     let of_entry = |error: anyhow::Error| error.context(format!("repository {}", entry.name));
     let (branch, path) = (entry.branch.as_deref().unwrap_or("main"), entry.path.as_deref().unwrap_or("plans"));
-    let (access, interval) = (access(&entry.credentials, flags.git.access()), entry.interval.unwrap_or(interval));
+    let (access, interval) =
+        (access(&entry.credentials, entry.limits, flags.git.access()), entry.interval.unwrap_or(interval));
     let source = Source::with_access(&entry.url, branch, path, interval, access).map_err(|error| {
         let hint = error.hint();
         Failure::usage(of_entry(error.into()), hint)
@@ -73,8 +74,14 @@ pub(super) fn source(entry: &Repository, flags: &RepositoryArgs, interval: Durat
     Ok(source.trusting(trust).named(entry.name.clone()))
 }
 
-fn access(own: &Credentials, flags: Access) -> Access {
+fn access(own: &Credentials, limits: Looks, flags: Access) -> Access {
     let own = own.clone();
+    let limits = Limits {
+        look: limits.look.unwrap_or(flags.limits.look),
+        fetch: limits.fetch.unwrap_or(flags.limits.fetch),
+        bytes: limits.bytes.unwrap_or(flags.limits.bytes),
+        objects: limits.objects.unwrap_or(flags.limits.objects),
+    };
     Access {
         token: None,
         token_file: own.token_file,
@@ -88,6 +95,7 @@ fn access(own: &Credentials, flags: Access) -> Access {
         known_hosts: own.known_hosts,
         proxy: own.proxy,
         proxy_auth_file: own.proxy_auth_file,
+        limits,
         ..flags
     }
 }

@@ -257,7 +257,7 @@ impl Run {
         let member = |(access, cluster): (Access, Cluster)| {
             let (name, labels) = (cluster.name().to_owned(), Default::default());
             let (role, proxies) = (Role::Primary, proxies.clone());
-            (Member { name, labels, access, mesh: None, role, proxies }, cluster)
+            (Member { name, labels, access, mesh: None, role, writes_max: None, proxies }, cluster)
         };
         Ok(reached.into_iter().map(member).unzip())
     }

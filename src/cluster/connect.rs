@@ -212,6 +212,11 @@ impl Cluster {
         Arc::clone(&self.turns)
     }
 
+    /// The same, whose writes wait for these turns.
+    pub(super) fn writing_in(self, turns: Turns) -> Self {
+        Self { turns: Arc::new(turns), ..self }
+    }
+
     /// The client. Its reads and writes have no deadline of their own: the caller sets one.
     pub fn client(&self) -> &Client {
         &self.client

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::istio::ObjectKind;
 
-/// Writes of routes, and of their rules, that are under way at once in one cluster.
+/// Writes of routes, and of their rules, that are under way at once in one cluster, where its configuration says no less.
 pub const TRAFFIC_MAX: usize = 32;
 
 /// Writes of records that are under way at once in one cluster.
@@ -42,17 +42,22 @@ pub struct Turn {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self {
-            routes: Arc::new(Semaphore::new(TRAFFIC_MAX)),
-            rules: Arc::new(Semaphore::new(TRAFFIC_MAX)),
-            records: Arc::new(Semaphore::new(RECORDS_MAX)),
-            courteous: Mutex::default(),
-            under_way: watch::Sender::new(0),
-        }
+        Self::of(TRAFFIC_MAX)
     }
 }
 
 impl Turns {
+    /// The turns of a cluster that takes so many writes of each kind at once.
+    pub fn of(writes: usize) -> Self {
+        Self {
+            routes: Arc::new(Semaphore::new(writes)),
+            rules: Arc::new(Semaphore::new(writes)),
+            records: Arc::new(Semaphore::new(RECORDS_MAX.min(writes))),
+            courteous: Mutex::default(),
+            under_way: watch::Sender::new(0),
+        }
+    }
+
     /// Waits for a turn to change what traffic does.
     pub async fn traffic(&self, kind: ObjectKind) -> Turn {
         let turns = match kind {
@@ -103,6 +108,15 @@ mod tests {
         let begin = Instant::now();
         drop((turns.record().await, turns.record().await));
         assert!(begin.elapsed() >= 2 * COURTESY);
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_takes_few_gets_few() {
+        let turns = Turns::of(2);
+        let _routes = traffic(&turns, ObjectKind::VirtualService, 2);
+        assert!(turns.traffic(ObjectKind::VirtualService).now_or_never().is_none());
+        let records: Vec<Turn> = (0..RECORDS_MAX).filter_map(|_| turns.record().now_or_never()).collect();
+        assert_eq!(records.len(), 2);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The table of all fields of a `Configuration`.
 
+use crate::cluster::TRAFFIC_MAX;
 use crate::plan::fields::{Field, LABELS, Shape, TEXTS, optional, required};
 
 /// The kind of the document.
@@ -43,7 +44,15 @@ const REPOSITORY: &[Field] = &[
     optional("pushSshKey", Shape::Text, "file with a private key for SSH that may push"),
     optional("verify", Shape::Choice(&["tip", "every"]), "which commits must be signed; default: none"),
     optional("verifyKeys", TEXTS, "files of the public keys whose signatures count"),
+    optional("limits", Shape::Object(LOOKS), "what looking at it may take; default: as the flags `--git-…` say"),
     optional("allow", Shape::Object(ALLOW), "what its plans and objects may be about; a list left out: anything"),
+];
+
+const LOOKS: &[Field] = &[
+    optional("look", Shape::Duration, "how long a look may take"),
+    optional("fetch", Shape::Duration, "how long a fetch may take"),
+    optional("fetchMiB", Shape::Whole { min: 1, max: 1 << 20 }, "how many MiB one fetch may bring"),
+    optional("fetchObjects", Shape::Whole { min: 1, max: 1 << 40 }, "how many objects one fetch may bring"),
 ];
 
 const ALLOW: &[Field] = &[
@@ -74,12 +83,19 @@ const CLUSTER: &[Field] = &[
         Shape::Object(SECRET),
         "a Secret of the cluster that tidegate runs in: a remote secret of Istio's, or a cluster secret of Argo CD's",
     ),
+    optional("limits", Shape::Object(WRITES), "what it may be asked at once"),
     optional("istiod", ADDRESSES, "`auto`, or the HTTP addresses of its istiods; default: nobody is asked"),
     optional("istiodToken", Shape::Text, "file with the bearer token that istiod asks for at an address"),
     optional("istiodNamespace", Shape::Text, "the namespace of istiod's pods, for `auto`; default: istio-system"),
     optional("istiodLabels", Shape::Text, "the labels of istiod's pods, for `auto`; default: app=istiod"),
     optional("gatewayAdmin", ADDRESSES, "`auto`, or the admin addresses of its gateways; default: nobody is asked"),
 ];
+
+const WRITES: &[Field] = &[optional(
+    "writes",
+    Shape::Whole { min: 1, max: TRAFFIC_MAX as i64 },
+    "writes of routes that are under way at once, and as many of rules; default: 32",
+)];
 
 const SECRET: &[Field] =
     &[required("namespace", Shape::Text, "the Secret's namespace"), required("name", Shape::Text, "the Secret's name")];

@@ -64,6 +64,11 @@ pub fn schema() -> Value {
     schema_of(KIND, CONFIGURATION)
 }
 
+/// A number that its shape has bounded.
+pub(super) fn whole<N: TryFrom<i64>>(node: &Node, field: &str) -> Option<N> {
+    node.get(field)?.scalar()?.as_i64().and_then(|number| N::try_from(number).ok())
+}
+
 pub(super) fn text(node: &Node, field: &str) -> Option<String> {
     node.get(field).and_then(Node::text).map(str::to_owned)
 }
@@ -97,6 +102,7 @@ fn cluster(node: &Node, folder: &Path, report: &mut Report<'_>) -> Option<Member
         access: access(node, &name, folder, report)?,
         mesh: meshes::name(node, report),
         role: meshes::role(node),
+        writes_max: node.get("limits").and_then(|limits| whole(limits, "writes")),
         proxies: proxies(node, folder, report),
         name,
     })

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::read::text;
+use super::read::{text, whole};
 
 /// What a file says of one plan repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Repository {
     pub push: PushCredentials,
     /// Which of its commits must be signed.
     pub verify: Option<Verify>,
+    /// What looking at it may take.
+    pub limits: Looks,
     /// What its plans and objects may be about.
     pub allow: Allow,
 }
@@ -68,6 +70,19 @@ pub struct Credentials {
     pub proxy: Option<String>,
     /// A file with `user:password` for the proxy.
     pub proxy_auth_file: Option<PathBuf>,
+}
+
+/// What looking at one repository may take; what is left out is as for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// How long a look may take.
+    pub look: Option<Duration>,
+    /// How long a fetch may take.
+    pub fetch: Option<Duration>,
+    /// How many bytes one fetch may bring.
+    pub bytes: Option<u64>,
+    /// How many objects one fetch may bring.
+    pub objects: Option<u64>,
 }
 
 /// What commits are pushed with; what is left out is that for reading.
@@ -126,7 +141,7 @@ fn repository(node: &Node, folder: &Path, report: &mut Report<'_>) -> Option<Rep
         report.hint(codes::PL17, at, "an interval of 0 s would look without a pause", "write at least 1s");
     }
     let file = |field: &str| text(node, field).map(|file| folder.join(file));
-    let verify = verify(node, folder, report);
+    let (verify, limits) = (verify(node, folder, report), limits(node, report));
     let allow = allow(node, report);
     Some(Repository {
         name: name(node, url?, &location?, report)?,
@@ -154,8 +169,27 @@ fn repository(node: &Node, folder: &Path, report: &mut Report<'_>) -> Option<Rep
             ssh_key: file("pushSshKey"),
         },
         verify,
+        limits,
         allow,
     })
+}
+
+fn limits(node: &Node, report: &mut Report<'_>) -> Looks {
+    let Some(node) = node.get("limits") else { return Looks::default() };
+    let mut duration = |field: &str| {
+        let written = node.get(field)?;
+        let span: Span = written.text()?.parse().ok()?;
+        if span.seconds() == 0 {
+            report.hint(codes::PL17, place(written), format!("`{field}` of 0 s leaves no time"), "write at least 1s");
+        }
+        Some(Duration::from_secs(span.seconds()))
+    };
+    Looks {
+        look: duration("look"),
+        fetch: duration("fetch"),
+        bytes: whole::<u64>(node, "fetchMiB").map(|mebibytes| mebibytes << 20),
+        objects: whole(node, "fetchObjects"),
+    }
 }
 
 /// Where it is; a URL with a secret in it is refused without repeating it.

@@ -33,11 +33,12 @@ fn every_field_is_read_and_files_are_seen_from_the_folder_of_the_configuration()
         "{HEAD}clusters:\n\
          - name: here\n  inCluster: true\n  labels: {{region: eu}}\n  istiod: auto\n  gatewayAdmin: auto\n\
          - {{name: eu-1, kubeconfig: clusters.yaml, context: eu, istiod: ['http://10.0.0.1:15014'], istiodToken: token}}\n\
-         - {{name: us-1, secret: {{namespace: istio-system, name: istio-remote-secret-us-1}}}}\n\
+         - {{name: us-1, secret: {{namespace: istio-system, name: istio-remote-secret-us-1}}, limits: {{writes: 4}}}}\n\
          - {{name: us-2, context: us-2, istiod: 'http://istiod:15014', gatewayAdmin: 'http://10.0.0.2:15000'}}\n"
     );
     let Configuration { repositories, clusters } = read(&text).unwrap();
     assert_eq!(repositories, [], "they are named by flags");
+    assert_eq!(clusters.iter().map(|one| one.writes_max).collect::<Vec<_>>(), [None, None, Some(4), None]);
     let [here, eu, us, us_2] = &clusters[..] else { panic!("{clusters:?}") };
     assert_eq!((here.name.as_str(), here.labels["region"].as_str(), here.access.in_cluster), ("here", "eu", true));
     let asked = here.proxies.as_ref().unwrap();
@@ -80,6 +81,7 @@ fn whatever_is_wrong_is_found_where_it_stands() {
         (with(", istiod: ['http://a:1', auto]"), vec![("CF03", "auto")]),
         (with(", istiod: []"), vec![("PL04", "[")]),
         (with(", istiod: {a: b}"), vec![("PL03", "{")]),
+        (with(", limits: {writes: 33}"), vec![("PL17", "33")]),
         (with(", gatewayAdmin: auto"), vec![("PL04", "gatewayAdmin")]),
         (with(", mesh: 'a b'"), vec![("PL06", "'a b'")]),
         (with(", role: secondary"), vec![("PL03", "secondary")]),

@@ -368,7 +368,7 @@ impl Engine {
 async fn connect(member: Member, link: u64, sender: UnboundedSender<Incoming>) {
     let mut pause = PAUSE;
     loop {
-        let sent = match Cluster::connect(&member.name, &member.access).await {
+        let sent = match member.connect().await {
             Ok(cluster) => return drop(sender.send(Incoming::Linked { link, cluster })),
             Err(error) => {
                 let error = format!("{error}; {}", error.hint());
@@ -399,7 +399,7 @@ async fn renew(
         // What cannot be read now may be read later; meanwhile the client that there is goes on trying.
         let others = Cluster::credentials_now(&member.name, &member.access).await.is_ok_and(|now| now != made_of);
         if (others || ended)
-            && let Ok(cluster) = Cluster::connect(&member.name, &member.access).await
+            && let Ok(cluster) = member.connect().await
         {
             tracing::info!(cluster = member.name, "its credentials are others now");
             return drop(sender.send(Incoming::Linked { link, cluster }));

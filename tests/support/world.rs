@@ -213,5 +213,5 @@ async fn connect(kubeconfig: &std::path::Path, context: &str) -> (Member, Cluste
         Access { kubeconfig: Some(kubeconfig.to_owned()), context: Some(context.to_owned()), ..Access::default() };
     let cluster = Cluster::connect(context, &access).await.unwrap();
     let (name, labels, role) = (context.to_owned(), Default::default(), Default::default());
-    (Member { name, labels, access, mesh: None, role, proxies: None }, cluster)
+    (Member { name, labels, access, mesh: None, role, writes_max: None, proxies: None }, cluster)
 }

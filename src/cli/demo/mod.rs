@@ -89,6 +89,7 @@ async fn options(shop: &Shop) -> Result<Options, Failure> {
             access,
             mesh: None,
             role: Role::Primary,
+            writes_max: None,
             proxies: None,
         }],
         clusters: vec![cluster],

@@ -21,7 +21,7 @@ fn every_field_of_a_repository_is_read_and_its_files_are_seen_from_the_folder() 
          proxyAuthFile: /p, pushTokenFile: push, pushUser: bot, verify: every, verifyKeys: [ops, /dev], allow: \
          {namespaces: [shop, team-*], hosts: ['*.example.com'], gateways: [mesh, 'istio-system/*'], kinds: [CanaryPlan]}\n\
          url: 'git@git.example.com:web/rollouts.git', sshKey: id, sshPassphraseFile: word, knownHosts: hosts, \
-         pushSshKey: id2, allow: {hosts: []}\n\
+         pushSshKey: id2, limits: {look: 5s, fetch: 1m, fetchMiB: 64, fetchObjects: 1000}, allow: {hosts: []}\n\
          url: /srv/plans, tokenFile: token, verify: tip, verifyKeys: [a]",
     );
     let [shop, web, local] = &read(&text).unwrap().repositories[..] else { panic!("not three") };
@@ -48,6 +48,9 @@ fn every_field_of_a_repository_is_read_and_its_files_are_seen_from_the_folder() 
     assert_eq!((&web.credentials.ssh_key, &web.credentials.known_hosts), (&at("id"), &at("hosts")));
     assert_eq!((&web.credentials.ssh_passphrase_file, &web.push.ssh_key), (&at("word"), &at("id2")));
     assert_eq!(web.allow, Allow { hosts: Some(Vec::new()), ..Allow::default() });
+    let looks = [web.limits.look, web.limits.fetch].map(|limit| limit.unwrap().as_secs());
+    assert_eq!((looks, web.limits.bytes, web.limits.objects), ([5, 60], Some(64 << 20), Some(1_000)));
+    assert_eq!(local.limits, Default::default());
     let Repository { name, credentials, verify, allow, .. } = local;
     assert_eq!((name.as_str(), &credentials.token_file, allow), ("plans", &at("token"), &Allow::default()));
     assert_eq!(verify.as_ref().unwrap().mode, VerifyMode::Tip);
@@ -63,6 +66,7 @@ fn what_is_wrong_with_a_repository_is_found_where_it_stands() {
         (with("url: 5"), vec![("PL03", "5")]),
         (but("interval: soon"), vec![("PL03", "soon")]),
         (but("interval: 0s"), vec![("PL17", "0s")]),
+        (but("limits: {fetch: 0s, fetchMiB: 0}"), vec![("PL17", "0"), ("PL17", "0s")]),
         (but("tokn: a"), vec![("PL01", "tokn")]),
         (but("name: a/b"), vec![("PL06", "a/b")]),
         (but("name: ''"), vec![("PL06", "''")]),

@@ -36,6 +36,7 @@ async fn client(folder: &std::path::Path, server: &str) -> (Member, Cluster) {
             mesh: None,
             role: Default::default(),
             access,
+            writes_max: None,
             proxies: None,
         },
         cluster,
