@@ -66,7 +66,7 @@ fn what_is_wrong_with_a_repository_is_found_where_it_stands() {
         (with("url: 5"), vec![("PL03", "5")]),
         (but("interval: soon"), vec![("PL03", "soon")]),
         (but("interval: 0s"), vec![("PL17", "0s")]),
-        (but("limits: {fetch: 0s, fetchMiB: 0}"), vec![("PL17", "0"), ("PL17", "0s")]),
+        (but("limits: {fetch: 0s, fetchMiB: 0}"), vec![("PL17", "0s"), ("PL17", "0")]),
         (but("tokn: a"), vec![("PL01", "tokn")]),
         (but("name: a/b"), vec![("PL06", "a/b")]),
         (but("name: ''"), vec![("PL06", "''")]),
