@@ -1,6 +1,6 @@
 //! The configuration file of `run`: read at the start, and followed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
@@ -11,6 +11,9 @@ use crate::{
 };
 
 use super::{Failure, following::Following, terminal};
+
+/// When what the file says is tried again, where a file that it names could not be read.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// A file that was valid when it was read.
 pub(super) struct File {
@@ -49,20 +52,34 @@ impl File {
         let mut seen = config::follow(self.path);
         let mut repositories = self.repositories;
         tokio::spawn(async move {
-            while let Some(seen) = seen.recv().await {
-                let reload = match seen {
-                    Ok(new) => match following.change(&repositories, &new.repositories) {
-                        Ok((gone, added)) => {
-                            repositories = new.repositories;
-                            if !repositories.is_empty() {
-                                branches.send_replace(repositories.iter().map(branch).collect());
-                            }
-                            Ok(Reload { members: new.clusters, gone, new: added })
-                        }
-                        Err(failure) => Err(failure.sentence()),
+            // What the file says that is not taken, as a file that it names cannot be read: it may come later.
+            let mut put_off: Option<config::Configuration> = None;
+            let mut refused = None;
+            loop {
+                let seen = tokio::select! {
+                    seen = seen.recv() => match seen {
+                        Some(seen) => seen.map_err(|broken| broken.to_string()),
+                        None => return,
                     },
-                    Err(broken) => Err(broken.to_string()),
+                    Some(new) = later(put_off.take()) => Ok(new),
                 };
+                let reload = seen.and_then(|new| {
+                    let change = following.change(&repositories, &new.repositories);
+                    let (gone, added) = change.map_err(|failure| {
+                        put_off = Some(new.clone());
+                        failure.sentence()
+                    })?;
+                    repositories = new.repositories;
+                    if !repositories.is_empty() {
+                        branches.send_replace(repositories.iter().map(branch).collect());
+                    }
+                    Ok(Reload { members: new.clusters, gone, new: added })
+                });
+                let error = reload.as_ref().err().cloned();
+                if error.is_some() && error == refused {
+                    continue;
+                }
+                refused = error;
                 if told.send(reload).await.is_err() {
                     return;
                 }
@@ -70,6 +87,13 @@ impl File {
         });
         receiver
     }
+}
+
+/// What was put off, when it is time to try it again; none where nothing was.
+async fn later(put_off: Option<config::Configuration>) -> Option<config::Configuration> {
+    let put_off = put_off?;
+    tokio::time::sleep(AGAIN).await;
+    Some(put_off)
 }
 
 /// The branch that a listed repository is followed on.

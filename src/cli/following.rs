@@ -64,8 +64,8 @@ impl Following {
         let known: BTreeMap<&str, &Repository> = now.iter().map(|one| (one.name.as_str(), one)).collect();
         let stays = |one: &Repository| known.get(one.name.as_str()).is_some_and(|now| *now == one);
         let gone = before.iter().filter(|one| !stays(one)).map(|one| one.name.clone()).collect();
-        let mut new = if now.is_empty() { Vec::new() } else { self.all(now)? };
-        new.retain(|followed| !before.iter().any(|one| one.name == followed.source.name && stays(one)));
-        Ok((gone, new))
+        // Nobody's files are looked at but those of what is new.
+        let new: Vec<Repository> = now.iter().filter(|one| !before.contains(one)).cloned().collect();
+        Ok((gone, if new.is_empty() { Vec::new() } else { self.all(&new)? }))
     }
 }

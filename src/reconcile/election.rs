@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -18,18 +19,21 @@ use crate::{
 
 use super::{Event, LeaseReport, engine::Engine, mirror::Mirror};
 
+/// For so long a write whose answer is not waited for may still be done: no request waits longer.
+const UNSURE: Duration = Duration::from_secs(15);
+
 /// The lease as the loops of this process want it together.
 pub(super) struct Candidacy {
     candidate: Candidate,
     /// The loops that may still write, and the process as long as it may begin others.
     writing: AtomicUsize,
-    /// Whether one of them has ended with a write whose answer did not come.
-    unsure: AtomicBool,
+    /// Until when a write may still be done whose answer one of them did not wait for.
+    unsure: Mutex<Option<Instant>>,
 }
 
 impl Candidacy {
     pub(super) const fn new(candidate: Candidate) -> Self {
-        Self { candidate, writing: AtomicUsize::new(1), unsure: AtomicBool::new(false) }
+        Self { candidate, writing: AtomicUsize::new(1), unsure: Mutex::new(None) }
     }
 
     /// A loop begins that may write.
@@ -45,8 +49,14 @@ impl Candidacy {
     /// A loop begins no write any more, or the process no loop. The last one gives the lease away, unless a write may still be done: then it is
     /// left to run out.
     pub(super) async fn leave(&self, unanswered: bool) {
-        self.unsure.fetch_or(unanswered, Ordering::AcqRel);
-        if self.writing.fetch_sub(1, Ordering::AcqRel) == 1 && !self.unsure.load(Ordering::Acquire) {
+        let unsure = {
+            let mut unsure = self.unsure.lock().unwrap_or_else(PoisonError::into_inner);
+            if unanswered {
+                *unsure = Some(Instant::now() + UNSURE);
+            }
+            unsure.is_some_and(|until| Instant::now() < until)
+        };
+        if self.writing.fetch_sub(1, Ordering::AcqRel) == 1 && !unsure {
             self.candidate.release().await;
         }
     }

@@ -124,6 +124,7 @@ impl Engine {
             git_meter: source.map(|source| source.meter.clone()).unwrap_or_default(),
             catalog: Catalog::new(),
             view: View {
+                repository: source.map(|source| source.name.as_str().into()),
                 places: BTreeMap::new(),
                 remotes: BTreeMap::new(),
                 meshes: Meshes::default(),

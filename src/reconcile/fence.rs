@@ -100,6 +100,11 @@ impl Worker {
         };
         let last_look = sight.git().last_look;
         for held in self.clusters.values_mut() {
+            // What another repository asks for is none of this one's commits.
+            if held.is_anothers(self.repository.as_deref()) {
+                held.strange = None;
+                continue;
+            }
             let Some(Ok(journal)) = &held.journal else { continue };
             let commit = &journal.revision.commit;
             if asked == Some(commit) || self.fenced.past.contains(commit) {

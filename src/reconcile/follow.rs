@@ -40,6 +40,19 @@ const LAST_RESOURCES_ONCE: Duration = Duration::from_secs(10);
 /// How long one round waits for a cluster or a repository that does not answer.
 const ONCE_PATIENCE: Duration = Duration::from_secs(15);
 
+/// The same where the repository is followed in another way from now on: until then no revert of it is heard, and whoever
+/// comes next is as a process that comes after a crash.
+const LAST_WRITE_FOR_ANOTHER: Duration = Duration::from_secs(1);
+
+/// Why a loop is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The process does.
+    WithTheProcess,
+    /// The configuration has the repository no more, or in another way.
+    ForAnother,
+}
+
 /// What all loops of a process are told alike.
 #[derive(Clone)]
 pub(super) struct Shared {
@@ -65,7 +78,7 @@ pub(super) async fn follow(
     followed: Followed,
     shared: Shared,
     mut asks: mpsc::Receiver<Ask>,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = End>,
 ) -> std::io::Result<Ending> {
     let Followed { source, mirror, publish, allow } = followed;
     let (sender, mut incoming) = mpsc::unbounded_channel();
@@ -101,13 +114,13 @@ pub(super) async fn follow(
     let mut shutdown = std::pin::pin!(shutdown);
     let patience = tokio::time::sleep(patience);
     let mut patience = std::pin::pin!(patience);
-    loop {
+    let end = loop {
         let timer = until(&engine.clock, engine.timers.next());
         let resources = until(&engine.clock, engine.mirror_wake());
         let restores = until(&engine.clock, engine.restores_wake());
         let notes = until(&engine.clock, engine.notes_wake());
         tokio::select! {
-            () = &mut shutdown => break,
+            end = &mut shutdown => break end,
             Some(seen) = git.recv() => engine.git(seen),
             Some(event) = incoming.recv() => engine.incoming(event),
             Some((link, seen)) = seen.recv() => engine.seen(&link, seen),
@@ -122,19 +135,23 @@ pub(super) async fn follow(
                 // Whoever asked may have gone meanwhile.
                 let _ = ask.answer.send(engine.report(ask.whole));
             },
-            () = &mut patience, if shared.once && !engine.is_informed() => break,
+            () = &mut patience, if shared.once && !engine.is_informed() => break End::WithTheProcess,
         }
         engine.take_more(&mut incoming, &mut seen);
         engine.settle_up();
         if shared.once && engine.is_idle() {
-            break;
+            break End::WithTheProcess;
         }
-    }
+    };
     drop(git);
-    last_answers(&mut engine, &mut incoming, LAST_WRITE, 0).await;
+    let patience = if end == End::ForAnother { LAST_WRITE_FOR_ANOTHER } else { LAST_WRITE };
+    last_answers(&mut engine, &mut incoming, patience, 0).await;
     // A write whose answer did not come may still be done: then the lease is left to run out.
     engine.resign().await;
     // What came of the last writes is noted, too, where that is quickly done.
+    if end == End::ForAnother {
+        return Ok(engine.ending());
+    }
     let given_up = engine.in_flight;
     engine.notes_end();
     last_answers(&mut engine, &mut incoming, LAST_NOTES, given_up).await;
@@ -171,8 +188,14 @@ pub(super) async fn last_answers(
 
 /// Raises one counter whenever the other rises.
 async fn pass_on(mut from: watch::Receiver<u64>, to: watch::Sender<u64>) {
-    while from.changed().await.is_ok() {
-        to.send_modify(|count| *count += 1);
+    loop {
+        tokio::select! {
+            changed = from.changed() => match changed {
+                Ok(()) => to.send_modify(|count| *count += 1),
+                Err(_) => return,
+            },
+            () = to.closed() => return,
+        }
     }
 }
 

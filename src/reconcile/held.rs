@@ -153,6 +153,11 @@ impl Held {
         gone || kept || theirs
     }
 
+    /// Whether the route is of a plan of another repository than the one that is followed.
+    pub(super) fn is_anothers(&self, repository: Option<&str>) -> bool {
+        matches!((&self.journal, repository), (Some(Ok(journal)), Some(own)) if journal.owner.repository != own)
+    }
+
     pub(super) fn virtual_service(&self) -> Option<&Value> {
         self.virtual_service.as_ref()?.as_deref()
     }

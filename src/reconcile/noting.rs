@@ -124,6 +124,9 @@ impl Worker {
             return;
         }
         for (cluster, held) in &mut self.clusters {
+            if held.is_anothers(self.repository.as_deref()) {
+                continue;
+            }
             let Some(Ok(journal)) = &held.journal else { continue };
             let journal = journal.clone();
             if held.told.as_ref().is_some_and(|told| Arc::ptr_eq(told, &journal) || told == &journal) {

@@ -26,7 +26,7 @@ use crate::{
 use super::{
     Ask,
     election::Candidacy,
-    follow::{Shared, asked, follow},
+    follow::{End, Shared, asked, follow},
     sum,
 };
 
@@ -107,7 +107,7 @@ pub struct Ending {
 /// repository ended, by name.
 ///
 /// # Errors
-/// Where the thread that follows a repository can't be started: then none is followed.
+/// Where the thread that follows a repository can't be started: then all others end in good order.
 pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> io::Result<Vec<Ending>> {
     let candidacy = options.lease.map(|(lease, cluster)| Arc::new(Candidacy::new(cluster::elect(&cluster, &lease))));
     let (news, configured) = watch::channel(None);
@@ -141,7 +141,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> io::Re
         answering.spawn(sum::answer(asks, asking));
     }
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut endings = BTreeMap::new();
+    let (mut endings, mut failed) = (BTreeMap::new(), None);
     loop {
         let (name, ended) = tokio::select! {
             () = &mut shutdown => break,
@@ -155,7 +155,13 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> io::Re
             },
         };
         loops.ended(&name);
-        endings.insert(name, ended?);
+        match ended {
+            Ok(ending) => drop(endings.insert(name, ending)),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
     }
     if let Some(candidacy) = candidacy {
         candidacy.leave(false).await;
@@ -163,9 +169,15 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> io::Re
     loops.end();
     while let Some(ended) = loops.tasks.join_next().await {
         let (name, ended) = unwound(ended)?;
-        endings.insert(name, ended?);
+        match ended {
+            Ok(ending) => drop(endings.insert(name, ending)),
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(endings.into_values().collect())
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(endings.into_values().collect()),
+    }
 }
 
 type Ended = (String, io::Result<Ending>);
@@ -182,8 +194,8 @@ struct Loops {
 }
 
 struct Running {
-    /// Dropped, it ends the loop.
-    end: Option<mpsc::Sender<()>>,
+    /// Ends the loop; dropped, with the process.
+    end: Option<mpsc::Sender<End>>,
     asker: mpsc::Sender<Ask>,
 }
 
@@ -196,9 +208,7 @@ impl Loops {
         }
         let (asker, asks) = mpsc::channel(ASKS_MAX);
         let (end, mut ends) = mpsc::channel(1);
-        let shutdown = async move {
-            ends.recv().await;
-        };
+        let shutdown = async move { ends.recv().await.unwrap_or(End::WithTheProcess) };
         let span = if self.listed { tracing::info_span!("repository", name) } else { tracing::Span::none() };
         let (looped, of) = (follow(followed, self.shared.clone(), asks, shutdown), name.clone());
         self.tasks.spawn(async move { (of, looped.await) }.instrument(span));
@@ -217,8 +227,9 @@ impl Loops {
         for name in &reload.gone {
             tracing::info!(repository = %name, "the configuration has it no more as it was; its objects stay as they are");
             self.awaited.remove(name);
-            if let Some(running) = self.running.get_mut(name) {
-                running.end = None;
+            if let Some(end) = self.running.get_mut(name).and_then(|running| running.end.take()) {
+                // It has ended by itself where nobody receives.
+                let _ = end.try_send(End::ForAnother);
             }
         }
         self.tell();

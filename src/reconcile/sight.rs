@@ -1,13 +1,16 @@
 //! What a decision about a route is made of: its objects as they were seen, and what the shell knows beside them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
 use crate::{
-    istio::ObjectKind,
+    istio::{ObjectKind, lens},
     plan::{ObjectKey, Plan, Version, VersionName},
-    rollout::{ClusterView, GitSight, Images, Lease, Taken, Wanted, World},
+    rollout::{ClusterView, GitSight, Images, Lease, OWNER, Taken, Wanted, World},
 };
 
 use super::{
@@ -17,6 +20,10 @@ use super::{
 
 /// What the shell knows beside the events, asked at each decision.
 pub trait Sight {
+    /// The name of the repository that is followed; none where that does not matter, as to a guard.
+    fn repository(&self) -> Option<&Arc<str>> {
+        None
+    }
     /// Ready endpoints of the pods of a Service that carry the labels; none: unknown.
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32>;
     /// Whether those that callers in the cluster reach are all in other clusters; none: unknown.
@@ -78,12 +85,14 @@ impl Worker {
     /// Everything that a decision at this instant sees.
     pub(super) fn world(&mut self, now: Timestamp, sight: &impl Sight) -> World {
         self.get_up();
+        self.repository = sight.repository().cloned();
         let wanted = self.wanted_since(now, sight);
         let ready = self.ready(sight);
         let destination_rule = self.destination_rule();
-        let living_owners =
-            self.journal().map(|journal| journal.owner.to_string()).filter(|owner| sight.lives(owner)).into_iter();
-        let living_owners = living_owners.collect();
+        let journaled = self.journal().map(|journal| journal.owner.to_string());
+        let rules = self.clusters.values().filter_map(|held| lens::annotation(held.destination_rule()?, OWNER));
+        let named: BTreeSet<String> = journaled.into_iter().chain(rules.map(str::to_owned)).collect();
+        let living_owners = named.into_iter().filter(|owner| sight.lives(owner)).collect();
         let mut clusters = BTreeMap::new();
         let (goes_on, lease) = (self.goes_on(), sight.lease());
         for ((name, held), ready) in self.clusters.iter_mut().zip(ready) {
@@ -126,7 +135,8 @@ impl Worker {
             clusters.insert(name.clone(), if goes_on { leaving::anew(view) } else { view });
         }
         let (former, git) = (self.former.clone(), sight.git());
-        World { wanted, former, living_owners, git, lease, clusters, settings: self.settings }
+        let repository = self.repository.clone();
+        World { wanted, former, repository, living_owners, git, lease, clusters, settings: self.settings }
     }
 
     /// Ready endpoints of every version in question, and what they run, for each cluster in order.

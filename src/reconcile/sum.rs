@@ -9,6 +9,7 @@ use super::{Ask, ClusterReport, Durations, Report, Tally};
 /// Answers questions with what all loops say together. A loop that does not answer leaves its question without an answer:
 /// whoever asks notices by that.
 pub(super) async fn answer(mut asks: mpsc::Receiver<Ask>, loops: watch::Receiver<Vec<mpsc::Sender<Ask>>>) {
+    let mut was_ready = false;
     while let Some(Ask { whole, mut answer }) = asks.recv().await {
         let loops = loops.borrow().clone();
         let each = loops.iter().map(|asker| put(asker, whole));
@@ -16,7 +17,13 @@ pub(super) async fn answer(mut asks: mpsc::Receiver<Ask>, loops: watch::Receiver
             reports = futures::future::try_join_all(each) => reports,
             () = answer.closed() => continue,
         };
-        if let Some(report) = reports.ok().and_then(|reports| reports.into_iter().reduce(Report::with)) {
+        let Ok(mut reports) = reports else { continue };
+        // Once ready is ready: another repository is no reason to send nobody here. Nor is one that cannot be read, where
+        // others can.
+        let errs = |report: &Report| report.repositories.iter().any(|repository| repository.error.is_some());
+        was_ready |= reports.iter().any(|report| report.ready) && reports.iter().all(|one| one.ready || errs(one));
+        reports.iter_mut().for_each(|report| report.ready |= was_ready);
+        if let Some(report) = reports.into_iter().reduce(Report::with) {
             // Whoever asked may have gone meanwhile.
             let _ = answer.send(report);
         }

@@ -1,6 +1,9 @@
 //! What the shell knows beside the events: readiness, claims, clocks, the sight of Git, and plain objects that fail.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     cluster::{Cluster, Endpoints},
@@ -55,6 +58,8 @@ pub(super) struct Remote {
 
 /// Everything that workers may ask.
 pub(super) struct View {
+    /// The repository that is followed; none: a guard follows none.
+    pub(super) repository: Option<Arc<str>>,
     pub(super) places: BTreeMap<ClusterName, Place>,
     pub(super) remotes: BTreeMap<ClusterName, Remote>,
     pub(super) meshes: Meshes,
@@ -129,6 +134,10 @@ enum Reached<'a> {
 }
 
 impl Sight for View {
+    fn repository(&self) -> Option<&Arc<str>> {
+        self.repository.as_ref()
+    }
+
     fn ready(&self, cluster: &str, namespace: &str, service: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
         match self.reached(cluster, namespace, service)? {
             Reached::Own | Reached::OwnOf(_) => self.places.get(cluster)?.endpoints.ready(namespace, service, labels),

@@ -110,7 +110,16 @@ impl Engine {
             hosts.iter().for_each(|host| self.look_at_service(host));
         }
         let news = self.objects.put(&cluster, kind, &key, live.as_deref());
-        if !news || !self.synced.contains(&cluster) {
+        if !self.synced.contains(&cluster) {
+            return;
+        }
+        // Who claims what is told by the watch alone, also where it shows what was written here.
+        for other in shared.into_iter().filter(|other| *other != key) {
+            if self.workers.contains_key(&other) {
+                self.hand(&other, Event::Look);
+            }
+        }
+        if !news {
             return;
         }
         self.guards(kind, &key, &live);
@@ -120,11 +129,6 @@ impl Engine {
         };
         for worker in concerned {
             self.hand(&worker, Event::Object { cluster: cluster.clone(), kind, live: live.clone() });
-        }
-        for other in shared.into_iter().filter(|other| *other != key) {
-            if self.workers.contains_key(&other) {
-                self.hand(&other, Event::Look);
-            }
         }
     }
 

@@ -175,6 +175,8 @@ pub enum News {
 pub struct Worker {
     pub(super) key: ObjectKey,
     pub(super) wanted: Wanted,
+    /// The repository that is followed; none: a guard follows none.
+    pub(super) repository: Option<Arc<str>>,
     pub(super) former: Option<Arc<Plan>>,
     pub(super) settings: Settings,
     /// Boxed: a map's smallest node has room for eleven.
@@ -201,6 +203,7 @@ impl Worker {
         Self {
             key,
             wanted: Wanted::Unknown,
+            repository: None,
             former: None,
             settings,
             clusters,
@@ -280,7 +283,7 @@ impl Worker {
         matches!(self.wanted, Wanted::Removed { .. })
             && matches!(self.reason, Some(Reason::Released))
             && !self.is_busy()
-            && self.clusters.values().all(|held| held.is_let_go())
+            && self.clusters.values().all(|held| held.is_let_go() || held.is_anothers(self.repository.as_deref()))
             && self.parting.is_empty()
     }
 

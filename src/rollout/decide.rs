@@ -65,6 +65,13 @@ fn decide_in_full(world: &World, now: Timestamp) -> Decision {
             }
         }
     };
+    if world.repository.as_deref().is_some_and(|own| found.owner.repository != own) {
+        // Whatever this repository asks for, or asks for no more, the route is another's.
+        return match world.wanted {
+            Wanted::Removed { .. } => hold(Reason::Released),
+            Wanted::Unknown | Wanted::Plan { .. } => hold(sight::other_plan(world, &found.owner)),
+        };
+    }
     let suspended = wanted.map_or(found.plan.suspend, |(plan, ..)| plan.suspend);
     if suspended {
         return Decision { journal: Some(found), ..hold(Reason::Suspended) };
@@ -77,7 +84,7 @@ fn decide_in_full(world: &World, now: Timestamp) -> Decision {
     }
     let resumes = origin == Origin::Noted && world.clusters.values().all(|cluster| cluster.virtual_service.is_none());
     let Some((plan, ..)) = wanted.filter(|_| resumes) else { return Draft::new(world, found, origin, now).run(wanted) };
-    if let Err(reason) = sight::may_begin(world, plan) {
+    if let Err(reason) = sight::may_begin(world, plan, &found.owner) {
         return hold(reason);
     }
     let decision = Draft::new(world, found, origin, now).run(wanted);

@@ -84,7 +84,10 @@ pub(super) fn unfinished(world: &World) -> BTreeMap<ClusterName, Goal> {
         let rule =
             view.destination_rule.as_deref().filter(|_| view.virtual_service.is_none()).filter(|rule| is_ours(rule));
         let owner = rule.and_then(owner_on).zip(pruned);
-        let made = owner.is_some_and(|(owner, plan)| owner.ends_with(&format!("/{}", plan.key)));
+        let made = owner.is_some_and(|(owner, plan)| match &world.repository {
+            Some(repository) => owner == format!("{repository}/{}", plan.key),
+            None => owner.ends_with(&format!("/{}", plan.key)),
+        });
         if made && view.away_since.is_none() { Goal::Prune } else { Goal::Keep }
     };
     world.clusters.iter().map(|(name, view)| (name.clone(), goal(view))).collect()
@@ -268,7 +271,7 @@ pub(super) fn first(
     live: Option<&Value>,
     now: Timestamp,
 ) -> Result<Journal, Reason> {
-    may_begin(world, plan)?;
+    may_begin(world, plan, owner)?;
     let (traffic, what) = match live {
         Some(live) if !plan.take_ownership => {
             let theirs = match owner_on(live) {
@@ -340,7 +343,7 @@ pub(super) fn first(
 ///
 /// # Errors
 /// What is: what others claim or made, or a cluster that does not answer.
-pub(super) fn may_begin(world: &World, plan: &Plan) -> Result<(), Reason> {
+pub(super) fn may_begin(world: &World, plan: &Plan, owner: &Owner) -> Result<(), Reason> {
     if let Some((name, by)) = world.clusters.iter().find_map(|(name, view)| Some((name, view.claims.first()?))) {
         return Err(Reason::Claimed { by: by.clone() }.of(name));
     }
@@ -348,16 +351,19 @@ pub(super) fn may_begin(world: &World, plan: &Plan) -> Result<(), Reason> {
     if let Some(reason) = super::gates::away(world) {
         return Err(reason);
     }
-    destinations(world, plan)
+    destinations(world, plan, owner)
 }
 
 /// Whether a DestinationRule of the plan's name may be written: one that somebody else made is taken over only where
-/// the plan says so, and never with other labels under what may be running.
-fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
+/// the plan says so, and never with other labels under what may be running; one that is another plan's never.
+fn destinations(world: &World, plan: &Plan, owner: &Owner) -> Result<(), Reason> {
     let rules = world.clusters.iter().filter_map(|(name, view)| Some((name, view.destination_rule.as_deref()?)));
     for (cluster, live) in rules {
         if is_marked(live) {
-            continue;
+            match owner_on(live).filter(|named| is_anothers(world, named, owner)) {
+                Some(named) => return Err(Reason::OtherPlan { owner: named.to_owned() }.of(cluster)),
+                None => continue,
+            }
         }
         if !plan.take_ownership {
             let name = plan.routing.destination_rule.name.clone();
@@ -377,6 +383,12 @@ fn destinations(world: &World, plan: &Plan) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// Whether an object names a plan of another repository, or another one of the same that lives.
+fn is_anothers(world: &World, named: &str, owner: &Owner) -> bool {
+    let own = named.strip_prefix(owner.repository.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    named != owner.to_string() && (!own || world.living_owners.iter().any(|living| living == named))
 }
 
 /// What is live in every cluster that has a route, where that is the same.

@@ -208,6 +208,8 @@ pub struct World {
     pub wanted: Wanted,
     /// What Git asked before the plan was removed, where this process saw it.
     pub former: Option<Arc<Plan>>,
+    /// The repository that is followed; none: a guard follows none.
+    pub repository: Option<Arc<str>>,
     /// Whether the plan that a live object names still exists in its repository, by [`Owner`] as written.
     pub living_owners: Vec<String>,
     /// How fresh that is.

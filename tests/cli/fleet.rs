@@ -26,7 +26,7 @@ impl Two {
         let home = east.repository.home();
         std::fs::write(home.join("west"), west.kubeconfig()).unwrap();
         let text = format!(
-            "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nrepository: {{url: '{}', name: plans}}\nclusters:\n\
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Configuration\nrepositories: [{{url: '{}', name: plans}}]\nclusters:\n\
              - {{name: west, kubeconfig: west}}\n- {{name: east, kubeconfig: kubeconfig}}\n",
             east.repository.location()
         );

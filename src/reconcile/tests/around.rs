@@ -1,6 +1,6 @@
 //! What a worker may ask beside its events, as a story sets it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     istio::ObjectKind,
@@ -14,6 +14,8 @@ use super::pair::{EAST, WEST};
 /// What the worker may ask beside its events.
 #[derive(Clone)]
 pub(super) struct Around {
+    /// The repository that is followed, but by a guard.
+    pub(super) repository: Option<Arc<str>>,
     /// Ready endpoints by the label `version`, or by cluster and label; a label that is missing has two.
     pub(super) ready: BTreeMap<String, Option<u32>>,
     /// What they run, by `cluster/label` or by the label alone; what is missing is not known.
@@ -40,6 +42,10 @@ impl Around {
 }
 
 impl Sight for Around {
+    fn repository(&self) -> Option<&Arc<str>> {
+        self.repository.as_ref().filter(|_| self.lease != Lease::Guard)
+    }
+
     fn ready(&self, cluster: &str, _: &str, _: &str, labels: &BTreeMap<String, String>) -> Option<u32> {
         let label = labels.get("version").unwrap();
         if self.shares {

@@ -1,5 +1,6 @@
 //! The workers against a model world: histories as a table, laws as properties, and an exhaustive model.
 
+mod anothers;
 mod around;
 mod draft;
 mod drift;

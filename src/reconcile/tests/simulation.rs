@@ -82,6 +82,7 @@ impl Sim {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let git = GitSight { last_look: Some(now), max_age_s: 300, refused: None };
         let around = Around {
+            repository: Some("plans".into()),
             ready: BTreeMap::new(),
             shares: false,
             beyond: None,
@@ -142,7 +143,8 @@ impl Sim {
     /// A commit that brings the plan in, without letting anything happen yet.
     pub(super) fn commit(&mut self, draft: Draft) {
         let plan = draft.done();
-        let owner = Owner { repository: "plans".into(), plan: plan.key.clone() };
+        let repository = self.around.repository.as_deref().unwrap_or("plans").to_owned();
+        let owner = Owner { repository, plan: plan.key.clone() };
         let revision = self.revision();
         self.wanted = Wanted::Plan { plan, revision, owner, newer_invalid: false };
         self.queue.push_back(Event::Wanted(self.wanted.clone()));
