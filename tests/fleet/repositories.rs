@@ -172,8 +172,8 @@ async fn law_09_a_plan_of_one_repository_is_never_taken_by_another() {
     fleet.plan(V1);
     fleet.until_settled(&[("v1", 100)]).await;
     // The same route, and another one with the same host.
-    two.plan("web", "web", "  traffic: {v2: 100}");
-    two.plan("mine", "web", "  traffic: {v2: 100}");
+    two.plan("web", "web", "  prune: true\n  traffic: {v2: 100}");
+    two.plan("mine", "web", "  prune: true\n  traffic: {v2: 100}");
     let refused = |status: &Value| {
         let plans = status["plans"].as_array().into_iter().flatten();
         let of = plans.filter(|plan| plan["repository"] == "pay").map(|plan| plan["reason"]["needsAPerson"] == true);
@@ -183,9 +183,16 @@ async fn law_09_a_plan_of_one_repository_is_never_taken_by_another() {
     two.bed.until_status("both are held", refused).await;
     fleet.stays(EAST, 0).await;
     assert_eq!((fleet.walk(EAST), fleet.walk(WEST)), (vec![0], vec![0]));
+    // What lost is taken away in mid-walk of what has the route, as the sentence says.
+    fleet.plan(SLOW);
+    fleet.until(&[EAST, WEST], 10).await;
+    two.other.remove("Leave web to the shop", &["plans/web.yaml", "plans/mine.yaml"]);
+    let gone = |status: &Value| status["plans"].as_array().is_some_and(|all| all.len() == 2);
+    two.bed.until_status("nothing is left of it", gone).await;
+    fleet.stays(EAST, 10).await;
     fleet.plan(FAST);
     fleet.until_settled(&[("v2", 100)]).await;
-    assert_eq!(fleet.walk(EAST), [0, 10, 50, 100]);
+    assert_eq!((fleet.walk(EAST), fleet.walk(WEST)), (vec![0, 10, 50, 100], vec![0, 10, 50, 100]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
