@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use futures::future::join_all;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 
 use crate::{
     cluster::{self, Cluster, Member, Role, Snapshot},
@@ -31,6 +34,13 @@ pub(super) struct Fleet {
     pub(super) places: Vec<Place>,
 }
 
+/// The same before there are clients.
+pub(super) struct Meant {
+    pub(super) repositories: Option<Vec<Repository>>,
+    /// In the file's order.
+    pub(super) places: Vec<(Role, BoxFuture<'static, Place>)>,
+}
+
 /// One of them.
 pub(super) struct Place {
     /// As the file has it.
@@ -43,21 +53,30 @@ impl FleetArgs {
     /// Builds the clients; no API server is asked anything yet. One that is named alone has to be named rightly, one of
     /// several that cannot be reached is told beside the others.
     pub(super) async fn connect(&self) -> Result<Fleet, Failure> {
+        let Meant { repositories, places } = self.meant().await?;
+        Ok(Fleet { repositories, places: join_all(places.into_iter().map(|(_, place)| place)).await })
+    }
+
+    /// The clusters, whose clients are built one beside the other.
+    pub(super) async fn meant(&self) -> Result<Meant, Failure> {
         let Some(file) = &self.config else {
             let (access, cluster) = self.cluster.reach().await?;
             let (name, labels) = (cluster.name().to_owned(), Default::default());
             let member =
                 Member { name, labels, access, mesh: None, role: Role::Primary, writes_max: None, proxies: None };
-            return Ok(Fleet { repositories: None, places: vec![Place { member, client: Ok(cluster) }] });
+            let place = Place { member, client: Ok(cluster) };
+            return Ok(Meant { repositories: None, places: vec![(Role::Primary, std::future::ready(place).boxed())] });
         };
         let file = configuration::File::open(file.clone())?;
-        let clients = join_all(file.members.iter().map(reach)).await;
-        let place = |(member, client): (Member, Result<Cluster, Failure>)| {
-            let client = client.map_err(|failure| format!("{:#}", failure.error));
-            Place { member, client }
-        };
-        let repositories = Some(file.repositories);
-        Ok(Fleet { repositories, places: file.members.into_iter().zip(clients).map(place).collect() })
+        let place = |member: Member| (member.role, Place::of(member).boxed());
+        Ok(Meant { repositories: Some(file.repositories), places: file.members.into_iter().map(place).collect() })
+    }
+}
+
+impl Place {
+    async fn of(member: Member) -> Self {
+        let client = reach(&member).await.map_err(|failure| format!("{:#}", failure.error));
+        Self { member, client }
     }
 }
 

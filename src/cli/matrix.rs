@@ -222,9 +222,10 @@ fn drawn(columns: &[Column<'_>], rows: &[Row<'_>]) -> String {
         terminal::plain(&terminal::cut(name, most)) + &more
     };
     let most = if many { CLUSTER_CHARS_OF_MANY } else { CLUSTER_CHARS };
+    let firsts = || columns.iter().filter_map(|column| column.clusters.first().copied());
     let head = columns.iter().filter_map(|column| {
         let (first, others) = column.clusters.split_first()?;
-        Some(named(first, others.len(), most))
+        Some(named(first, others.len(), apart(first, firsts(), most)))
     });
     let mut lines: Vec<Vec<String>> = Vec::with_capacity(rows.len() + 1);
     let titles = several.then_some("REPOSITORY").into_iter().chain(["PLAN"]).map(str::to_owned);
@@ -238,6 +239,15 @@ fn drawn(columns: &[Column<'_>], rows: &[Row<'_>]) -> String {
         lines.push(line);
     }
     terminal::spaced(&lines, if many { 2 } else { 3 })
+}
+
+/// The characters, `least` or more, with which none of the others is cut like this name.
+fn apart<'a>(name: &str, others: impl Iterator<Item = &'a str> + Clone, least: usize) -> usize {
+    let is_apart = |most: &usize| {
+        let cut = terminal::cut(name, *most);
+        others.clone().all(|other| other == name || terminal::cut(other, *most) != cut)
+    };
+    (least..name.chars().count()).find(is_apart).unwrap_or(least.max(name.chars().count()))
 }
 
 fn legend(columns: &[Column<'_>], rows: &[Row<'_>]) -> String {

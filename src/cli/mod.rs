@@ -22,6 +22,7 @@ mod lease;
 mod listed;
 mod log;
 mod matrix;
+mod named;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod pause;

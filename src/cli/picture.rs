@@ -8,15 +8,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    cluster::Role,
-    plan::{ObjectKey, Traffic},
-    rollout::ImageChange,
-};
+use crate::{cluster::Role, plan::Traffic, rollout::ImageChange};
 
 use super::{
     Failure,
     fleet::{Fleet, FleetArgs},
+    named,
 };
 
 const SERVER_DEADLINE: Duration = Duration::from_secs(10);
@@ -60,7 +57,6 @@ pub(super) struct Item {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) repository: Option<String>,
-    pub(super) virtual_service: String,
     pub(super) phase: String,
     pub(super) step: Option<Step>,
     /// A tidegate of an older version does not tell it.
@@ -114,14 +110,6 @@ impl Site {
     }
 }
 
-impl Item {
-    /// The VirtualService.
-    pub(super) fn route(&self) -> ObjectKey {
-        let (namespace, name) = self.virtual_service.split_once('/').unwrap_or((&self.namespace, &self.name));
-        ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-}
-
 impl Picture {
     /// # Errors
     /// Where it is none that this version can read.
@@ -152,14 +140,9 @@ impl Picture {
         Self::of(serde_json::from_slice(&bytes).map_err(|error| failed(format!("it is no status: {error}")))?)
     }
 
-    /// Where its plans are, for people.
-    fn place(&self) -> &'static str {
-        if self.clusters.len() > 1 { "these clusters" } else { "this cluster" }
-    }
-
     /// What is shown where there is no plan.
     pub(super) fn nothing(&self) -> String {
-        format!("no plan is applied in {}\n", self.place())
+        format!("no plan is applied in {}\n", named::place(self.clusters.len() > 1))
     }
 
     /// When it was so.
@@ -175,34 +158,6 @@ impl Picture {
             plans.retain(|plan| plan.get("namespace").and_then(Value::as_str) == Some(namespace));
         }
         self
-    }
-
-    /// The plan of that name: `namespace/name`, or a name that only one plan has.
-    pub(super) fn find(&self, wanted: &str) -> Result<&Item, Failure> {
-        let matches = |plan: &&Item| match wanted.split_once('/') {
-            Some((namespace, name)) => plan.namespace == namespace && plan.name == name,
-            None => plan.name == wanted,
-        };
-        let found: Vec<&Item> = self.plans.iter().filter(matches).collect();
-        let mut names: Vec<String> = found
-            .iter()
-            .map(|plan| {
-                let repository = plan.repository.as_deref().map_or_else(String::new, |name| format!("{name}/"));
-                format!("{repository}{}/{}", plan.namespace, plan.name)
-            })
-            .collect();
-        names.dedup();
-        match (found.first(), names.len()) {
-            (Some(one), 1) => Ok(one),
-            (None, _) => Err(Failure::usage(
-                anyhow!("no plan `{wanted}` is applied in {}", self.place()),
-                "`tidegate status` lists the plans; what keeps another one out is said by `tidegate run --once`",
-            )),
-            (_, several) => Err(Failure::usage(
-                anyhow!("`{wanted}` is the name of {several} plans"),
-                format!("write one as namespace/name: {}", names.join(", ")),
-            )),
-        }
     }
 }
 
@@ -235,6 +190,29 @@ impl Asked {
     /// Whether any of the clusters that were read themselves did not answer.
     pub(super) fn has_missed(&self, picture: &Picture) -> bool {
         matches!(self, Self::Clusters(_)) && picture.clusters.iter().any(|site| site.away.is_some())
+    }
+
+    /// The plan of that name: `namespace/name`, or a name that only one plan has.
+    pub(super) fn find<'a>(&self, picture: &'a Picture, wanted: &str) -> Result<&'a Item, Failure> {
+        let found = || picture.plans.iter().filter(|plan| named::is_called(wanted, &plan.namespace, &plan.name));
+        let mut names: Vec<String> = found()
+            .map(|plan| {
+                let repository = plan.repository.as_deref().map_or_else(String::new, |name| format!("{name}/"));
+                format!("{repository}{}/{}", plan.namespace, plan.name)
+            })
+            .collect();
+        names.dedup();
+        match found().next() {
+            Some(one) if names.len() == 1 => Ok(one),
+            Some(_) => Err(named::ambiguous(wanted, &names)),
+            None => {
+                // A running tidegate knows the plans of a cluster that is away.
+                let read =
+                    picture.clusters.iter().filter(|site| matches!(self, Self::Clusters(_)) && !site.is_remote());
+                let unread = read.filter_map(|site| Some(format!("cluster {}: {}", site.name, site.away.as_ref()?)));
+                Err(named::nobody(wanted, picture.clusters.len() > 1, &unread.collect::<Vec<_>>()))
+            }
+        }
     }
 
     pub(super) async fn picture(&self) -> Result<Picture, Failure> {

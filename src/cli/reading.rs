@@ -106,7 +106,9 @@ impl Read<'_> {
     fn route(&mut self, key: &ObjectKey, there: BTreeSet<ClusterName>, known: &Known) {
         let live = |cluster: &str| self.still.object(cluster, ObjectKind::VirtualService, key);
         let journal = |cluster: &str| live(cluster).as_deref().and_then(Journal::on).and_then(Result::ok);
-        let journaled = there.iter().find_map(|cluster| journal(cluster));
+        let journals = || there.iter().filter_map(|cluster| journal(cluster));
+        // Where it was let go, the plan is as it was then.
+        let journaled = journals().find(|journal| !journal.is_let_go()).or_else(|| journals().next());
         let chosen = journaled.as_ref().map(|journal| journal.plan.clusters.of(known));
         let meant = chosen.filter(|chosen| !chosen.is_empty()).unwrap_or_else(|| there.clone());
         let decision = self.still.outlook(key, None, &meant, self.now);

@@ -17,8 +17,9 @@ pub(super) struct Why {
 
 impl Why {
     pub(super) async fn run(self) -> Result<u8, Failure> {
-        let picture = self.from.connect().await?.picture().await?;
-        let found = picture.find(&self.plan)?;
+        let asked = self.from.connect().await?;
+        let picture = asked.picture().await?;
+        let found = asked.find(&picture, &self.plan)?;
         let reason = found.reason.as_ref();
         let mut message = reason.map_or("nothing was decided yet", |reason| &reason.message).to_owned();
         // Where that is the reason, it says so itself.

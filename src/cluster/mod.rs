@@ -8,6 +8,7 @@
 //!                     ├─ write_canaryplan ─► Published
 //!                     ├─ elect ─► Candidate: who of many may raise
 //!                     ├─ census ─► everything that rules look at, once
+//!                     ├─ routes ─► the VirtualServices that are tidegate's, once
 //!                     └─ Announcer ─► Kubernetes Events
 //! ```
 //!
@@ -32,6 +33,7 @@ mod plugin;
 mod pod;
 mod proxies;
 mod pulse;
+mod routes;
 mod secret;
 mod snapshot;
 mod turns;
@@ -58,6 +60,7 @@ pub use observe::{Seen, watch, watch_endpoints};
 pub use proxies::{
     Asking, Gateways, Istiods, PodSelector, Progress, ProxyAccess, ProxyNews, ProxyWatch, address, watch_proxies,
 };
+pub use routes::routes;
 pub use secret::SecretName;
 pub use snapshot::{Snapshot, SnapshotError, snapshot};
 pub use turns::{TRAFFIC_MAX, Turn, Turns};

@@ -247,6 +247,10 @@ impl<'a> Draft<'a> {
             self.journal = before;
             return Err(reason);
         }
+        // Where pods once were is noted anew with the next raise.
+        if self.journal.fits().is_err() {
+            self.journal.elsewhere.clear();
+        }
         // A position that can't be written down would hold up the way back from it.
         if let Err(JournalError::TooLarge(bytes)) = self.journal.fits() {
             self.journal = before;

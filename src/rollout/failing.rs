@@ -9,6 +9,7 @@ use crate::plan::VersionName;
 use super::{
     Cause, ClusterName, ClusterView, Journal, Phase, Proxies, World, accept,
     gates::{after, answering},
+    guard,
 };
 
 /// What fails, by cluster.
@@ -38,15 +39,14 @@ impl Failing {
 
 /// A version for people, with the cluster where there are several.
 pub(super) fn place(version: &VersionName, cluster: Option<&ClusterName>, world: &World) -> String {
-    match cluster.filter(|_| world.clusters.len() > 1) {
+    placed(version, cluster.filter(|_| world.clusters.len() > 1))
+}
+
+fn placed(version: &VersionName, cluster: Option<&ClusterName>) -> String {
+    match cluster {
         Some(cluster) => format!("{version} in cluster {cluster}"),
         None => version.to_string(),
     }
-}
-
-/// What was said in a cluster, with its name where there are several.
-fn said(words: &str, cluster: &ClusterName, world: &World) -> String {
-    if world.clusters.len() > 1 { format!("cluster {cluster}: {words}") } else { words.to_owned() }
 }
 
 /// What of the present step fails in which cluster.
@@ -55,9 +55,14 @@ pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Faili
     if journal.is_settled() {
         return failing;
     }
+    // All clusters of the plan are told what a guard finds in its own.
+    let is_several = world.clusters.len() > 1 || guard::sees_a_part(journal, world);
+    let said = |words: &str, cluster: &str| {
+        if is_several { format!("cluster {cluster}: {words}") } else { words.to_owned() }
+    };
     for (name, view) in &world.clusters {
         if let Some(message) = view.rejected.as_ref().filter(|_| !view.forbidden) {
-            failing.clusters.insert(name.clone(), Cause::Rejected(said(message, name, world)));
+            failing.clusters.insert(name.clone(), Cause::Rejected(said(message, name)));
         }
     }
     if matches!(journal.phase, Phase::Starting) {
@@ -71,7 +76,7 @@ pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Faili
     {
         for (name, view) in world.clusters.iter().filter(|(_, view)| asked(view)) {
             let why = view.proxies.as_ref().and_then(Proxies::refused).map(ToString::to_string);
-            let why = said(&why.unwrap_or_default(), name, world);
+            let why = said(&why.unwrap_or_default(), name);
             failing.clusters.entry(name.clone()).or_insert(Cause::ProxyRefused(why));
         }
     }
@@ -82,7 +87,7 @@ pub(super) fn failing(world: &World, journal: &Journal, now: Timestamp) -> Faili
             let Some(since) = here.none_since.filter(|_| here.known_gone()) else { continue };
             let fails = after(since, world.settings.endpoints_gone_s);
             if fails <= now {
-                let gone = || Cause::EndpointsGone(place(name, Some(cluster), world));
+                let gone = || Cause::EndpointsGone(placed(name, Some(cluster).filter(|_| is_several)));
                 failing.clusters.entry(cluster.clone()).or_insert_with(gone);
             } else {
                 failing.wake = Some(failing.wake.map_or(fails, |before| before.min(fails)));

@@ -27,12 +27,17 @@ pub(super) fn step(
     if journal.failure.is_none() || fell {
         journal.remember_failure(&cause);
         journal.failure = Some(cause.clone());
-        let place = failing.clusters.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let note = if holds { format!("in {place}: {cause}") } else { cause.to_string() };
-        accept::note(journal, now, What::FailureHeld, note);
+        accept::note(journal, now, What::FailureHeld, note(&cause, failing));
     }
     apart::stay(journal, world);
     Err(Reason::FailureHeld { cause, retry: journal.retry() })
+}
+
+/// The cause, which names its cluster where there are several, and the others in which it fails.
+fn note(cause: &Cause, failing: &Failing) -> String {
+    let others = failing.clusters.iter().filter(|(_, other)| *other != cause);
+    let others: Vec<&str> = others.map(|(name, _)| name.as_str()).collect();
+    if others.is_empty() { cause.to_string() } else { format!("{cause}; also in {}", others.join(", ")) }
 }
 
 /// Records that the present content failed or was stopped and goes back, in every cluster. Returns what stands in the

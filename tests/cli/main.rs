@@ -17,6 +17,7 @@ mod canned;
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod certificates;
 mod fleet;
+mod fleet_stop;
 #[path = "../support/git_http.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of the test bed")]
 mod git_http;

@@ -58,6 +58,10 @@ fn the_guard_is_a_pod_of_its_own_without_secrets_whose_arguments_are_known() {
         ("guard.enabled=true,clusterName=prod", "--cluster-name=prod"),
         ("guard.enabled=true,clusterName=prod,guard.clusterName=eu-1", "--cluster-name=eu-1"),
         ("guard.enabled=true,clusters[0].name=hub,clusters[0].inCluster=true", "--cluster-name=hub"),
+        (
+            "guard.enabled=true,guard.clusterName=eu-1,clusters[0].name=eu-1,clusters[0].kubeconfig=eu-1",
+            "--cluster-name=eu-1",
+        ),
     ] {
         let rendered = documents(&rendered(values));
         let mut deployments = rendered.iter().filter(|document| document["kind"] == "Deployment");

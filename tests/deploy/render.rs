@@ -195,6 +195,7 @@ fn values_that_cannot_be_meant_are_refused() {
         ("push.author=tide", "push.author"),
         ("replicas=0", "replicas"),
         ("push.notes=true", "clusterName is needed"),
+        ("guard.enabled=true,clusters[0].name=eu-1,clusters[0].kubeconfig=eu-1", "guard.clusterName is needed"),
         ("istiod.urls={istiod:15014}", "istiod.urls"),
         ("istiod.find=true,istiod.urls={http://istiod:15014}", "exclude each other"),
         ("istiod.gateways.find=true", "istiod.find or istiod.urls is needed"),

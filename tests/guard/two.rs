@@ -98,7 +98,7 @@ async fn what_a_guard_took_back_in_its_cluster_alone_stays_so_where_the_plan_say
     cut.hub.kill().await;
     cut.way.open().await;
     let _heir = Cut::hub(&cut.fleet, &cut.way);
-    cut.fleet.until_reason("FailureHeld", "failed: version v2 had no ready endpoint").await;
+    cut.fleet.until_reason("FailureHeld", &format!("failed: version v2 in cluster {WEST} had no ready endpoint")).await;
     cut.fleet.stays(EAST, 10).await;
     assert_eq!((cut.fleet.walk(EAST), cut.fleet.walk(WEST)), (vec![0, 10], vec![0, 10, 0]));
     cut.fleet.repository.revert("HEAD");

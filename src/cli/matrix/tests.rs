@@ -131,3 +131,27 @@ fn of_a_hundred_that_all_stand_otherwise_those_that_tell_most_are_shown() {
     assert_eq!(lines[3], "80 more clusters stand otherwise and have less to tell: `-o json` has them", "{text}");
     assert!(lines.iter().all(|line| line.chars().count() < 240), "{text}");
 }
+
+#[test]
+fn clusters_whose_names_differ_in_the_middle_are_told_apart() {
+    let regions = ["eu", "us", "ap", "sa", "af"].into_iter();
+    let names: Vec<String> =
+        regions.flat_map(|region| [1, 2].map(|number| format!("prod-{region}-west-{number}"))).collect();
+    let clusters = names.iter().map(|name| site(name, None)).collect();
+    let hold = reason("Hold", None);
+    let plans = names.iter().enumerate();
+    let plans = plans.map(|(at, name)| item("shop/web", name, "Walking", u8::try_from(at).ok(), &hold)).collect();
+    let text = matrix(clusters, plans);
+    let head: Vec<&str> = text.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(head.iter().collect::<BTreeSet<_>>().len(), names.len() + 2, "{text}");
+    assert_eq!(&head[1..3], ["prod-e…est-1", "prod-e…est-2"], "no longer than it takes: {text}");
+}
+
+#[test]
+fn a_name_is_cut_no_shorter_than_tells_it_from_the_others() {
+    let names = ["prod-eu-west-1", "prod-us-west-1", "prod-us-east-2", "prod…t-1"];
+    let cut = |name: &str| terminal::cut(name, apart(name, names.into_iter(), 8));
+    let cuts = names.map(cut);
+    assert_eq!(cuts.iter().collect::<BTreeSet<_>>().len(), names.len(), "{cuts:?}");
+    assert_eq!(cuts[2], "prod…t-2", "{cuts:?}");
+}

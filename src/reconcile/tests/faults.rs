@@ -11,7 +11,7 @@ use crate::{
     istio::ObjectKind,
     plan::{ObjectKey, VersionName},
     reconcile::News,
-    rollout::{Cause, Phase, Reason, What},
+    rollout::{Cause, Elsewhere, JOURNAL, Journal, Phase, Reason, What},
 };
 
 /// At 25, on the way to v2.
@@ -291,6 +291,28 @@ fn a_plan_whose_journal_does_not_fit_is_refused_and_the_way_back_stays_open() {
     assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=75 v2=25", "JournalTooLarge"));
     sim.ready("v2", 0).pass("11s");
     assert_eq!(sim.weights(), "v1=100");
+}
+
+#[test]
+fn what_was_noted_of_pods_in_other_clusters_keeps_no_plan_out() {
+    let mut sim = settled_on_v1();
+    let mut noise = 1_u64;
+    let mut word = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{noise:016x}")
+    };
+    let noted: Elsewhere = [(VersionName::new("v1"), (0..3_500).map(|_| word()).collect())].into();
+    sim.edit(ObjectKind::VirtualService, |object| {
+        let journal = Journal { elsewhere: noted.clone(), ..Journal::on(object).unwrap().unwrap() };
+        object["metadata"]["annotations"][JOURNAL] = journal.encode().unwrap().into();
+    });
+    let header: String = (0..4_000).map(|_| word()).collect();
+    let mut long = to_v2();
+    long.0.routing.routes[0].http.insert("headers".into(), json!({"request": {"set": {"x": header}}}));
+    sim.push(long).pass("1m");
+    assert_eq!((sim.weights().as_str(), sim.reason().name()), ("v1=90 v2=10", "Hold"));
+    let with_it = Journal { elsewhere: noted, ..sim.journal() };
+    assert!(with_it.encode().is_err(), "there is no place for both");
 }
 
 #[test]

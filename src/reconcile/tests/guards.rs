@@ -36,6 +36,10 @@ fn walking(draft: Draft) -> Sim {
     sim
 }
 
+fn here_alone() -> Chosen {
+    Chosen::Named(vec![CLUSTER.into()])
+}
+
 fn stop(sim: &mut Sim) {
     sim.edit(ObjectKind::VirtualService, |object| object["metadata"]["annotations"][STOP] = json!("Ann"));
 }
@@ -90,7 +94,7 @@ fn law_03_a_guard_goes_back_as_whoever_raises_would() {
         sim.set_weights("v1=95 v2=5");
     };
     for happens in [stopped, gone, lowered] {
-        let mut hub = walking(to_v2());
+        let mut hub = walking(to_v2().with(|plan| plan.clusters = here_alone()));
         let (mut guard, wanted) = guarded(hub.clone());
         happens(&mut hub);
         happens(&mut guard);
@@ -109,6 +113,18 @@ fn law_03_a_guard_goes_back_as_whoever_raises_would() {
         assert_eq!(hub.journal().phase, Phase::Settled);
         hub.ready("v2", 2).push(to_v2().build("v2", "mended")).pass("1d");
         assert_eq!(hub.weights(), "v2=100");
+    }
+}
+
+#[test]
+fn what_a_guard_finds_names_its_cluster_where_the_plan_may_have_others() {
+    let in_it = format!("version v2 in cluster {CLUSTER} had no ready endpoint");
+    for (clusters, cause) in [(here_alone(), "version v2 had no ready endpoint"), (Chosen::All, &in_it)] {
+        let (mut sim, _) = guarded(walking(to_v2().with(|plan| plan.clusters = clusters.clone())));
+        sim.ready("v2", 0).pass("12s");
+        let journal = sim.journal();
+        let Phase::WentBack { cause: told } = &journal.phase else { panic!("{:?}", journal.phase) };
+        assert_eq!((told.to_string().as_str(), journal.restore.unwrap().reason.as_str()), (cause, cause));
     }
 }
 
@@ -140,8 +156,7 @@ fn a_guard_heeds_what_the_plan_says_of_failures() {
 
 #[test]
 fn a_guard_that_sees_all_of_a_plan_takes_its_failure_for_one_of_all() {
-    let here_alone = Chosen::Named(vec![CLUSTER.into()]);
-    for (clusters, weights) in [(here_alone, "v1=100"), (Chosen::All, "v1=90 v2=10")] {
+    for (clusters, weights) in [(here_alone(), "v1=100"), (Chosen::All, "v1=90 v2=10")] {
         let held = |plan: &mut Plan| (plan.on_partial, plan.clusters) = (OnPartial::Hold, clusters);
         let (mut sim, _) = guarded(walking(to_v2().with(held)));
         sim.ready("v2", 0).pass("1m");

@@ -165,8 +165,14 @@ fn a_failure_that_the_plan_takes_back_where_it_happened_stays_there() {
     guard.pass(&mut pair, 3_600);
     assert_eq!((pair.weights(), pair.reason()), (["v1=90 v2=10", "v1=100"].map(str::to_owned), "FailureHeld"));
     for cluster in [EAST, WEST] {
-        let apart = journal(&pair, cluster).apart.unwrap();
+        let journal = journal(&pair, cluster);
+        let apart = journal.apart.unwrap();
         assert!(apart.fallen.contains(WEST) && apart.fallen.len() == 1);
+        // The guard was alone with it.
+        let cause = format!("version v2 in cluster {WEST} had no ready endpoint");
+        assert_eq!(journal.failure.map(|cause| cause.to_string()), Some(cause.clone()), "{cluster}");
+        let held = journal.transitions.iter().find(|one| one.what == What::FailureHeld).unwrap();
+        assert_eq!(held.note, cause, "{cluster}: once");
     }
     assert_eq!(guard.done, 1);
 }
