@@ -121,6 +121,7 @@ impl Route {
         World {
             wanted: self.wanted.clone(),
             former: None,
+            repository: None,
             living_owners: vec![journal.owner.to_string()],
             git: Well(self.now).git(),
             lease: Lease::Alone,

@@ -30,7 +30,7 @@ async fn reason(bed: &Bed, guard: &Replica) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_a_stop_goes_back_by_the_guard_while_whoever_raises_is_dead() {
-    let _shared = MACHINE.read().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("stop").await;
     let guard = bed.guard("guard").await;
     guard.until_ready().await;
@@ -80,7 +80,7 @@ fn ms(of: &[Duration]) -> Vec<u128> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_lost_endpoints_lead_back_by_the_guard_while_whoever_raises_is_dead() {
-    let _alone = MACHINE.write().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("gone").await;
     let hub = bed.start("hub").await;
     bed.until_settled(&[("v1", 100)]).await;
@@ -108,7 +108,7 @@ async fn law_03_lost_endpoints_lead_back_by_the_guard_while_whoever_raises_is_de
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_02_nothing_rises_by_the_guard_whatever_is_due() {
-    let _shared = MACHINE.read().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("due").await;
     let hub = bed.start("hub").await;
     bed.until_settled(&[("v1", 100)]).await;

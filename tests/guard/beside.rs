@@ -30,7 +30,7 @@ async fn once(bed: &Bed) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_06_where_both_are_there_whoever_raises_goes_back_and_the_guard_writes_nothing() {
-    let _shared = MACHINE.read().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("both").await;
     let (_hub, guard) = both(&bed, SLOW).await;
     // It may be done before the answer to the annotation is here.
@@ -44,7 +44,7 @@ async fn law_06_where_both_are_there_whoever_raises_goes_back_and_the_guard_writ
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_06_a_raise_that_is_on_its_way_when_the_guard_goes_back_is_not_done() {
-    let _shared = MACHINE.read().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("raise").await;
     let (hub, guard) =
         both(&bed, "  steps: [{weight: 10, hold: 2s}, {weight: 20, hold: 1h}]\n  traffic: {v2: 100}").await;
@@ -59,7 +59,7 @@ async fn law_06_a_raise_that_is_on_its_way_when_the_guard_goes_back_is_not_done(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_06_a_way_back_that_is_on_its_way_when_the_guard_has_gone_back_is_no_second_one() {
-    let _shared = MACHINE.read().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("back").await;
     let (hub, guard) = both(&bed, SLOW).await;
     let caught = hub.proxy.catch(SOON, |kind| (kind == Kind::Weights).then_some(When::Before));
@@ -72,7 +72,7 @@ async fn law_06_a_way_back_that_is_on_its_way_when_the_guard_has_gone_back_is_no
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_where_whoever_raises_is_frozen_or_cut_off_the_guard_goes_back_and_it_understands() {
-    let _shared = MACHINE.read().await;
+    let _alone = MACHINE.lock().await;
     let bed = Bed::open("frozen").await;
     let (hub, guard) = both(&bed, SLOW).await;
     hub.freeze().await;

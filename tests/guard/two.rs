@@ -76,7 +76,7 @@ fn by_way(fleet: &Fleet, way: &Proxy) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn law_03_a_cluster_that_is_cut_off_goes_back_by_its_guard_and_the_other_follows() {
-    let _alone = MACHINE.write().await;
+    let _alone = MACHINE.lock().await;
     let cut = Cut::open("cut", SLOW).await;
     let took = cut.fails().await;
     println!("endpoints gone in a cluster that is cut off: back there after {} ms", took.as_millis());
@@ -91,7 +91,7 @@ async fn law_03_a_cluster_that_is_cut_off_goes_back_by_its_guard_and_the_other_f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_guard_took_back_in_its_cluster_alone_stays_so_where_the_plan_says_so() {
-    let _alone = MACHINE.write().await;
+    let _alone = MACHINE.lock().await;
     let mut cut = Cut::open("partial", &format!("{SLOW}\n  onPartial: rollback-failed")).await;
     cut.fails().await;
     // Whoever raises next finds it in the journal.
