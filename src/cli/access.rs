@@ -11,6 +11,11 @@ use crate::{
 
 use super::{Failure, git_access::GitArgs};
 
+/// The branch where none is named.
+pub(super) const BRANCH: &str = "main";
+/// The folder of the plans where none is named.
+pub(super) const FOLDER: &str = "plans";
+
 /// Which cluster.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ClusterArgs {
@@ -125,7 +130,7 @@ impl RepositoryArgs {
             let error = anyhow::anyhow!("no plan repository is named");
             return Err(Failure::usage(error, "say --repo, or `repositories: [{url: …}]` in the configuration"));
         };
-        let (branch, path) = (self.branch.as_deref().unwrap_or("main"), self.path.as_deref().unwrap_or("plans"));
+        let (branch, path) = (self.branch.as_deref().unwrap_or(BRANCH), self.path.as_deref().unwrap_or(FOLDER));
         let source = Source::with_access(repo, branch, path, interval, access).map_err(|error| {
             let hint = error.hint();
             Failure::usage(error, hint)

@@ -10,7 +10,7 @@ use crate::{
     reconcile::Reload,
 };
 
-use super::{Failure, following::Following, terminal};
+use super::{Failure, access::BRANCH, following::Following, terminal};
 
 /// When what the file says is tried again, where a file that it names could not be read.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -98,5 +98,5 @@ async fn later(put_off: Option<config::Configuration>) -> Option<config::Configu
 
 /// The branch that a listed repository is followed on.
 fn branch(repository: &Repository) -> String {
-    repository.branch.clone().unwrap_or_else(|| "main".to_owned())
+    repository.branch.clone().unwrap_or_else(|| BRANCH.to_owned())
 }

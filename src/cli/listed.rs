@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use crate::{
-    config::{Credentials, Looks, Repository},
+    config::{Looks, Repository},
     git::{Access, Limits, Source, Trust, check_keys},
     plan::Allow,
 };
 
-use super::{Failure, access::RepositoryArgs};
+use super::{
+    Failure,
+    access::{BRANCH, FOLDER, RepositoryArgs},
+};
 
 /// The repository of that name.
 pub(super) fn named<'a>(name: &str, written: &'a [Repository]) -> Result<&'a Repository, Failure> {
@@ -57,7 +60,7 @@ pub(super) fn source(entry: &Repository, flags: &RepositoryArgs, interval: Durat
         return Err(Failure::usage(error, "keep one of them"));
     }
     let of_entry = |error: anyhow::Error| error.context(format!("repository {}", entry.name));
-    let (branch, path) = (entry.branch.as_deref().unwrap_or("main"), entry.path.as_deref().unwrap_or("plans"));
+    let (branch, path) = (entry.branch.as_deref().unwrap_or(BRANCH), entry.path.as_deref().unwrap_or(FOLDER));
     let (access, interval) =
         (access(&entry.credentials, entry.limits, flags.git.access()), entry.interval.unwrap_or(interval));
     let source = Source::with_access(&entry.url, branch, path, interval, access).map_err(|error| {
@@ -74,28 +77,12 @@ pub(super) fn source(entry: &Repository, flags: &RepositoryArgs, interval: Durat
     Ok(source.trusting(trust).named(entry.name.clone()))
 }
 
-fn access(own: &Credentials, limits: Looks, flags: Access) -> Access {
-    let own = own.clone();
+fn access(own: &Access, limits: Looks, flags: Access) -> Access {
     let limits = Limits {
         look: limits.look.unwrap_or(flags.limits.look),
         fetch: limits.fetch.unwrap_or(flags.limits.fetch),
         bytes: limits.bytes.unwrap_or(flags.limits.bytes),
         objects: limits.objects.unwrap_or(flags.limits.objects),
     };
-    Access {
-        token: None,
-        token_file: own.token_file,
-        username: own.username,
-        password_file: own.password_file,
-        ca_file: own.ca_file,
-        client_cert: own.client_cert,
-        client_key: own.client_key,
-        ssh_key: own.ssh_key,
-        ssh_passphrase_file: own.ssh_passphrase_file,
-        known_hosts: own.known_hosts,
-        proxy: own.proxy,
-        proxy_auth_file: own.proxy_auth_file,
-        limits,
-        ..flags
-    }
+    Access { limits, allow_http: flags.allow_http, program: flags.program, ..own.clone() }
 }

@@ -17,4 +17,4 @@ mod tests;
 
 pub use follow::{Broken, Seen, follow, look};
 pub use read::{Configuration, configuration, schema};
-pub use repositories::{Credentials, Looks, PushCredentials, Repository};
+pub use repositories::{Looks, PushCredentials, Repository};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    git::{Location, SourceError, Verify, VerifyMode},
+    git::{Access, Location, SourceError, Verify, VerifyMode},
     plan::{
         Allow, Span, codes,
         node::{Content, Entry, Node},
@@ -33,8 +33,8 @@ pub struct Repository {
     pub path: Option<String>,
     /// How often it is looked at.
     pub interval: Option<Duration>,
-    /// What it is reached with.
-    pub credentials: Credentials,
+    /// What it alone is reached with: files and names. Limits and all else are as for all.
+    pub credentials: Access,
     /// What commits are pushed to it with, where that is something else.
     pub push: PushCredentials,
     /// Which of its commits must be signed.
@@ -43,33 +43,6 @@ pub struct Repository {
     pub limits: Looks,
     /// What its plans and objects may be about.
     pub allow: Allow,
-}
-
-/// What one repository is reached with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// A file that holds a token.
-    pub token_file: Option<PathBuf>,
-    /// The user that token, password or SSH key belong to.
-    pub username: Option<String>,
-    /// A file with a password.
-    pub password_file: Option<PathBuf>,
-    /// Certificates (PEM) of authorities that are trusted besides the system's.
-    pub ca_file: Option<PathBuf>,
-    /// A certificate chain (PEM) to show to the server.
-    pub client_cert: Option<PathBuf>,
-    /// The key of it (PEM).
-    pub client_key: Option<PathBuf>,
-    /// A private key for SSH.
-    pub ssh_key: Option<PathBuf>,
-    /// A file with its passphrase.
-    pub ssh_passphrase_file: Option<PathBuf>,
-    /// The host keys that are trusted.
-    pub known_hosts: Option<PathBuf>,
-    /// The proxy that https and http go through.
-    pub proxy: Option<String>,
-    /// A file with `user:password` for the proxy.
-    pub proxy_auth_file: Option<PathBuf>,
 }
 
 /// What looking at one repository may take; what is left out is as for all.
@@ -149,7 +122,7 @@ fn repository(node: &Node, folder: &Path, report: &mut Report<'_>) -> Option<Rep
         branch: text(node, "branch"),
         path: text(node, "path"),
         interval: interval.map(|span| Duration::from_secs(span.seconds())),
-        credentials: Credentials {
+        credentials: Access {
             token_file: file("tokenFile"),
             username: text(node, "username"),
             password_file: file("passwordFile"),
@@ -161,6 +134,7 @@ fn repository(node: &Node, folder: &Path, report: &mut Report<'_>) -> Option<Rep
             known_hosts: file("knownHosts"),
             proxy: text(node, "proxy"),
             proxy_auth_file: file("proxyAuthFile"),
+            ..Access::default()
         },
         push: PushCredentials {
             token_file: file("pushTokenFile"),
